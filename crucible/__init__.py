@@ -1,0 +1,1 @@
+"""Crucible runs machine-learning experiments on a message log."""

@@ -1,0 +1,109 @@
+"""What a log is: topics of partitions of values, appended in atomic batches and read by position.
+
+Three engines implement it (memory, embedded, kafka) and pass one conformance suite, ``crucible.testing.log_conformance``.
+The log knows nothing of records: a value is bytes in the wire format of ``crucible.codec``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from crucible.records.record import Topic
+
+TOPICS: tuple[Topic, ...] = ("commands", "dead", "events", "schemas", "telemetry")
+BATCH_BYTES_MAX = 900_000
+"""Most bytes of values in one append, on every engine."""
+READ_BYTES_MAX = 8 * 1024 * 1024
+"""A read returns about this many bytes of values at most, and at least one batch if there is one."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A value to append, with what an engine may put into headers."""
+
+    event_id: str
+    record_type: str
+    value: bytes
+    traceparent: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Batch:
+    """One atomic append: values of one key of one topic."""
+
+    topic: Topic
+    key: str
+    values: Sequence[Outgoing]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stored:
+    """A value as the log holds it."""
+
+    topic: Topic
+    partition: int
+    offset: int
+    key: str
+    value: bytes
+    appended_at_us: int
+    """When the log took it: shown, never decided by."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Appended:
+    """Where a batch stands: offsets ``first_offset`` to ``first_offset + count - 1``."""
+
+    topic: Topic
+    partition: int
+    first_offset: int
+    count: int
+
+
+PartitionKey = tuple[Topic, int]
+Offsets = Mapping[PartitionKey, int]
+"""For each partition, the next offset to read."""
+
+
+class Log(Protocol):
+    """An ordered, durable store of values. Every method may be called from any thread."""
+
+    @property
+    def location(self) -> str:
+        """Where the log is, for people."""
+        ...
+
+    def partitions(self, topic: Topic) -> Sequence[int]:
+        """The partitions of a topic."""
+        ...
+
+    def append(self, batches: Sequence[Batch]) -> Sequence[Appended]:
+        """Append batches, each atomically, and return once all are durable.
+
+        All values of a batch stand one after the other in the partition of its key. Batches of one call and one
+        partition keep their order; an engine may write them in one transaction.
+        Raises ``LogRefusedError`` for an empty batch or one above ``BATCH_BYTES_MAX``, before anything is written;
+        ``AppendUnknownError`` when an outcome is not known; ``LogError`` when nothing was appended.
+        """
+        ...
+
+    def read(self, topic: Topic, partition: int, offset: int, limit: int = 10_000) -> Sequence[Stored]:
+        """Up to ``limit`` values from ``offset`` on, in order; empty at the end.
+
+        Raises ``LogCorruptError`` when a batch does not match its checksum, naming topic, partition and offsets, and
+        ``LogError`` when ``offset`` lies past the end.
+        """
+        ...
+
+    def end(self, topic: Topic, partition: int) -> int:
+        """The next offset that an append would get, as of now."""
+        ...
+
+    def wait(self, offsets: Offsets, timeout_s: float) -> bool:
+        """Sleep until any of the partitions has a value at or after its offset; False when ``timeout_s`` passed first."""
+        ...
+
+    def close(self) -> None:
+        """Give back everything. Safe to call twice."""
+        ...

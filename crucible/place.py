@@ -1,0 +1,63 @@
+"""The folder of an embedded log and where everything in it lies."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Place:
+    """A ``.crucible`` folder: the log and the blobs, which are the truth, and what is made from them."""
+
+    root: Path
+
+    @property
+    def log(self) -> Path:
+        """Folder of the embedded log's files."""
+        return self.root / "log"
+
+    @property
+    def blobs(self) -> Path:
+        """Folder of blobs by digest."""
+        return self.root / "blobs"
+
+    @property
+    def scratch(self) -> Path:
+        """Folder in which each claim has one of its own."""
+        return self.root / "scratch"
+
+    @property
+    def spool(self) -> Path:
+        """Folder of telemetry that is not yet on the log."""
+        return self.root / "spool"
+
+    @property
+    def workers(self) -> Path:
+        """Folder of lock files: a worker holds ``<worker_id>.lock`` while it or a child of it lives."""
+        return self.root / "workers"
+
+    @property
+    def engine_lock(self) -> Path:
+        """Whoever holds this file's lock is the engine."""
+        return self.root / "engine.lock"
+
+    @property
+    def owner(self) -> Path:
+        """Address and token of the query port of the living engine, mode 0600."""
+        return self.root / "owner.json"
+
+    @property
+    def read_model(self) -> Path:
+        """The DuckDB read model; only the engine opens it."""
+        return self.root / "readmodel.duckdb"
+
+    @property
+    def snapshots(self) -> Path:
+        """Folder of copies of the read model; ``latest.duckdb`` points at the newest."""
+        return self.root / "snapshots"
+
+    def create(self) -> None:
+        """Make the folders that are not there."""
+        for folder in (self.root, self.log, self.blobs, self.scratch, self.spool, self.workers):
+            folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,155 @@
+"""Telemetry: what stages measure. A set keyed by spool and sequence, joined in views."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crucible.records.record import Record, record
+
+
+@record(topic="telemetry", key="run_id")
+class MetricBatch(Record):
+    """Points of metrics, a column each."""
+
+    run_id: str
+    """The run."""
+    stage: str
+    """Stage name."""
+    attempt: int
+    """Attempt of the stage, from 1."""
+    claim_id: str
+    """The claim that this belongs to."""
+    spool_id: str
+    """Spool that the entries came from."""
+    first_sequence: int
+    """Sequence number of the first entry."""
+    names: Sequence[str]
+    """Metric names that name_index points into."""
+    name_index: Sequence[int]
+    """For each point, index into names."""
+    step: Sequence[int]
+    """For each point, the step, from 1; 0: none."""
+    time_us: Sequence[int]
+    """For each point, microseconds since the epoch."""
+    value: Sequence[float]
+    """For each point, the value; NaN and infinity are kept."""
+
+
+@record(topic="telemetry", key="run_id")
+class PredictionBatch(Record):
+    """Scored items, a column each. Texts are in the blob."""
+
+    run_id: str
+    """The run."""
+    stage: str
+    """Stage name."""
+    attempt: int
+    """Attempt of the stage, from 1."""
+    claim_id: str
+    """The claim that this belongs to."""
+    spool_id: str
+    """Spool that the entries came from."""
+    first_sequence: int
+    """Sequence number of the first entry."""
+    split: Sequence[str]
+    """For each item, the split."""
+    item_id: Sequence[str]
+    """For each item, its id."""
+    score: Sequence[float] | None
+    """For each item, the score."""
+    label: Sequence[str] | None
+    """For each item, its label up to 64 bytes."""
+    prediction: Sequence[str] | None
+    """For each item, the prediction up to 64 bytes."""
+    time_us: Sequence[int]
+    """For each item, microseconds since the epoch."""
+    texts_blob: str | None
+    """Digest of the JSON lines with longer texts."""
+    texts_bytes: int
+    """Size of that blob."""
+    is_simulated: bool
+    """The adapter simulates."""
+
+
+@record(topic="telemetry", key="run_id")
+class LogLines(Record):
+    """Lines that a stage printed, kept as a blob."""
+
+    run_id: str
+    """The run."""
+    stage: str
+    """Stage name."""
+    attempt: int
+    """Attempt of the stage, from 1."""
+    claim_id: str
+    """The claim that this belongs to."""
+    spool_id: str
+    """Spool that the entries came from."""
+    first_sequence: int
+    """Sequence number of the first entry."""
+    stream: str
+    """stdout or stderr."""
+    blob: str
+    """Digest of the bytes."""
+    size_bytes: int
+    """Their size."""
+    lines: int
+    """How many lines."""
+    dropped_bytes: int
+    """Bytes over the limit, not kept."""
+    time_us: int
+    """When the last byte was read."""
+
+
+@record(topic="telemetry", key="run_id")
+class Span(Record):
+    """A timed piece of work."""
+
+    run_id: str
+    """The run."""
+    stage: str
+    """Stage name."""
+    attempt: int
+    """Attempt of the stage, from 1."""
+    claim_id: str
+    """The claim that this belongs to."""
+    spool_id: str
+    """Spool that the entries came from."""
+    first_sequence: int
+    """Sequence number of the first entry."""
+    name: str
+    """What."""
+    span_id: str
+    """W3C span id."""
+    parent_span_id: str | None
+    """Its parent."""
+    start_us: int
+    """Microseconds since the epoch."""
+    end_us: int
+    """Microseconds since the epoch."""
+    attributes_json: str
+    """Canonical JSON."""
+
+
+@record(topic="telemetry", key="run_id")
+class SystemSample(Record):
+    """Resources of the stage's process group."""
+
+    run_id: str
+    """The run."""
+    stage: str
+    """Stage name."""
+    attempt: int
+    """Attempt of the stage, from 1."""
+    claim_id: str
+    """The claim that this belongs to."""
+    spool_id: str
+    """Spool that the entries came from."""
+    first_sequence: int
+    """Sequence number of the first entry."""
+    time_us: int
+    """Microseconds since the epoch."""
+    cpu_seconds: float | None
+    """CPU time used so far."""
+    memory_bytes: int | None
+    """Resident memory."""
