@@ -1,0 +1,183 @@
+"""The settings of one call: flags, then ``CRUCIBLE_*``, then the nearest ``crucible.toml`` upward, then defaults.
+
+Plain dataclass on purpose: importing a settings library costs more than half of what ``crucible ls`` may take in all
+(docs/dependencies.md has the figures). Every problem is reported at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import getpass
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from crucible.errors import DefinitionError, Problem, UsageError
+from crucible.place import Place
+
+FILE_NAME = "crucible.toml"
+FOLDER_NAME = ".crucible"
+JOBS_MAX = 1_024
+LEASE_MS_MIN = 200
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """What a command works with."""
+
+    project: Path
+    """Folder of the nearest ``crucible.toml``, else the current folder."""
+    log: Path
+    """Folder of the log (``CRUCIBLE_LOG``)."""
+    output_dir: Path
+    """Folder of the run folders."""
+    adapter: str | None
+    """Adapter of experiments that name none (``CRUCIBLE_ADAPTER``)."""
+    jobs: int
+    """Stages at once."""
+    lease_ms: int
+    """Silence of a worker, in milliseconds, after which its claim may be ended."""
+    actor: str
+    """Who writes commands."""
+    namespace: str
+    """Namespace (team)."""
+    queues: tuple[str, ...]
+    """Queues that a worker of this call serves."""
+    spool_bytes_max: int
+    """Most bytes of telemetry waiting for the log, for each process."""
+    read_model_memory: str
+    """Memory limit of the read model, in DuckDB's words."""
+
+    @property
+    def place(self) -> Place:
+        """The folder of the log as paths."""
+        return Place(self.log)
+
+
+def nearest_settings_file(start: Path) -> Path | None:
+    """``crucible.toml`` in ``start`` or the nearest folder above it."""
+    for folder in (start, *start.parents):
+        candidate = folder / FILE_NAME
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def load_settings(*, start: Path | None = None, environ: Mapping[str, str] | None = None, **flags: object) -> Settings:
+    """The settings for a command started in ``start``; a flag that is None is not given.
+
+    Raises ``DefinitionError`` with every problem of the file and the environment.
+    """
+    environ = os.environ if environ is None else environ
+    here = (start or Path.cwd()).resolve()
+    file = nearest_settings_file(here)
+    project = file.parent if file else here
+    problems: list[Problem] = []
+    values = _defaults()
+    values |= _from_file(file, problems) if file else {}
+    values |= _from_environ(environ, problems)
+    values |= {name: value for name, value in flags.items() if value is not None}
+    _check(values, problems)
+    if problems:
+        raise DefinitionError(problems)
+    values["log"] = _log_folder(values.pop("log"), project)
+    values["output_dir"] = project / Path(str(values["output_dir"])).expanduser()
+    values["queues"] = tuple(values["queues"])
+    return Settings(project=project, **values)
+
+
+def _defaults() -> dict[str, Any]:
+    return {
+        "log": None,
+        "output_dir": "artifacts/crucible",
+        "adapter": None,
+        "jobs": os.cpu_count() or 1,
+        "lease_ms": 15_000,
+        "actor": _who(),
+        "namespace": "default",
+        "queues": ["default"],
+        "spool_bytes_max": 1 << 30,
+        "read_model_memory": "2GB",
+    }
+
+
+def _who() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def _from_file(file: Path, problems: list[Problem]) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(Problem(str(file), f"not TOML: {error}"))
+        return {}
+    except OSError as error:
+        problems.append(Problem(str(file), f"can't be read: {error.strerror}"))
+        return {}
+    known = _defaults()
+    for name in table.keys() - known.keys():
+        near = difflib.get_close_matches(name, known, 1)
+        problems.append(
+            Problem(
+                f"{file.name}: {name}",
+                "unknown setting",
+                expected=", ".join(sorted(known)),
+                nearest=near[0] if near else None,
+            )
+        )
+    return {name: value for name, value in table.items() if name in known}
+
+
+def _from_environ(environ: Mapping[str, str], problems: list[Problem]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, default in _defaults().items():
+        text = environ.get(f"CRUCIBLE_{name.upper()}")
+        if text is None or text == "":
+            continue
+        if isinstance(default, int):
+            try:
+                found[name] = int(text)
+            except ValueError:
+                problems.append(Problem(f"CRUCIBLE_{name.upper()}", "not a whole number", value=repr(text)))
+        elif isinstance(default, list):
+            found[name] = [part.strip() for part in text.split(",") if part.strip()]
+        else:
+            found[name] = text
+    return found
+
+
+def _check(values: dict[str, Any], problems: list[Problem]) -> None:
+    for name, default in _defaults().items():
+        value = values[name]
+        wanted: type = str if default is None else type(default)
+        if (value is None and default is None) or (isinstance(value, Path) and name in {"log", "output_dir"}):
+            continue
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            problems.append(Problem(name, "wrong type", value=repr(value), expected=wanted.__name__))
+            values[name] = default
+    limits = {"jobs": (0, JOBS_MAX), "lease_ms": (LEASE_MS_MIN, 86_400_000), "spool_bytes_max": (1 << 23, 1 << 50)}
+    for name, (low, high) in limits.items():
+        if not low <= values[name] <= high:
+            problems.append(Problem(name, "out of range", value=str(values[name]), expected=f"{low} to {high}"))
+    if not values["output_dir"]:
+        problems.append(Problem("output_dir", "empty", expected="a folder"))
+
+
+def _log_folder(given: str | Path | None, project: Path) -> Path:
+    if given is None:
+        return project / FOLDER_NAME
+    text = str(given)
+    if "://" in text and not text.startswith("file://"):
+        scheme = text.partition("://")[0]
+        message = f"CRUCIBLE_LOG={text}: no engine for {scheme}:// here; give a folder, for example .crucible"
+        raise UsageError(message)
+    return (project / Path(text.removeprefix("file://")).expanduser()).resolve()
