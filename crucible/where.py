@@ -1,0 +1,213 @@
+"""The filter of ``crucible ls --where``: from what people type to SQL with parameters.
+
+::
+
+    params.rank = 16 and test/accuracy > .95
+    status in (failed, canceled) or (tags = baseline and not repeat = 1)
+
+A name is a column of a run, ``params.NAME``, or a metric; a value is a number, a word, or text in quotes. Nothing that
+was typed reaches the SQL text: names and values become parameters.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Sequence
+
+from crucible.errors import UsageError
+
+COLUMNS = {
+    "run": "r.run_id",
+    "ref": "r.ref",
+    "experiment": "r.experiment",
+    "number": "r.number",
+    "status": "r.status",
+    "label": "r.label",
+    "repeat": "r.repeat",
+    "cell": "r.cell_index",
+    "seed": "r.seed",
+    "namespace": "r.namespace",
+    "smoke": "r.is_smoke",
+    "reason": "r.reason",
+}
+"""What a bare word may name, and the column it stands for."""
+OPERATORS = {"=": "=", "==": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">=", "~": "ILIKE"}
+DEPTH_MAX = 50
+TOKEN = re.compile(
+    r"""\s*(?:
+    (?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w./:#-]))
+    |(?P<text>'[^']*'|"[^"]*")
+    |(?P<operator><=|>=|!=|<>|==|=|<|>|~)
+    |(?P<mark>[(),])
+    |(?P<word>[^\s()<>=!~,'"]+)
+    )""",
+    re.VERBOSE,
+)
+
+Parameters = list[object]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of a filter and where it began."""
+
+    kind: str
+    text: str
+    at: int
+
+
+def compile_where(text: str) -> tuple[str, Parameters]:
+    """An SQL condition over ``runs r`` and its parameters. Raises ``UsageError`` with the place of the mistake."""
+    parser = _Parser(text, _tokens(text))
+    sql = parser.any_of(0)
+    parser.expect_end()
+    return sql, parser.parameters
+
+
+def compile_sort(text: str) -> tuple[str, Parameters]:
+    """An SQL ``ORDER BY`` list: names as in filters, separated by commas, ``-`` first for descending."""
+    parts: list[str] = []
+    parameters: Parameters = []
+    for name in filter(None, (part.strip() for part in text.split(","))):
+        is_descending = name.startswith("-")
+        sql, more = _operand(name.lstrip("-+"), is_number=True)
+        parts.append(f"{sql} {'DESC' if is_descending else 'ASC'} NULLS LAST")
+        parameters += more
+    if not parts:
+        message = "--sort names nothing; expected for example -test/accuracy or params.rank"
+        raise UsageError(message)
+    return ", ".join(parts), parameters
+
+
+def _tokens(text: str) -> list[Token]:
+    found: list[Token] = []
+    at = 0
+    stripped = text.rstrip()
+    while at < len(stripped):
+        match = TOKEN.match(stripped, at)
+        if match is None or match.lastgroup is None:
+            message = f"--where: can't read {stripped[at:]!r} at column {at + 1}"
+            raise UsageError(message)
+        found.append(Token(match.lastgroup, match.group(match.lastgroup), match.start(match.lastgroup)))
+        at = match.end()
+    return found
+
+
+def _operand(name: str, *, is_number: bool) -> tuple[str, Parameters]:
+    if name in COLUMNS:
+        return COLUMNS[name], []
+    if name.startswith("params."):
+        column = "p.number" if is_number else "p.value"
+        key = name.removeprefix("params.")
+        sql = f"(SELECT any_value({column}) FROM params p WHERE p.run_id = r.run_id AND (p.name = ? OR ends_with(p.name, ?)))"  # noqa: S608 - column is one of two literals
+        return sql, [key, f".{key}"]
+    if "/" not in name and (near := difflib.get_close_matches(name, [*COLUMNS, "tags"], 1, 0.75)):
+        message = f"--where: {name!r} is no column of a run; did you mean {near[0]!r}? Metrics and params.NAME work too"
+        raise UsageError(message)
+    return "(SELECT any_value(m.value) FROM result_metrics m WHERE m.run_id = r.run_id AND m.name = ?)", [name]
+
+
+class _Parser:
+    """Recursive descent: or over and over not over comparison."""
+
+    def __init__(self, text: str, tokens: Sequence[Token]) -> None:
+        self.text = text
+        self.tokens = tokens
+        self.at = 0
+        self.parameters: Parameters = []
+
+    def any_of(self, depth: int) -> str:
+        parts = [self.all_of(depth)]
+        while self._take_word("or"):
+            parts.append(self.all_of(depth))
+        return f"({' OR '.join(parts)})"
+
+    def all_of(self, depth: int) -> str:
+        parts = [self.term(depth)]
+        while self._take_word("and"):
+            parts.append(self.term(depth))
+        return f"({' AND '.join(parts)})"
+
+    def term(self, depth: int) -> str:
+        if depth > DEPTH_MAX:
+            self._fail("nested too deeply")
+        if self._take_word("not"):
+            return f"(NOT coalesce({self.term(depth + 1)}, false))"
+        if self._take("mark", "("):
+            inner = self.any_of(depth + 1)
+            if not self._take("mark", ")"):
+                self._fail("expected )")
+            return inner
+        return self._comparison()
+
+    def expect_end(self) -> None:
+        if self.at < len(self.tokens):
+            self._fail("expected and, or, or the end")
+
+    def _comparison(self) -> str:
+        name = self._next("word", "a name")
+        if self._take_word("in"):
+            return self._membership(name)
+        operator = OPERATORS[self._next("operator", "an operator (= != < <= > >= ~)")]
+        return self._compare(name, operator, self._value())
+
+    def _membership(self, name: str) -> str:
+        if not self._take("mark", "("):
+            self._fail("expected ( after in")
+        parts = [self._compare(name, "=", self._value())]
+        while self._take("mark", ","):
+            parts.append(self._compare(name, "=", self._value()))
+        if not self._take("mark", ")"):
+            self._fail("expected )")
+        return f"({' OR '.join(parts)})"
+
+    def _compare(self, name: str, operator: str, value: object) -> str:
+        if operator == "ILIKE":
+            value = f"%{value}%"
+        if name in {"tag", "tags"}:
+            self.parameters.append(value)
+            exists = "SELECT 1 FROM tags t WHERE t.subject_id = r.run_id AND t.tag"
+            return f"(EXISTS ({exists} {operator} ?))"
+        sql, more = _operand(name, is_number=isinstance(value, float))
+        self.parameters += [*more, value]
+        return f"({sql} {operator} ?)"
+
+    def _value(self) -> object:
+        if self.at < len(self.tokens):
+            token = self.tokens[self.at]
+            self.at += 1
+            if token.kind == "number":
+                return float(token.text)
+            if token.kind == "text":
+                return token.text[1:-1]
+            if token.kind == "word":
+                return token.text.lower() == "true" if token.text.lower() in {"true", "false"} else token.text
+            self.at -= 1
+        self._fail("expected a value")
+        return None
+
+    def _next(self, kind: str, what: str) -> str:
+        if self.at >= len(self.tokens) or self.tokens[self.at].kind != kind:
+            self._fail(f"expected {what}")
+        self.at += 1
+        return self.tokens[self.at - 1].text
+
+    def _take(self, kind: str, text: str) -> bool:
+        if self.at < len(self.tokens) and (self.tokens[self.at].kind, self.tokens[self.at].text) == (kind, text):
+            self.at += 1
+            return True
+        return False
+
+    def _take_word(self, word: str) -> bool:
+        is_there = self.at < len(self.tokens) and self.tokens[self.at].kind == "word"
+        if is_there and self.tokens[self.at].text.lower() == word:
+            self.at += 1
+            return True
+        return False
+
+    def _fail(self, what: str) -> None:
+        column = self.tokens[self.at].at + 1 if self.at < len(self.tokens) else len(self.text) + 1
+        message = f"--where: {what} at column {column} of {self.text!r}"
+        raise UsageError(message)

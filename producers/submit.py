@@ -1,0 +1,133 @@
+"""Commands: send one and wait for its answer.
+
+Whoever sends a command need not be the manager: the answer comes over the log, from whichever manager reads it first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from crucible.errors import StorageError, UsageError
+from crucible.journal import Journal
+from crucible.records import (
+    AddNote,
+    CancelRun,
+    CancelSubmission,
+    ChangeTags,
+    CommandAccepted,
+    CommandObsolete,
+    CommandRejected,
+    Record,
+    RetryRun,
+    SubmitExperiment,
+)
+from crucible.tail import Tail
+
+ANSWER_TIMEOUT_S = 30.0
+NOTE_BYTES_MAX = 4_096
+POLL_S = 0.25
+
+Answer = CommandAccepted | CommandRejected | CommandObsolete
+
+
+class Sender:
+    """Sends commands to a log and waits for what a manager answers."""
+
+    def __init__(self, journal: Journal, *, timeout_s: float = ANSWER_TIMEOUT_S) -> None:
+        """Answers are waited for up to ``timeout_s``."""
+        self._journal = journal
+        self._timeout_s = timeout_s
+
+    def send(self, *commands: Record) -> list[Answer]:
+        """Append commands and return their answers, in order.
+
+        Raises ``StorageError`` when an answer does not come in time: the commands stay on the log, and the next
+        engine answers them.
+        """
+        ends = {("events", p): self._journal.log.end("events", p) for p in self._journal.log.partitions("events")}
+        tail = Tail(self._journal, ["events"], ends)
+        self._journal.append_batches([[command] for command in commands])
+        waiting = {command.event_id for command in commands}
+        answers: dict[str, Answer] = {}
+        deadline = self._journal.clock.monotonic() + self._timeout_s
+        while waiting:
+            if self._journal.clock.monotonic() > deadline:
+                message = (
+                    f"no manager answered {len(waiting)} of {len(commands)} commands within {self._timeout_s:g} s; "
+                    "they stay on the log and the next engine answers them"
+                )
+                raise StorageError(message)
+            for entry in tail.poll(POLL_S):
+                record = entry.record
+                if isinstance(record, Answer) and record.command_id in waiting:
+                    waiting.discard(record.command_id)
+                    answers[record.command_id] = record
+        return [answers[command.event_id] for command in commands]
+
+    def submit(self, fields: dict[str, object], *, submission_id: str | None = None) -> str:
+        """Submit an experiment and return its submission id. ``fields`` are those of ``SubmitExperiment``.
+
+        Raises ``UsageError`` with what the manager found wrong.
+        """
+        chosen = submission_id or self._journal.ids.uuid7()
+        command = self._journal.make(SubmitExperiment, submission_id=chosen, **fields)
+        refuse_rejected(self.send(command))
+        return chosen
+
+    def cancel_run(self, run_id: str, reason: str) -> Answer:
+        """Stop a run."""
+        return self._one(self._journal.make(CancelRun, run_id=run_id, reason=reason))
+
+    def cancel_submission(self, experiment: str, submission_id: str, reason: str) -> Answer:
+        """Stop every unfinished run of a submission."""
+        make = self._journal.make
+        return self._one(make(CancelSubmission, experiment=experiment, submission_id=submission_id, reason=reason))
+
+    def retry_runs(self, run_ids: Sequence[str], from_stage: str | None) -> list[Answer]:
+        """Run failed or canceled runs again, each from ``from_stage`` or the stage that did not complete."""
+        commands = [self._journal.make(RetryRun, run_id=run_id, from_stage=from_stage) for run_id in run_ids]
+        return self.send(*commands)
+
+    def change_tags(self, kind: str, subject_id: str, added: Sequence[str], removed: Sequence[str]) -> Answer:
+        """Add and remove tags of a run or a submission."""
+        make = self._journal.make
+        command = make(ChangeTags, subject_kind=kind, subject_id=subject_id, added=list(added), removed=list(removed))
+        return self._one(command)
+
+    def add_note(self, kind: str, subject_id: str, text: str) -> Answer:
+        """Attach a note of at most 4,096 bytes to a run or a submission."""
+        if len(text.encode()) > NOTE_BYTES_MAX:
+            message = f"the note has {len(text.encode())} bytes; at most {NOTE_BYTES_MAX}"
+            raise UsageError(message)
+        return self._one(self._journal.make(AddNote, subject_kind=kind, subject_id=subject_id, text=text))
+
+    def _one(self, command: Record) -> Answer:
+        (answer,) = self.send(command)
+        refuse_rejected([answer])
+        return answer
+
+
+def refuse_rejected(answers: Sequence[Answer]) -> None:
+    """Raise ``UsageError`` with every problem of every rejected command."""
+    errors = [error for answer in answers if isinstance(answer, CommandRejected) for error in answer.errors]
+    if errors:
+        raise UsageError("\n".join(errors))
+
+
+def environment_json() -> str:
+    """Where a submission was made: Python, CPU, threads and the command line, canonical JSON."""
+    import os
+    import platform
+    import sys
+
+    from crucible.canonical import canonical_json
+
+    facts = {
+        "argv": [os.path.basename(sys.argv[0]), *sys.argv[1:]],
+        "cpu_count": os.cpu_count(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+    }
+    return canonical_json(json.loads(json.dumps(facts)))
