@@ -101,8 +101,8 @@ def _operand(name: str, *, is_number: bool) -> tuple[str, Parameters]:
     if name.startswith("params."):
         column = "p.number" if is_number else "p.value"
         key = name.removeprefix("params.")
-        sql = f"(SELECT any_value({column}) FROM params p WHERE p.run_id = r.run_id AND (p.name = ? OR ends_with(p.name, ?)))"  # noqa: S608 - column is one of two literals
-        return sql, [key, f".{key}"]
+        condition = "p.run_id = r.run_id AND (p.name = ? OR ends_with(p.name, ?))"
+        return f"(SELECT any_value({column}) FROM params p WHERE {condition})", [key, f".{key}"]  # noqa: S608 - literals
     if "/" not in name and (near := difflib.get_close_matches(name, [*COLUMNS, "tags"], 1, 0.75)):
         message = f"--where: {name!r} is no column of a run; did you mean {near[0]!r}? Metrics and params.NAME work too"
         raise UsageError(message)

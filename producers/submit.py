@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from crucible.errors import StorageError, UsageError
 from crucible.journal import Journal
@@ -124,7 +125,7 @@ def environment_json() -> str:
     from crucible.canonical import canonical_json
 
     facts = {
-        "argv": [os.path.basename(sys.argv[0]), *sys.argv[1:]],
+        "argv": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "cpu_count": os.cpu_count(),
         "machine": platform.machine(),
         "python": platform.python_version(),
