@@ -1,0 +1,219 @@
+"""The normal form of an experiment: what stands on the log, whatever it was written in.
+
+A `Definition` is complete: names, types and options of every stage are filled in, so that a Python file and a YAML
+file of the same experiment have one canonical text and one digest.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from crucible.canonical import canonical_json, digest_bytes, digest_of, parse_json
+
+OUTPUT_DIR_DEFAULT: Final = "artifacts/crucible"
+CHECKPOINT_EVERY_DEFAULT_S: Final = 30.0
+RETRIES_DEFAULT: Final = 3
+
+ErrorClass = Literal["transient", "permanent", "timeout", "stall", "exit", "invalid"]
+MetricKind = Literal["reproducible", "timing", "environment"]
+
+_RETRIED_DEFAULT: Final[list[ErrorClass]] = ["transient"]
+
+
+class Model(BaseModel):
+    """What all parts of a definition share: frozen, no unknown key, no silent conversion."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class MetricDeclaration(Model):
+    """What a stage says about a number before it measures it."""
+
+    unit: str | None = None
+    """Unit, for example ``ratio``, ``nat`` or ``ms``."""
+    better: Literal["higher", "lower"] | None = None
+    """Direction; needed to select by it."""
+    range: list[float] | None = Field(default=None, min_length=2, max_length=2)
+    """Lowest and highest value that it can take."""
+    kind: MetricKind = "reproducible"
+    """Whether two executions of the same recipe give the same value."""
+    mean_of: str | None = None
+    """Split over whose predictions' scores the mean is taken; None: the stage measures it itself."""
+
+
+class Target(Model):
+    """Bounds that a metric's mean has to keep: at least one of them."""
+
+    at_least: float | None = None
+    """Lowest value that is good enough."""
+    at_most: float | None = None
+    """Highest value that is good enough."""
+    unit: str | None = None
+    """Unit of the bounds; if given, the metric must be declared with the same."""
+
+
+class DatasetReference(Model):
+    """Which data a stage means by a name."""
+
+    source: str = Field(min_length=1)
+    """A registered dataset's name, a path or an address."""
+    digest: str | None = Field(default=None, pattern=r"^(sha256:)?[0-9a-f]{64}$")
+    """SHA-256 that pins the content; None: whatever is there is used, and recorded."""
+    version: str | None = None
+    """Version of the source."""
+    split: str | None = None
+    """The only split that is meant; None: all."""
+    limit: int | None = Field(default=None, ge=1)
+    """Items at most in each split; None: all."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Options of the loader."""
+
+
+class RetryPolicy(Model):
+    """Which failures of a stage are worth another attempt, and how many attempts."""
+
+    max: int = Field(default=RETRIES_DEFAULT, ge=0, le=100)
+    """Attempts after the first one, at most."""
+    on: list[ErrorClass] = Field(default_factory=_RETRIED_DEFAULT.copy)
+    """Classes of failures that are retried."""
+
+
+class StageDefinition(Model):
+    """One step of every run of the experiment."""
+
+    name: str
+    """Name within the experiment."""
+    type: str = Field(min_length=1)
+    """``train``, ``eval``, another registered name, ``module:function`` or ``command``."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Options by name; in the normal form with every default filled in."""
+    inputs: dict[str, str] = Field(default_factory=dict)
+    """For each artifact argument, ``stage.artifact``."""
+    artifacts: list[str] | None = None
+    """Names of the artifacts that the stage makes; None: not declared."""
+    metrics: dict[str, MetricDeclaration] = Field(default_factory=dict)
+    """Metrics that the stage declares."""
+    command: str | None = None
+    """Command line of an untouched script, with ``{option}`` placeholders; only for the type ``command``."""
+    queue: str = Field(default="default", min_length=1)
+    """Queue whose workers may run it."""
+    resources: dict[str, float | str] = Field(default_factory=dict)
+    """What a worker must have, for example ``{"gpu": 1}``."""
+    timeout_s: float | None = Field(default=None, gt=0)
+    """Longest duration of an attempt, seconds."""
+    stall_timeout_s: float | None = Field(default=None, gt=0)
+    """Longest time without progress, seconds."""
+    checkpoint_every_s: float = Field(default=CHECKPOINT_EVERY_DEFAULT_S, ge=0)
+    """How often a checkpoint is due, seconds; 0: at every step."""
+    retry: RetryPolicy = Field(default_factory=RetryPolicy)
+    """Which failures are retried."""
+    enabled: bool = True
+    """A stage that is not enabled is left out of the runs."""
+
+
+class Definition(Model):
+    """An experiment, complete and checked."""
+
+    name: str
+    """Name; part of every reference to its runs."""
+    description: str = ""
+    """What it is for."""
+    tags: list[str] = Field(default_factory=list)
+    """Words to find it by."""
+    owner: str | None = None
+    """Who answers for it."""
+    version: str | None = None
+    """Version of the experiment, in its author's own counting."""
+    namespace: str = Field(default="default", min_length=1)
+    """Team that it belongs to."""
+    seed: int = Field(default=0, ge=0, le=2**53 - 1)
+    """Seed from which each repeat's seed is derived."""
+    repeat: int = Field(default=1, ge=1)
+    """How often each cell is run, with a seed of its own each time."""
+    select: str | None = None
+    """Metric by which the best cell is chosen."""
+    adapter: str | None = Field(default=None, min_length=1)
+    """Adapter that trains and predicts."""
+    max_concurrent: int | None = Field(default=None, ge=1)
+    """Runs at once, over all workers; None: no limit of its own."""
+    parameters: dict[str, list[Any]] | None = None
+    """For each ``stage.option``, or bare option, the values of the grid."""
+    cells: list[dict[str, Any]] | None = None
+    """Explicit cells in place of a grid."""
+    stages: list[StageDefinition] = Field(min_length=1)
+    """The stages of each run, in order."""
+    quality_targets: dict[str, Target] = Field(default_factory=dict)
+    """Bounds by metric."""
+    datasets: dict[str, DatasetReference] = Field(default_factory=dict)
+    """Dataset references by the name that stages use."""
+    output_dir: str = Field(default=OUTPUT_DIR_DEFAULT, min_length=1)
+    """Folder for run folders, relative to the folder of the submitting command."""
+    margin: float | None = Field(default=None, ge=0)
+    """Difference in the selected metric that does not matter, for "the smallest value that is enough"."""
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    """Whatever else is to be kept with it."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a definition from its canonical JSON, as it stands on the log."""
+        return cls.model_validate(parse_json(text))
+
+    @property
+    def enabled_stages(self) -> tuple[StageDefinition, ...]:
+        """The stages that runs have, in order."""
+        return tuple(stage for stage in self.stages if stage.enabled)
+
+    def stage(self, name: str) -> StageDefinition:
+        """Return the stage of this name; ``KeyError`` if there is none."""
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        raise KeyError(name)
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the definition as plain JSON values."""
+        return self.model_dump(mode="json")
+
+    def canonical_json(self) -> str:
+        """Return the definition as RFC 8785 JSON: what ``definition_json`` of a record holds."""
+        return self._canonical_json
+
+    @functools.cached_property
+    def _canonical_json(self) -> str:
+        return canonical_json(self.canonical())
+
+    @property
+    def definition_digest(self) -> str:
+        """SHA-256 of the canonical JSON: changes with everything."""
+        return digest_bytes(self._canonical_json.encode())
+
+    def recipe_digest(self, code_digest: str) -> str:
+        """SHA-256 of what decides results: code, stages with options, adapter, dataset references and seed.
+
+        Description, tags, targets, grid, repeats, timeouts and queues are not in it: they decide what is run and how
+        it is judged, not what a cell gives.
+        """
+        return digest_of(
+            {
+                "adapter": self.adapter,
+                "code": code_digest,
+                "datasets": {name: reference.model_dump(mode="json") for name, reference in self.datasets.items()},
+                "seed": self.seed,
+                "stages": [stage_recipe(stage) for stage in self.enabled_stages],
+            }
+        )
+
+
+def stage_recipe(stage: StageDefinition) -> dict[str, Any]:
+    """Return the part of a stage that decides its result."""
+    return {
+        "command": stage.command,
+        "inputs": stage.inputs,
+        "mean_of": {name: metric.mean_of for name, metric in stage.metrics.items() if metric.mean_of is not None},
+        "name": stage.name,
+        "options": stage.options,
+        "type": stage.type,
+    }
