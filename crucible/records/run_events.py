@@ -129,6 +129,8 @@ class RunStarted(Record):
 
     run_id: str
     """The run."""
+    generation: int
+    """Generation of the run that begins, from 1."""
 
 
 @record(topic="events", key="run_id")

@@ -17,6 +17,8 @@ class StageRequested(Record):
     """Stage name."""
     attempt: int
     """Attempt of the stage, from 1."""
+    generation: int
+    """Generation of the run that the attempt belongs to, from 1."""
     stage_index: int
     """Index of the stage, from 0."""
     stage_type: str
