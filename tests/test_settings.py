@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+
+from crucible.errors import DefinitionError, UsageError
+from crucible.settings import load_settings
+
+
+def test_without_a_file_the_log_lies_in_the_current_folder(tmp_path):
+    settings = load_settings(start=tmp_path, environ={})
+    assert settings.log == tmp_path / ".crucible"
+    assert settings.output_dir == tmp_path / "artifacts" / "crucible"
+
+
+def test_the_nearest_file_upward_decides_where_the_log_lies(tmp_path):
+    (tmp_path / "crucible.toml").write_text('output_dir = "out"\njobs = 3\n')
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    settings = load_settings(start=below, environ={})
+    assert settings.log == tmp_path / ".crucible"
+    assert settings.output_dir == tmp_path / "out"
+    assert settings.jobs == 3
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path):
+    (tmp_path / "crucible.toml").write_text("jobs = 3\nlease_ms = 5000\nadapter = 'a'\n")
+    environ = {"CRUCIBLE_JOBS": "4", "CRUCIBLE_LEASE_MS": "6000"}
+    settings = load_settings(start=tmp_path, environ=environ, jobs=5)
+    assert (settings.jobs, settings.lease_ms, settings.adapter) == (5, 6000, "a")
+
+
+def test_the_log_can_be_elsewhere(tmp_path):
+    environ = {"CRUCIBLE_LOG": str(tmp_path / "there")}
+    assert load_settings(start=tmp_path, environ=environ).log == tmp_path / "there"
+    assert load_settings(start=tmp_path, environ={"CRUCIBLE_LOG": "here"}).log == tmp_path / "here"
+
+
+def test_an_engine_that_is_not_there_is_refused_by_name(tmp_path):
+    with pytest.raises(UsageError, match="kafka"):
+        load_settings(start=tmp_path, environ={"CRUCIBLE_LOG": "kafka://host:9092/prefix"})
+
+
+def test_every_problem_is_reported_at_once_with_the_nearest_name(tmp_path):
+    (tmp_path / "crucible.toml").write_text("jbos = 3\nlease_ms = 1\noutput_dir = 7\n")
+    with pytest.raises(DefinitionError) as caught:
+        load_settings(start=tmp_path, environ={"CRUCIBLE_JOBS": "many"})
+    text = str(caught.value)
+    assert "jbos" in text
+    assert "'jobs'" in text
+    assert "lease_ms" in text
+    assert "output_dir" in text
+    assert "CRUCIBLE_JOBS" in text
+
+
+def test_a_file_that_is_not_toml_is_named(tmp_path):
+    (tmp_path / "crucible.toml").write_text("jobs = = 3")
+    with pytest.raises(DefinitionError, match=r"crucible\.toml"):
+        load_settings(start=tmp_path, environ={})
+
+
+def test_settings_cost_no_heavy_import():
+    import subprocess
+    import sys
+
+    code = "import crucible.settings, crucible.cli.main, sys; print([m for m in ('pydantic','numpy','duckdb','pyarrow','structlog','httpx') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
+    assert done.stdout.strip() == "[]"
