@@ -2,15 +2,65 @@
 
 from __future__ import annotations
 
-from crucible.records.record import RECORD_TYPES, Record, ResultMetric, StoredFile, Topic
-from crucible.records.commands import AddNote, CancelRun, CancelSubmission, ChangeTags, PurgeRun, RetryRun, SetMark, SubmitExperiment
-from crucible.records.log_events import CommandAccepted, CommandObsolete, CommandRejected, LogArchived, LogCreated, MarkSet, NoteAdded, PermitGranted, PermitReleased, ReportRequested, TagsChanged, WorkerStarted, WorkerStopped
-from crucible.records.run_events import RunCancelRequested, RunCanceled, RunCompleted, RunCreated, RunFailed, RunPurged, RunReopened, RunStarted, SubmissionAccepted, SubmissionCancelRequested, SubmissionClosed, SubmissionReopened
-from crucible.records.stage_events import ArtifactSaved, CheckpointSaved, DatasetUsed, StageCanceled, StageClaimed, StageCompleted, StageFailed, StageHeartbeat, StageLeaseExpired, StageRequested, StageResumed, StageReused
-from crucible.records.telemetry import LogLines, MetricBatch, PredictionBatch, Span, SystemSample
+from crucible.records.commands import (
+    AddNote,
+    CancelRun,
+    CancelSubmission,
+    ChangeTags,
+    PurgeRun,
+    RetryRun,
+    SetMark,
+    SubmitExperiment,
+)
 from crucible.records.dead import DeadLetter
+from crucible.records.log_events import (
+    CommandAccepted,
+    CommandObsolete,
+    CommandRejected,
+    LogArchived,
+    LogCreated,
+    MarkSet,
+    NoteAdded,
+    PermitGranted,
+    PermitReleased,
+    ReportRequested,
+    TagsChanged,
+    WorkerStarted,
+    WorkerStopped,
+)
+from crucible.records.record import RECORD_TYPES, Record, ResultMetric, StoredFile, Topic
+from crucible.records.run_events import (
+    RunCanceled,
+    RunCancelRequested,
+    RunCompleted,
+    RunCreated,
+    RunFailed,
+    RunPurged,
+    RunReopened,
+    RunStarted,
+    SubmissionAccepted,
+    SubmissionCancelRequested,
+    SubmissionClosed,
+    SubmissionReopened,
+)
+from crucible.records.stage_events import (
+    ArtifactSaved,
+    CheckpointSaved,
+    DatasetUsed,
+    StageCanceled,
+    StageClaimed,
+    StageCompleted,
+    StageFailed,
+    StageHeartbeat,
+    StageLeaseExpired,
+    StageRequested,
+    StageResumed,
+    StageReused,
+)
+from crucible.records.telemetry import LogLines, MetricBatch, PredictionBatch, Span, SystemSample
 
 __all__ = [
+    "RECORD_TYPES",
     "AddNote",
     "ArtifactSaved",
     "CancelRun",
@@ -32,7 +82,6 @@ __all__ = [
     "PermitReleased",
     "PredictionBatch",
     "PurgeRun",
-    "RECORD_TYPES",
     "Record",
     "ReportRequested",
     "ResultMetric",

@@ -38,7 +38,16 @@ class ResultMetric(TypedDict):
     definition: str | None
 
 
-@dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=True)
+C = TypeVar("C")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def _lean_dataclass(cls: type[C]) -> type[C]:
+    """Collect the fields as a frozen dataclass does; ``Record`` has the methods."""
+    return dataclasses.dataclass(init=False, repr=False, eq=False, match_args=False)(cls)
+
+
+@_lean_dataclass
 class Record:
     """What every record has: who, when, and what caused it. Frozen; equal when the type and all fields are."""
 
@@ -98,7 +107,7 @@ def record(*, topic: Topic, key: str) -> Callable[[type[R]], type[R]]:
     """Make a class a record type of ``topic``, keyed by the field ``key``."""
 
     def register(cls: type[R]) -> type[R]:
-        made = dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=True)(cls)
+        made = _lean_dataclass(cls)
         made.TOPIC = topic
         made.KEY_FIELD = key
         made.FIELD_NAMES = tuple(field.name for field in dataclasses.fields(made))

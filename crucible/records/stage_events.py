@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from crucible.records.record import Record, StoredFile, ResultMetric, record
+from crucible.records.record import Record, ResultMetric, StoredFile, record
 
 
 @record(topic="events", key="run_id")

@@ -1,0 +1,249 @@
+"""The one place where records become bytes and bytes become records.
+
+The wire format is the field's own: a zero byte, the schema's id in four big-endian bytes, the Avro body. Writing is
+strict, reading believes nothing: all bytes are consumed, ranges are checked, and whatever the bytes are, the only
+error is ``RecordError``. Whether bytes arrived as they were written is the matter of the log's checksum.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import io
+from typing import Any
+
+import fastavro
+from fastavro.read import SchemaResolutionError
+from fastavro.schema import to_parsing_canonical_form
+
+from crucible.errors import LogRefusedError, RecordError
+from crucible.records.checks import IsInRange, Prepare, WrongValueError, preparer, range_check, scalar_types
+from crucible.records.record import RECORD_TYPES, Record
+from crucible.records.schema import RecordSchema, latest_schema, own_schemas
+
+MAGIC = b"\x00"
+HEADER_BYTES = 5
+DECODE_ERRORS = (
+    EOFError,
+    ValueError,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    AttributeError,
+    SchemaResolutionError,
+)
+"""What fastavro raises on bytes that are no record (UnicodeDecodeError is a ValueError)."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Writer:
+    """How one record type is written."""
+
+    prefix: bytes
+    parsed: Any
+    fields: tuple[tuple[str, frozenset[type], Prepare], ...]
+    has_rule: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Reader:
+    """How records of one schema id are read."""
+
+    record_type: type[Record]
+    writer: Any
+    target: Any | None
+    """The schema to resolve to; None if the writer's fields are ours."""
+    ranges: tuple[tuple[str, IsInRange], ...]
+    has_rule: bool
+
+
+class Codec:
+    """Encodes records and decodes what it has the schema of: our own versions, and those it has learned from a log."""
+
+    def __init__(self) -> None:
+        self._schemas: dict[int, RecordSchema] = dict(own_schemas())
+        self._readers: dict[int, _Reader | None] = {}
+
+    def encode(self, record: Record) -> bytes:
+        """The bytes of a record. Raises ``RecordError`` that names record and field if its schema says otherwise."""
+        writer = _writer(type(record))
+        values = record.__dict__
+        try:
+            changed: dict[str, Any] | None = None
+            for name, exact, prepare in writer.fields:
+                value = values[name]
+                if type(value) not in exact:
+                    prepared = prepare(value, name)
+                    if prepared is not value:
+                        changed = changed or {}
+                        changed[name] = prepared
+            if changed is not None:
+                values = {**values, **changed}
+            buffer = io.BytesIO()
+            buffer.write(writer.prefix)
+            fastavro.schemaless_writer(buffer, writer.parsed, values)
+        except (WrongValueError, *DECODE_ERRORS) as error:
+            raise RecordError(_why_not_written(record, writer, error)) from None
+        if writer.has_rule and (problem := record.problem()):
+            message = f"{type(record).__name__}: {problem}"
+            raise RecordError(message)
+        return buffer.getvalue()
+
+    def decode(self, value: bytes) -> Record | None:
+        """The record of these bytes; None for a type that this version does not know.
+
+        Raises ``RecordError`` for anything else, a schema id that is not known among them.
+        """
+        reader = self._reader(self.schema_id(value))
+        if reader is None:
+            return None
+        name = reader.record_type.__name__
+        buffer = io.BytesIO(value)
+        buffer.seek(HEADER_BYTES)
+        try:
+            fields: Any = fastavro.schemaless_reader(buffer, reader.writer, reader.target)
+        except DECODE_ERRORS as error:
+            message = f"{name}: {len(value)} bytes are no record of its schema ({type(error).__name__}: {error})"
+            raise RecordError(message) from None
+        if buffer.tell() != len(value):
+            message = f"{name}: {len(value) - buffer.tell()} bytes are left over after the record"
+            raise RecordError(message)
+        for field, is_in_range in reader.ranges:
+            if not is_in_range(fields[field]):
+                message = f"{name}.{field}: a number is outside the range of its type"
+                raise RecordError(message)
+        record = object.__new__(reader.record_type)
+        record.__dict__.update(fields if reader.target is None else _fresh(fields))
+        if reader.has_rule and (problem := record.problem()):
+            message = f"{name}: {problem}"
+            raise RecordError(message)
+        return record
+
+    def schema_id(self, value: bytes) -> int:
+        """The schema id in the header. Raises ``RecordError`` if there is no header."""
+        if len(value) < HEADER_BYTES or value[:1] != MAGIC:
+            message = f"{len(value)} bytes that begin with {value[:HEADER_BYTES].hex()!r} are no record: no header"
+            raise RecordError(message)
+        return int.from_bytes(value[1:HEADER_BYTES], "big")
+
+    def has_schema(self, schema_id: int) -> bool:
+        """Whether records of this schema id can be decoded or skipped."""
+        return schema_id in self._schemas
+
+    def learn(self, schema: RecordSchema) -> None:
+        """Take in a schema found on a log. Raises ``LogRefusedError`` if its id stands for another text already."""
+        known = self._schemas.setdefault(schema.schema_id, schema)
+        if known.text != schema.text:
+            message = (
+                f"schema id {schema.schema_id} stands for two schemas, of {known.name} and {schema.name}: "
+                "this log can't be written by this version; use a schema registry, or another log"
+            )
+            raise LogRefusedError(message)
+
+    def _reader(self, schema_id: int) -> _Reader | None:
+        try:
+            return self._readers[schema_id]
+        except KeyError:
+            pass
+        schema = self._schemas.get(schema_id)
+        if schema is None:
+            message = f"schema id {schema_id} is not known here and not on the log's topic schemas"
+            raise RecordError(message)
+        reader = self._readers[schema_id] = _make_reader(schema)
+        return reader
+
+
+@functools.cache
+def _default() -> Codec:
+    return Codec()
+
+
+def encode(record: Record) -> bytes:
+    """``Codec.encode``."""
+    return _default().encode(record)
+
+
+def decode(value: bytes) -> Record | None:
+    """``Codec.decode`` with this version's own schemas."""
+    return _default().decode(value)
+
+
+def _parse(schema: RecordSchema) -> Any:
+    try:
+        return fastavro.parse_schema(dict(schema.tree))
+    except (fastavro.schema.SchemaParseException, *DECODE_ERRORS) as error:
+        message = f"the schema of {schema.name} with id {schema.schema_id} is no Avro schema: {error}"
+        raise RecordError(message) from None
+
+
+_WRITERS: dict[type[Record], _Writer] = {}
+
+
+def _writer(record_type: type[Record]) -> _Writer:
+    writer = _WRITERS.get(record_type)
+    if writer is None:
+        writer = _WRITERS[record_type] = _make_writer(record_type)
+    return writer
+
+
+def _make_writer(record_type: type[Record]) -> _Writer:
+    if RECORD_TYPES.get(record_type.__name__) is not record_type:
+        message = f"{record_type.__name__} is no record type"
+        raise RecordError(message)
+    schema = latest_schema(record_type.__name__)
+    named: dict[str, Any] = {}
+    return _Writer(
+        prefix=MAGIC + schema.schema_id.to_bytes(4, "big"),
+        parsed=_parse(schema),
+        fields=tuple(
+            (field["name"], scalar_types(field["type"]), preparer(field["type"], named))
+            for field in schema.tree["fields"]
+        ),
+        has_rule=_has_rule(record_type),
+    )
+
+
+def _make_reader(schema: RecordSchema) -> _Reader | None:
+    record_type = RECORD_TYPES.get(schema.name)
+    if record_type is None:
+        return None
+    ours = latest_schema(schema.name)
+    named: dict[str, IsInRange | None] = {}
+    checks = [(field["name"], range_check(field["type"], named)) for field in ours.tree["fields"]]
+    written, target = _parse(schema), _parse(ours)
+    is_same = to_parsing_canonical_form(written) == to_parsing_canonical_form(target)
+    return _Reader(
+        record_type=record_type,
+        writer=written,
+        target=None if is_same else target,
+        ranges=tuple((name, check) for name, check in checks if check is not None),
+        has_rule=_has_rule(record_type),
+    )
+
+
+def _has_rule(record_type: type[Record]) -> bool:
+    return record_type.problem is not Record.problem
+
+
+def _fresh(value: Any) -> Any:
+    """A copy of lists and mappings: fastavro puts one and the same default list into every record that it resolves."""
+    if isinstance(value, dict):
+        return {key: _fresh(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_fresh(item) for item in value]
+    return value
+
+
+def _why_not_written(record: Record, writer: _Writer, error: Exception) -> str:
+    """Name the field that a writer refused; fastavro itself names none."""
+    name = type(record).__name__
+    if isinstance(error, WrongValueError):
+        return f"{name}.{error}"
+    try:
+        for field, _, prepare in writer.fields:
+            prepare(record.__dict__[field], field)
+    except WrongValueError as wrong:
+        return f"{name}.{wrong}"
+    return f"{name} can't be written ({type(error).__name__}: {error})"

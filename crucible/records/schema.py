@@ -1,0 +1,106 @@
+"""The Avro schemas of the records: their texts, ids and subjects.
+
+A schema's text is its JSON with sorted keys and no spaces (RFC 8785 for what stands in schemas), so that ids do not
+hang on white space; its id is the first 31 bits of the text's SHA-256. Published texts never change: a new version
+is a new file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from crucible.errors import InternalError, RecordError
+from crucible.records.record import RECORD_TYPES
+
+NAMESPACE = "crucible"
+SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
+"""Folder of ``<topic>/<record>/v<version>.avsc``; a link in a checkout, a folder in an installed package."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RecordSchema:
+    """One version of a record's schema."""
+
+    name: str
+    """Record name without namespace."""
+    topic: str
+    """Topic that the record stands on."""
+    text: str
+    """Sorted keys, no spaces: what the id is made from and what the log keeps."""
+    schema_id: int
+    """0 to 2**31 - 1."""
+    tree: Mapping[str, Any]
+    """The schema as parsed JSON."""
+
+    @property
+    def subject(self) -> str:
+        """Subject by topic and record name (Confluent's TopicRecordNameStrategy), and the key on ``schemas``."""
+        return f"{NAMESPACE}.{self.topic}-{NAMESPACE}.{self.name}"
+
+
+def schema_id_of(text: str) -> int:
+    """The first 31 bits of the SHA-256 of a schema text."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
+def parse_schema_text(text: str, schema_id: int | None = None) -> RecordSchema:
+    """The schema of a JSON text. ``schema_id`` is the one a registry gave; else it is made from the text.
+
+    Raises ``RecordError`` for a text that is no schema of a record of ours.
+    """
+    try:
+        tree = json.loads(text)
+    except ValueError as error:
+        message = f"a schema is no JSON: {error}"
+        raise RecordError(message) from None
+    if not isinstance(tree, dict) or tree.get("type") != "record" or tree.get("namespace") != NAMESPACE:
+        message = f"not the schema of a record in namespace {NAMESPACE}: {text[:80]!r}"
+        raise RecordError(message)
+    name, topic = tree.get("name"), tree.get("topic")
+    if not isinstance(name, str) or not isinstance(topic, str):
+        message = f"a schema without name or topic: {text[:80]!r}"
+        raise RecordError(message)
+    canonical = json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    made_id = schema_id_of(canonical) if schema_id is None else schema_id
+    return RecordSchema(name=name, topic=topic, text=canonical, schema_id=made_id, tree=tree)
+
+
+def schema_files(name: str) -> dict[int, Path]:
+    """The files of a record type by version, oldest first."""
+    folder = SCHEMAS / RECORD_TYPES[name].TOPIC / name
+    versions = sorted(int(file.name.removeprefix("v").removesuffix(".avsc")) for file in folder.glob("v*.avsc"))
+    return {version: folder / f"v{version}.avsc" for version in versions}
+
+
+@functools.cache
+def schema_versions(name: str) -> Mapping[int, RecordSchema]:
+    """Every version of a record type's schema, oldest first. Raises ``InternalError`` if there is none."""
+    versions = {version: parse_schema_text(file.read_text("utf-8")) for version, file in schema_files(name).items()}
+    if not versions:
+        message = f"record type {name} has no schema under {SCHEMAS}: the installation is not complete"
+        raise InternalError(message)
+    return versions
+
+
+def latest_schema(name: str) -> RecordSchema:
+    """The version of a record type that is written."""
+    versions = schema_versions(name)
+    return versions[max(versions)]
+
+
+@functools.cache
+def own_schemas() -> Mapping[int, RecordSchema]:
+    """Every version of every record type by id. Raises ``InternalError`` if two texts share an id."""
+    found: dict[int, RecordSchema] = {}
+    for name in RECORD_TYPES:
+        for schema in schema_versions(name).values():
+            if found.setdefault(schema.schema_id, schema).text != schema.text:
+                message = f"schema id {schema.schema_id} stands for {found[schema.schema_id].name} and {name}"
+                raise InternalError(message)
+    return found
