@@ -13,6 +13,7 @@ from crucible.errors import InternalError
 
 INT_MIN, INT_MAX = -(2**31), 2**31 - 1
 LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
+RANGES = {"int": (INT_MIN, INT_MAX), "long": (LONG_MIN, LONG_MAX)}
 NUMPY_KINDS = {"int": "iu", "long": "iu", "double": "f"}
 """NumPy's letters of the kinds of numbers that a column of an Avro type takes."""
 EXACT_TYPES: Mapping[str, frozenset[type]] = {
@@ -121,7 +122,7 @@ def _scalar(avro_type: str) -> Prepare:
     if avro_type == "double":
         return _double
     if avro_type in {"int", "long"}:
-        low, high = (INT_MIN, INT_MAX) if avro_type == "int" else (LONG_MIN, LONG_MAX)
+        low, high = RANGES[avro_type]
 
         def integer(value: Any, path: str) -> Any:
             if type(value) is not int or not low <= value <= high:
@@ -163,9 +164,10 @@ def _double(value: Any, path: str) -> Any:
 
 def _array(items: Any, named: dict[str, Any]) -> Prepare:
     prepare = preparer(items, named)
-    exact = EXACT_TYPES.get(items, frozenset()) if isinstance(items, str) else frozenset()
-    limits = {"int": (INT_MIN, INT_MAX), "long": (LONG_MIN, LONG_MAX)}.get(items) if exact else None
-    kinds = NUMPY_KINDS.get(items, "") if exact else ""
+    is_plain = isinstance(items, str)
+    exact = EXACT_TYPES.get(items, frozenset()) if is_plain else scalar_types(items)
+    limits = RANGES.get(items) if is_plain else None
+    kinds = NUMPY_KINDS.get(items, "") if is_plain else ""
 
     def array(value: Any, path: str) -> Any:
         if type(value) is not list and type(value) is not tuple:

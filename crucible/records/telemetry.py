@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from crucible.records.record import Record, record
 
+LABEL_BYTES_MAX = 64
+"""Most bytes of a label or prediction in a record: what people may want to forget is kept in blobs."""
+
 
 @record(topic="telemetry", key="run_id")
 class MetricBatch(Record):
@@ -34,6 +37,13 @@ class MetricBatch(Record):
     value: Sequence[float]
     """For each point, the value; NaN and infinity are kept."""
 
+    def problem(self) -> str | None:
+        """Columns of different lengths, or a name that is not among ``names``."""
+        indexes = self.name_index
+        if len(indexes) and not 0 <= min(indexes) <= max(indexes) < len(self.names):
+            return f"name_index points outside of the {len(self.names)} names"
+        return _uneven(self, ("name_index", "step", "time_us", "value"))
+
 
 @record(topic="telemetry", key="run_id")
 class PredictionBatch(Record):
@@ -55,12 +65,12 @@ class PredictionBatch(Record):
     """For each item, the split."""
     item_id: Sequence[str]
     """For each item, its id."""
-    score: Sequence[float] | None
-    """For each item, the score."""
-    label: Sequence[str] | None
-    """For each item, its label up to 64 bytes."""
-    prediction: Sequence[str] | None
-    """For each item, the prediction up to 64 bytes."""
+    score: Sequence[float | None]
+    """For each item, the score; null: not scored."""
+    label: Sequence[str | None]
+    """For each item, its label up to 64 bytes; null: none."""
+    prediction: Sequence[str | None]
+    """For each item, the prediction up to 64 bytes; null: none, or longer and in the blob."""
     time_us: Sequence[int]
     """For each item, microseconds since the epoch."""
     texts_blob: str | None
@@ -69,6 +79,13 @@ class PredictionBatch(Record):
     """Size of that blob."""
     is_simulated: bool
     """The adapter simulates."""
+
+    def problem(self) -> str | None:
+        """Columns of different lengths, or a text that belongs into the blob."""
+        for name in ("label", "prediction"):
+            if any(len(text.encode()) > LABEL_BYTES_MAX for text in getattr(self, name) if text):
+                return f"{name} holds a text of more than {LABEL_BYTES_MAX} bytes: put it into the blob"
+        return _uneven(self, ("split", "item_id", "score", "label", "prediction", "time_us"))
 
 
 @record(topic="telemetry", key="run_id")
@@ -153,3 +170,11 @@ class SystemSample(Record):
     """CPU time used so far."""
     memory_bytes: int | None
     """Resident memory."""
+
+
+def _uneven(batch: Record, names: Sequence[str]) -> str | None:
+    """Which columns have other lengths than the first."""
+    lengths = {name: len(getattr(batch, name)) for name in names}
+    if len(set(lengths.values())) == 1:
+        return None
+    return "columns differ in length: " + ", ".join(f"{name} {length}" for name, length in lengths.items())
