@@ -51,9 +51,10 @@ def test_producers_processors_and_projections_meet_only_on_the_log():
             parts = module.split(".")
             if parts[0] in {"producers", "processors", "projections", "schemas"}:
                 wrong.append(f"{name} imports {module}: import crucible.{module}")
-            elif parts[0] == "crucible" and len(parts) > 1 and parts[1] in {"producers", "processors", "projections"}:
-                if parts[1] != part and parts[1] not in MAY_IMPORT[part]:
-                    wrong.append(f"{name} imports {module}")
+                continue
+            is_part = parts[0] == "crucible" and len(parts) > 1 and parts[1] in MAY_IMPORT
+            if is_part and parts[1] != part and parts[1] not in MAY_IMPORT[part]:
+                wrong.append(f"{name} imports {module}")
     assert wrong == []
 
 
