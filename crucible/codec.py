@@ -86,7 +86,7 @@ class Codec:
             fastavro.schemaless_writer(buffer, writer.parsed, values)
         except (WrongValueError, *DECODE_ERRORS) as error:
             raise RecordError(_why_not_written(record, writer, error)) from None
-        if writer.has_rule and (problem := record.problem()):
+        if writer.has_rule and (problem := _made(type(record), values).problem()):
             message = f"{type(record).__name__}: {problem}"
             raise RecordError(message)
         return buffer.getvalue()
@@ -114,8 +114,7 @@ class Codec:
             if not is_in_range(fields[field]):
                 message = f"{name}.{field}: a number is outside the range of its type"
                 raise RecordError(message)
-        record = object.__new__(reader.record_type)
-        record.__dict__.update(fields if reader.target is None else _fresh(fields))
+        record = _made(reader.record_type, fields if reader.target is None else _fresh(fields))
         if reader.has_rule and (problem := record.problem()):
             message = f"{name}: {problem}"
             raise RecordError(message)
@@ -133,9 +132,9 @@ class Codec:
         return schema_id in self._schemas
 
     def learn(self, schema: RecordSchema) -> None:
-        """Take in a schema found on a log. Raises ``LogRefusedError`` if its id stands for another text already."""
+        """Take in a schema found on a log. Raises ``LogRefusedError`` if its id stands for another schema already."""
         known = self._schemas.setdefault(schema.schema_id, schema)
-        if known.text != schema.text:
+        if known.identity != schema.identity:
             message = (
                 f"schema id {schema.schema_id} stands for two schemas, of {known.name} and {schema.name}: "
                 "this log can't be written by this version; use a schema registry, or another log"
@@ -221,6 +220,13 @@ def _make_reader(schema: RecordSchema) -> _Reader | None:
         ranges=tuple((name, check) for name, check in checks if check is not None),
         has_rule=_has_rule(record_type),
     )
+
+
+def _made(record_type: type[Record], fields: dict[str, Any]) -> Record:
+    """A record of fields that are known to be right."""
+    record = object.__new__(record_type)
+    record.__dict__.update(fields)
+    return record
 
 
 def _has_rule(record_type: type[Record]) -> bool:

@@ -1,8 +1,8 @@
 """The Avro schemas of the records: their texts, ids and subjects.
 
-A schema's text is its JSON with sorted keys and no spaces (RFC 8785 for what stands in schemas), so that ids do not
-hang on white space; its id is the first 31 bits of the text's SHA-256. Published texts never change: a new version
-is a new file.
+A schema's text is its JSON with sorted keys and no spaces (RFC 8785 for what stands in schemas). Its *identity* is the
+text without ``doc`` attributes, and its id the first 31 bits of the SHA-256 of that: neither white space nor a better
+sentence makes another schema. A published identity never changes: a new version is a new file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ class RecordSchema:
     topic: str
     """Topic that the record stands on."""
     text: str
-    """Sorted keys, no spaces: what the id is made from and what the log keeps."""
+    """Sorted keys, no spaces: what the log keeps."""
+    identity: str
+    """The text without ``doc``: what the id is made from. Two texts of one identity are one schema."""
     schema_id: int
     """0 to 2**31 - 1."""
     tree: Mapping[str, Any]
@@ -44,9 +46,14 @@ class RecordSchema:
         return f"{NAMESPACE}.{self.topic}-{NAMESPACE}.{self.name}"
 
 
-def schema_id_of(text: str) -> int:
-    """The first 31 bits of the SHA-256 of a schema text."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+def schema_id_of(identity: str) -> int:
+    """The first 31 bits of the SHA-256 of a schema's identity."""
+    return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:4], "big") >> 1
+
+
+def identity_of(tree: Mapping[str, Any]) -> str:
+    """The text of a schema without its ``doc`` attributes."""
+    return _canonical(_without_docs(tree))
 
 
 def parse_schema_text(text: str, schema_id: int | None = None) -> RecordSchema:
@@ -66,9 +73,28 @@ def parse_schema_text(text: str, schema_id: int | None = None) -> RecordSchema:
     if not isinstance(name, str) or not isinstance(topic, str):
         message = f"a schema without name or topic: {text[:80]!r}"
         raise RecordError(message)
-    canonical = json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    made_id = schema_id_of(canonical) if schema_id is None else schema_id
-    return RecordSchema(name=name, topic=topic, text=canonical, schema_id=made_id, tree=tree)
+    identity = identity_of(tree)
+    return RecordSchema(
+        name=name,
+        topic=topic,
+        text=_canonical(tree),
+        identity=identity,
+        schema_id=schema_id_of(identity) if schema_id is None else schema_id,
+        tree=tree,
+    )
+
+
+def _canonical(tree: Any) -> str:
+    return json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _without_docs(node: Any) -> Any:
+    """A schema without docs; defaults are values, not schemas, and stay as they are."""
+    if isinstance(node, list):
+        return [_without_docs(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {key: value if key == "default" else _without_docs(value) for key, value in node.items() if key != "doc"}
 
 
 def schema_files(name: str) -> dict[int, Path]:
@@ -96,11 +122,11 @@ def latest_schema(name: str) -> RecordSchema:
 
 @functools.cache
 def own_schemas() -> Mapping[int, RecordSchema]:
-    """Every version of every record type by id. Raises ``InternalError`` if two texts share an id."""
+    """Every version of every record type by id. Raises ``InternalError`` if two of them share an id."""
     found: dict[int, RecordSchema] = {}
     for name in RECORD_TYPES:
         for schema in schema_versions(name).values():
-            if found.setdefault(schema.schema_id, schema).text != schema.text:
+            if found.setdefault(schema.schema_id, schema).identity != schema.identity:
                 message = f"schema id {schema.schema_id} stands for {found[schema.schema_id].name} and {name}"
                 raise InternalError(message)
     return found
