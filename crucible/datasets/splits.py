@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from crucible.canonical import hash_parts
 from crucible.errors import DatasetError
 
-DEFAULT_SHARES: Mapping[str, float] = {"train": 0.6, "val": 0.2, "test": 0.2}
+DEFAULT_SHARES: Mapping[str, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
 
 SHARES_TOLERANCE = 1e-9
 
