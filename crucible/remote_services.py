@@ -1,0 +1,89 @@
+"""The services of a stage whose records are written by another process: each call is a question and its answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from crucible import errors
+from crucible.frames import Channel, Message
+from crucible.records.record import StoredFile
+from crucible.stage_call import EarlierCheckpoint, ScoredItem
+
+
+class RemoteServices:
+    """`crucible.stage_call.Services` over a channel. Threads take turns."""
+
+    def __init__(self, channel: Channel) -> None:
+        """Ask over ``channel``, on which nobody else reads while a stage runs."""
+        self._channel = channel
+        self._lock = threading.Lock()
+
+    def earlier_checkpoints(self) -> Sequence[EarlierCheckpoint]:
+        """Checkpoints to resume from, newest first."""
+        return [
+            EarlierCheckpoint(event_id=each["event_id"], step=each["step"], digest=each["digest"], files=each["files"])
+            for each in self.ask("earlier_checkpoints")
+        ]
+
+    def resume_from(self, checkpoint: EarlierCheckpoint) -> Mapping[str, Sequence[ScoredItem]]:
+        """Record that the stage goes on from there; returns the scored items that count up to it."""
+        answer = self.ask("resume_from", event_id=checkpoint.event_id, step=checkpoint.step)
+        return {split: [(item_id, score) for item_id, score in items] for split, items in answer.items()}
+
+    def save_checkpoint(self, step: int, folder: Path, mark: Mapping[str, int]) -> str:
+        """Keep the folder's files as a checkpoint; returns its digest."""
+        answer: str = self.ask("save_checkpoint", step=step, folder=str(folder), mark=dict(mark))
+        return answer
+
+    def save_artifact(
+        self, name: str, kind: str, source: Path, metadata: Mapping[str, Any], *, is_given_away: bool
+    ) -> tuple[str, Sequence[StoredFile]]:
+        """Keep a file or folder as an artifact; returns its digest and files."""
+        answer = self.ask(
+            "save_artifact",
+            name=name,
+            kind=kind,
+            source=str(source.absolute()),
+            metadata=dict(metadata),
+            is_given_away=is_given_away,
+        )
+        return answer["digest"], answer["files"]
+
+    def use_dataset(self, name: str, digest: str, items: Mapping[str, int], source: Mapping[str, Any]) -> None:
+        """Record a dataset as an input."""
+        self.ask("use_dataset", name=name, digest=digest, items=dict(items), source=dict(source))
+
+    def ask(self, question: str, **details: Any) -> Any:
+        """Ask and wait for the answer; raises what the other side raised."""
+        with self._lock:
+            try:
+                self._channel.send({"ask": question, **details})
+                answer = self._channel.receive()
+            except OSError as error:
+                answer = None
+                reason: OSError | None = error
+            else:
+                reason = None
+        if answer is None:
+            message = f"nobody answers {question!r} any more: the worker has gone"
+            raise errors.FencedError(message) from reason
+        if "error" in answer:
+            raise error_of(answer)
+        return answer["answer"]
+
+
+def answer_of(error: errors.CrucibleError) -> Message:
+    """An error as an answer."""
+    return {"error": type(error).__name__, "message": str(error)}
+
+
+def error_of(answer: Message) -> errors.CrucibleError:
+    """The error that ``answer_of`` wrote."""
+    kind = getattr(errors, answer["error"], errors.InternalError)
+    if kind is errors.DefinitionError or not issubclass(kind, errors.CrucibleError):
+        kind = errors.InternalError
+    error: errors.CrucibleError = kind(answer["message"])
+    return error
