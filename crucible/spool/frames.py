@@ -1,0 +1,159 @@
+"""Frames: telemetry that is not a metric point, as bytes in a spool.
+
+A frame's body is a line of JSON, and for log lines the bytes that were printed after it. Texts that JSON or Avro can't
+carry are written with backslashes, so that nothing that a stage says can stop its telemetry.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from crucible.errors import SpoolError, UsageError
+from crucible.spool.layout import FRAME, FRAME_TAIL
+
+TEXT_BYTES_MAX = 1024 * 1024
+"""Longest prediction, label or output of one item, and most attributes of a span."""
+ID_BYTES_MAX = 1024
+"""Longest id of an item, name of a split or name of a span."""
+LINES_BYTES_MAX = 1024 * 1024
+"""Most bytes of log lines in one frame."""
+FRAME_BYTES_MAX = 16 * 1024 * 1024
+"""Longest body that a reader believes."""
+
+
+class Kind(enum.IntEnum):
+    """What a frame holds."""
+
+    PREDICTION = 1
+    SPAN = 2
+    LINES = 3
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Prediction:
+    """One scored item."""
+
+    split: str
+    item_id: str
+    score: float | None
+    label: str | None
+    prediction: str | None
+    output: str | None
+    time_us: int
+    is_simulated: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SpanFrame:
+    """A timed piece of work."""
+
+    name: str
+    span_id: str
+    parent_span_id: str | None
+    start_us: int
+    end_us: int
+    attributes: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lines:
+    """Bytes that a stage printed."""
+
+    stream: str
+    dropped_bytes: int
+    time_us: int
+    data: bytes
+
+
+Content = Prediction | SpanFrame | Lines
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame as it was read."""
+
+    sequence: int
+    content: Content
+    size_bytes: int
+    """Head and body."""
+
+
+def encode_frame(sequence: int, content: Content) -> bytes:
+    """The bytes of a frame. Raises ``UsageError`` for what JSON can't hold."""
+    try:
+        match content:
+            case Prediction():
+                kind, body = Kind.PREDICTION, _dump(content)
+            case SpanFrame():
+                kind, body = Kind.SPAN, _dump(content)
+            case Lines():
+                head = _dump(dataclasses.replace(content, data=b""))
+                kind, body = Kind.LINES, head + b"\n" + content.data
+    except (TypeError, ValueError) as error:
+        message = f"{type(content).__name__.lower()} can't be kept as JSON: {error}"
+        raise UsageError(message) from error
+    tail = FRAME_TAIL.pack(sequence, kind)
+    return FRAME.pack(len(body), zlib.crc32(body, zlib.crc32(tail)), sequence, kind) + body
+
+
+def whole_frames(data: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """(sequence, kind, start, end of the body) of each whole frame at the beginning of ``data``.
+
+    Ends without an error at the first one that is cut off or whose CRC does not match.
+    """
+    offset = 0
+    while offset + FRAME.size <= len(data):
+        length, crc, sequence, kind = FRAME.unpack_from(data, offset)
+        start = offset + FRAME.size
+        end = start + length
+        if length > FRAME_BYTES_MAX or end > len(data):
+            return
+        if zlib.crc32(memoryview(data)[start:end], zlib.crc32(FRAME_TAIL.pack(sequence, kind))) != crc:
+            return
+        yield sequence, kind, start, end
+        offset = end
+
+
+def decode_body(kind: int, body: bytes) -> Content:
+    """What ``encode_frame`` put into a body whose CRC matches. Raises ``SpoolError`` for an unknown kind."""
+    try:
+        match kind:
+            case Kind.PREDICTION:
+                return Prediction(*json.loads(body))
+            case Kind.SPAN:
+                return SpanFrame(*json.loads(body))
+            case Kind.LINES:
+                head, _, printed = body.partition(b"\n")
+                stream, dropped_bytes, time_us, _ = json.loads(head)
+                return Lines(stream, dropped_bytes, time_us, printed)
+    except (ValueError, TypeError) as error:
+        message = f"a frame of kind {kind} can't be read: {error}"
+        raise SpoolError(message) from error
+    message = f"frames of kind {kind} are unknown: drain this spool with the version that wrote it"
+    raise SpoolError(message)
+
+
+def plain_text(value: object, *, what: str, bytes_max: int) -> str:
+    """``value`` as text that UTF-8 can carry. Raises ``UsageError`` when it is longer than ``bytes_max``."""
+    text = value if type(value) is str else str(value)
+    if text.isascii():
+        size = len(text)
+    else:
+        encoded = text.encode("utf-8", "backslashreplace")
+        size, text = len(encoded), encoded.decode()
+    if size > bytes_max:
+        message = f"{what} has {size} bytes, at most {bytes_max} are kept; save it with run.artifact"
+        raise UsageError(message)
+    return text
+
+
+def _dump(content: Content) -> bytes:
+    values = [getattr(content, field.name) for field in dataclasses.fields(content)]
+    if isinstance(content, Lines):
+        values[-1] = None
+    return json.dumps(values, separators=(",", ":")).encode()
