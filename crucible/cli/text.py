@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 GAP = "  "
 CELL_WIDTH_MAX = 60
-MICROSECONDS = 1_000_000
 
 
 def columns(header: Sequence[str], rows: Sequence[Sequence[object]], *, width: int | None = None) -> str:
@@ -47,13 +46,9 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes} min"
 
 
-def moment(time_us: int | None) -> str:
-    """A time for people, local, to the second."""
-    if time_us is None:
-        return "–"
-    import time
-
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time_us / MICROSECONDS))
+def moment_text(value: object) -> str:
+    """A time of the read model, UTC, to the second."""
+    return "–" if value is None else f"{str(value)[:19].replace('T', ' ')} UTC"
 
 
 def say(text: str = "") -> None:

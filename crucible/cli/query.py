@@ -1,0 +1,135 @@
+"""``crucible ls`` and ``crucible sql``: questions to the read model."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from crucible.cli.compose import open_reader
+from crucible.cli.exits import FINE
+from crucible.cli.text import columns, duration, say
+from crucible.errors import UsageError
+from crucible.settings import load_settings
+from crucible.where import compile_sort, compile_where
+
+LIMIT_MAX = 100_000
+METRIC_COLUMNS_MAX = 4
+FORMATS = ("table", "csv", "json", "arrow")
+
+
+def sql(query: str, form: str) -> int:
+    """Print the answer to one SELECT."""
+    _check_format(form)
+    settings = load_settings()
+    with open_reader(settings) as reader:
+        if form == "arrow":
+            sys.stdout.buffer.write(reader.arrow(query))
+            return FINE
+        names, rows = reader.table(query)
+    _print(names, rows, form)
+    return FINE
+
+
+def list_runs(experiment: str | None, *, where: str | None, sort: str | None, limit: int, form: str) -> int:
+    """Print runs, the newest first unless sorted otherwise."""
+    _check_format(form)
+    if not 0 < limit <= LIMIT_MAX:
+        message = f"--limit {limit}: expected 1 to {LIMIT_MAX}"
+        raise UsageError(message)
+    conditions, parameters = _conditions(experiment, where)
+    order, more = compile_sort(sort) if sort else ("r.created_at DESC, r.grid_index DESC", [])
+    query = (
+        "SELECT r.run_id, r.ref, r.status, r.stage, r.stages_done, r.stage_count, r.created_at, r.started_at,"
+        " epoch(coalesce(r.ended_at, r.started_at) - r.started_at) AS seconds, r.is_smoke, r.is_simulated, r.reason"
+        f" FROM runs r {conditions} ORDER BY {order} LIMIT ?"
+    )
+    settings = load_settings()
+    with open_reader(settings) as reader:
+        runs = list(reader.rows(query, [*parameters, *more, limit]))
+        metrics = _metrics_of(reader, [str(run["run_id"]) for run in runs])
+        total = reader.rows(f"SELECT count(*) AS n FROM runs r {conditions}", parameters)[0]["n"]
+    if form == "table":
+        _print_runs(runs, metrics, int(total))
+        return FINE
+    found = sorted({name for values in metrics.values() for name in values})
+    base = ("run_id", "ref", "status", "stage", "created_at", "started_at", "seconds", "is_smoke", "reason")
+    rows = [[*(run[name] for name in base), *(metrics.get(run["run_id"], {}).get(m) for m in found)] for run in runs]
+    if form == "arrow":
+        message = "ls prints table, csv or json; use crucible sql --format arrow for Arrow"
+        raise UsageError(message)
+    _print([*base, *found], rows, form)
+    return FINE
+
+
+def _conditions(experiment: str | None, where: str | None) -> tuple[str, list[object]]:
+    parts: list[str] = []
+    parameters: list[object] = []
+    if experiment is not None:
+        parts.append("(r.experiment = ? OR r.experiment || '#' || r.number = ?)")
+        parameters += [experiment, experiment]
+    if where is not None:
+        condition, more = compile_where(where)
+        parts.append(condition)
+        parameters += more
+    return (f"WHERE {' AND '.join(parts)}" if parts else ""), parameters
+
+
+def _metrics_of(reader: Any, run_ids: Sequence[str]) -> dict[str, dict[str, float | None]]:
+    found: dict[str, dict[str, float | None]] = {}
+    if run_ids:
+        marks = ",".join("?" for _ in run_ids)
+        rows = reader.rows(f"SELECT run_id, name, value FROM result_metrics WHERE run_id IN ({marks})", run_ids)
+        for row in rows:
+            found.setdefault(row["run_id"], {})[row["name"]] = row["value"]
+    return found
+
+
+def _print_runs(
+    runs: Sequence[Mapping[str, Any]], metrics: Mapping[str, Mapping[str, float | None]], total: int
+) -> None:
+    if not runs:
+        say("no runs" if total == 0 else f"none of {total} runs")
+        return
+    names = sorted({name for values in metrics.values() for name in values})[:METRIC_COLUMNS_MAX]
+    rows = [
+        [
+            run["ref"],
+            _status(run),
+            *(metrics.get(run["run_id"], {}).get(name) for name in names),
+            duration(run["seconds"]) if run["started_at"] is not None else None,
+            run["reason"] or "",
+        ]
+        for run in runs
+    ]
+    say(columns(["run", "status", *names, "took", ""], rows))
+    if total > len(runs):
+        say(f"{len(runs)} of {total} runs; -n shows more")
+
+
+def _status(run: Mapping[str, Any]) -> str:
+    marks = [mark for name, mark in (("is_smoke", "smoke"), ("is_simulated", "simulated")) if run[name]]
+    stage = f" {run['stage']} {run['stages_done'] + 1}/{run['stage_count']}" if run["status"] == "running" else ""
+    return f"{run['status']}{stage}{''.join(f' ({mark})' for mark in marks)}"
+
+
+def _check_format(form: str) -> None:
+    if form not in FORMATS:
+        message = f"--format {form}: expected one of {', '.join(FORMATS)}"
+        raise UsageError(message)
+
+
+def _print(names: Sequence[str], rows: Sequence[Sequence[Any]], form: str) -> None:
+    if form == "table":
+        say(columns(names, rows))
+        say(f"{len(rows)} row{'' if len(rows) == 1 else 's'}")
+    elif form == "csv":
+        import csv
+
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows(["" if value is None else value for value in row] for row in rows)
+    else:
+        import json
+
+        say(json.dumps([dict(zip(names, row, strict=True)) for row in rows], default=str, indent=2))

@@ -1,0 +1,220 @@
+"""``crucible show`` and ``crucible diff``: all about a run, and what sets two runs apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from crucible.cli.compose import Reading, open_reader
+from crucible.cli.exits import FINE
+from crucible.cli.text import columns, duration, moment_text, number, say
+from crucible.errors import UsageError
+from crucible.lookup import Subject, find_run, find_subject
+from crucible.settings import load_settings
+
+CHECKPOINTS_SHOWN_MAX = 5
+RUNS_SHOWN_MAX = 20
+NEWEST = "generation = (SELECT max(generation) FROM judgements WHERE submission_id = ?1)"
+VERDICTS = f"SELECT * FROM verdicts WHERE submission_id = ?1 AND {NEWEST} ORDER BY metric, cell_index"
+FINDINGS = f"SELECT * FROM findings WHERE submission_id = ?1 AND {NEWEST} ORDER BY number"
+
+Row = Mapping[str, Any]
+
+
+def show(reference: str, form: str) -> int:
+    """Print everything about a run, a submission or an experiment."""
+    if form not in {"table", "json"}:
+        message = f"--format {form}: expected table or json"
+        raise UsageError(message)
+    with open_reader(load_settings()) as reader:
+        subject = find_subject(reader, reference)
+        facts = _facts(reader, subject)
+    if form == "json":
+        say(json.dumps(facts, default=str, indent=2))
+    elif subject.kind == "run":
+        _show_run(facts)
+    else:
+        _show_group(facts)
+    return FINE
+
+
+def diff(first: str, second: str) -> int:
+    """Print what two runs differ in; equal things are not printed."""
+    with open_reader(load_settings()) as reader:
+        sides = [find_run(reader, text) for text in (first, second)]
+        facts = [_run_facts(reader, subject.id) for subject in sides]
+    kinds = ("run", "params", "metrics", "datasets", "checkpoints", "artifacts", "code")
+    rows = [row for kind in kinds for row in _differences(kind, *(_comparable(side, kind) for side in facts))]
+    if not rows:
+        say(f"{sides[0].name} and {sides[1].name} do not differ in anything recorded")
+        return FINE
+    say(columns(["", "", sides[0].name, sides[1].name, "difference"], rows))
+    return FINE
+
+
+def _facts(reader: Reading, subject: Subject) -> dict[str, Any]:
+    if subject.kind == "run":
+        return _run_facts(reader, subject.id)
+    column = "submission_id" if subject.kind == "submission" else "experiment"
+    newest = "ORDER BY number DESC LIMIT 1"
+    submission = reader.rows(f"SELECT * FROM submissions WHERE {column} = ? {newest}", [subject.id])[0]
+    key = [submission["submission_id"]]
+    counts = "SELECT status, count(*) AS runs FROM runs WHERE submission_id = ? GROUP BY 1 ORDER BY 1"
+    return {
+        "submission": dict(submission),
+        "counts": _rows(reader, counts, key),
+        "verdicts": _rows(reader, VERDICTS, key),
+        "findings": _rows(reader, FINDINGS, key),
+        "failures": _rows(
+            reader,
+            "SELECT ref, reason FROM runs WHERE submission_id = ? AND status IN ('failed', 'canceled')"
+            f" ORDER BY grid_index LIMIT {RUNS_SHOWN_MAX}",
+            key,
+        ),
+        **_labels(reader, submission["submission_id"]),
+    }
+
+
+def _run_facts(reader: Reading, run_id: str) -> dict[str, Any]:
+    key = [run_id]
+    (run,) = reader.rows(
+        "SELECT r.*, s.code_path, s.code_digest, s.definition_digest, s.recipe_digest FROM runs r"
+        " JOIN submissions s USING (submission_id) WHERE run_id = ?",
+        key,
+    )
+    return {
+        "run": dict(run),
+        "params": _rows(reader, "SELECT name, value FROM params WHERE run_id = ? ORDER BY name", key),
+        "stages": _rows(reader, "SELECT * FROM stages WHERE run_id = ? ORDER BY stage_index", key),
+        "claims": _rows(reader, "SELECT * FROM claims WHERE run_id = ? ORDER BY claimed_at", key),
+        "metrics": _rows(reader, "SELECT * FROM result_metrics WHERE run_id = ? ORDER BY stage, name", key),
+        "summary": _rows(reader, "SELECT * FROM metric_summary WHERE run_id = ? ORDER BY stage, name", key),
+        "checkpoints": _rows(reader, "SELECT * FROM checkpoints WHERE run_id = ? ORDER BY saved_at, step", key),
+        "artifacts": _rows(reader, "SELECT * FROM artifacts WHERE run_id = ? ORDER BY stage, name", key),
+        "datasets": _rows(reader, "SELECT * FROM datasets WHERE run_id = ? ORDER BY stage, name", key),
+        **_labels(reader, run_id),
+    }
+
+
+def _labels(reader: Reading, subject_id: str) -> dict[str, Any]:
+    return {
+        "tags": [
+            row["tag"] for row in reader.rows("SELECT tag FROM tags WHERE subject_id = ? ORDER BY 1", [subject_id])
+        ],
+        "notes": _rows(reader, "SELECT * FROM notes WHERE subject_id = ?", [subject_id]),
+    }
+
+
+def _rows(reader: Reading, sql: str, parameters: Sequence[object]) -> list[dict[str, Any]]:
+    return [dict(row) for row in reader.rows(sql, parameters)]
+
+
+def _show_run(facts: dict[str, Any]) -> None:
+    run = facts["run"]
+    marks = [text for name, text in (("is_smoke", "a smoke test"), ("is_simulated", "SIMULATED")) if run[name]]
+    say(f"{run['ref']}  {run['status']}{'  ' + ', '.join(marks) if marks else ''}")
+    if run["reason"]:
+        say(f"  {run['reason']}")
+    say(f"  run {run['run_id']}, repeat {run['repeat']}, seed {run['seed']}")
+    say(f"  created {moment_text(run['created_at'])}, ended {moment_text(run['ended_at'])}")
+    _section("parameters", ["name", "value"], [[row["name"], row["value"]] for row in facts["params"]])
+    stages = [
+        [s["stage"], s["status"], s["attempt"], _milliseconds(s["duration_ms"]), s["message"] or ""]
+        for s in facts["stages"]
+    ]
+    _section("stages", ["stage", "status", "attempt", "took", ""], stages)
+    results = [[m["name"], m["value"], m["unit"] or "", m["items"], m["origin"], m["kind"]] for m in facts["metrics"]]
+    _section("results", ["metric", "value", "unit", "items", "origin", "kind"], results)
+    summary = [[m["name"], m["n"], m["first"], m["last"], m["min"], m["max"], m["best_step"]] for m in facts["summary"]]
+    _section("logged, effective points", ["metric", "n", "first", "last", "min", "max", "best at"], summary)
+    _show_files(facts)
+    if facts["tags"]:
+        say(f"tags: {', '.join(facts['tags'])}")
+    for row in facts["notes"]:
+        say(f"note: {row['text']}")
+    if run["folder"]:
+        say(f"folder: {run['output_dir']}/{run['folder']}")
+
+
+def _show_files(facts: dict[str, Any]) -> None:
+    if len(facts["claims"]) > len(facts["stages"]):
+        claims = [[c["stage"], c["attempt"], c["worker_id"], c["status"], c["is_effective"]] for c in facts["claims"]]
+        _section("claims", ["stage", "attempt", "worker", "status", "counts"], claims)
+    saved = facts["checkpoints"]
+    rows = [[c["stage"], c["step"], c["digest"][:12], c["is_effective"]] for c in saved[-CHECKPOINTS_SHOWN_MAX:]]
+    title = f"checkpoints, newest {len(rows)} of {len(saved)}" if len(saved) > len(rows) else "checkpoints"
+    _section(title, ["stage", "step", "digest", "counts"], rows)
+    artifacts = [[a["stage"], a["name"], a["kind"], a["digest"][:12], a["size_bytes"]] for a in facts["artifacts"]]
+    _section("artifacts", ["stage", "name", "kind", "digest", "bytes"], artifacts)
+    datasets = {(d["name"], d["digest"][:12], str(d["items"])) for d in facts["datasets"]}
+    _section("datasets", ["name", "digest", "items"], sorted(datasets))
+
+
+def _show_group(facts: dict[str, Any]) -> None:
+    submission = facts["submission"]
+    say(f"{submission['experiment']}#{submission['number']}  {submission['status']}")
+    when = moment_text(submission["submitted_at"])
+    say(f"  submission {submission['submission_id']} by {submission['actor']}, {when}")
+    say(f"  definition {submission['definition_digest'][:12]}, code {submission['code_digest'][:12]}")
+    say("  " + ", ".join(f"{row['runs']} {row['status']}" for row in facts["counts"]))
+    print_verdicts(facts["verdicts"], facts["findings"])
+    _section("failed or canceled", ["run", "reason"], [[row["ref"], row["reason"]] for row in facts["failures"]])
+    if facts["tags"]:
+        say(f"tags: {', '.join(facts['tags'])}")
+    for row in facts["notes"]:
+        say(f"note: {row['text']}")
+
+
+def print_verdicts(verdicts: Sequence[Row], findings: Sequence[Row]) -> None:
+    """The verdict table and what the grid says."""
+    rows = [
+        [
+            v["target"] if v["metric"] is None else f"{v['metric']} {v['target']}",
+            (v["label"] or "the only cell") + (" (selected)" if v["is_selected"] else ""),
+            v["status"],
+            number(v["value"]),
+            f"[{number(v['low'])}, {number(v['high'])}]" if v["low"] is not None else "",
+            v["method"],
+        ]
+        for v in verdicts
+    ]
+    _section("verdicts", ["target", "cell", "verdict", "value", "95 %", "how"], rows)
+    for row in findings:
+        say(f"  {row['sentence']}")
+
+
+def _section(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    if rows:
+        say(f"{title}:")
+        say("\n".join(f"  {line}" for line in columns(header, rows).splitlines()))
+
+
+def _milliseconds(value: float | None) -> str:
+    return duration(None if value is None else value / 1000)
+
+
+def _comparable(facts: dict[str, Any], kind: str) -> dict[str, object]:
+    run = facts["run"]
+    if kind == "run":
+        return {name: run[name] for name in ("status", "reason", "seed", "repeat", "is_smoke", "is_simulated")}
+    if kind == "code":
+        return {name: run[name] for name in ("code_digest", "definition_digest", "recipe_digest")}
+    if kind == "params":
+        return {row["name"]: row["value"] for row in facts["params"]}
+    if kind == "metrics":
+        return {row["name"]: row["value"] for row in facts["metrics"] if row["kind"] != "timing"}
+    if kind == "checkpoints":
+        return {f"{row['stage']} step {row['step']}": row["digest"] for row in facts[kind] if row["is_effective"]}
+    return {row["name"]: row["digest"] for row in facts[kind]}
+
+
+def _differences(kind: str, left: Mapping[str, object], right: Mapping[str, object]) -> list[list[object]]:
+    names = [name for name in sorted(left.keys() | right.keys()) if left.get(name) != right.get(name)]
+    return [[kind, n, left.get(n), right.get(n), _difference(left.get(n), right.get(n))] for n in names]
+
+
+def _difference(left: object, right: object) -> str:
+    if isinstance(left, float) and isinstance(right, float):
+        return f"{right - left:+.4g}"
+    return ""

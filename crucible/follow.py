@@ -1,0 +1,82 @@
+"""Records as they come: what a page, a notebook or a shell follows."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from crucible.errors import UsageError
+from crucible.position import Position
+from crucible.records.record import Record, Topic
+
+if TYPE_CHECKING:
+    from crucible.tail import Tail
+
+POLL_S = 0.5
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Followed:
+    """A record and the position right after it: pass that as ``since`` to go on from there."""
+
+    record: Record
+    position: str
+
+
+def follow(
+    *,
+    since: str | None = None,
+    types: Sequence[str] | None = None,
+    topics: Sequence[Topic] = ("events",),
+    run: str | None = None,
+    timeout_s: float | None = None,
+) -> Iterator[Followed]:
+    """Yield records of this folder's log, from ``since`` on, and go on as they come.
+
+    ``since`` is a position's text, ``"start"``, or None for now. ``types`` are record names or patterns
+    (``"Stage*"``); ``run`` is a run id. Ends after ``timeout_s`` seconds without a record; None: never.
+    Raises ``UsageError`` if there is no log here or ``since`` is no position.
+    """
+    from crucible.journal import open_journal
+    from crucible.settings import load_settings
+    from crucible.tail import Tail
+
+    settings = load_settings()
+    if not settings.log.exists():
+        message = f"there is no log at {settings.log}; crucible run makes one"
+        raise UsageError(message)
+    journal = open_journal(settings.place, actor=settings.actor)
+    try:
+        offsets = {(topic, part): 0 for topic in topics for part in journal.log.partitions(topic)}
+        if since is None:
+            offsets = {(topic, part): journal.log.end(topic, part) for topic, part in offsets}
+        elif since != "start":
+            offsets |= {key: offset for key, offset in Position.parse(since).offsets.items() if key in offsets}
+        tail = Tail(journal, topics, dict(offsets))
+        yield from _records(tail, offsets, types, run, timeout_s)
+    finally:
+        journal.close()
+
+
+def _records(
+    tail: Tail,
+    offsets: dict[tuple[Topic, int], int],
+    types: Sequence[str] | None,
+    run: str | None,
+    timeout_s: float | None,
+) -> Iterator[Followed]:
+    heard = time.monotonic()
+    while timeout_s is None or time.monotonic() - heard < timeout_s:
+        wait = POLL_S if timeout_s is None else min(POLL_S, timeout_s)
+        for entry in tail.poll(wait):
+            stored = entry.stored
+            offsets[stored.topic, stored.partition] = stored.offset + 1
+            heard = time.monotonic()
+            record = entry.record
+            if record is None or (run is not None and getattr(record, "run_id", None) != run):
+                continue
+            if types is None or any(fnmatch.fnmatchcase(type(record).__name__, pattern) for pattern in types):
+                yield Followed(record, str(Position(dict(offsets))))

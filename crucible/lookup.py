@@ -1,0 +1,142 @@
+"""From what people write (``digits_lora#3/r16-lr3e-3.2``, ``@best``, a prefix) to the run or submission that is meant.
+
+Looked up in the read model, exactly first, then as a unique prefix; several matches are listed, and nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from crucible.errors import UsageError
+
+MATCHES_SHOWN_MAX = 8
+SUBMISSION = re.compile(r"(?P<experiment>[^#/]+)#(?P<number>\d+)$")
+RUN_COLUMNS = "run_id, ref, experiment, submission_id, number, status"
+
+Row = Mapping[str, Any]
+
+
+class Reader(Protocol):
+    """Whatever answers SQL over the read model."""
+
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> Sequence[Row]:
+        """The rows of a SELECT, as mappings from column to value."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Subject:
+    """What a reference means."""
+
+    kind: Literal["run", "submission", "experiment"]
+    id: str
+    """run_id, submission_id or experiment name."""
+    name: str
+    """The reference in full."""
+    experiment: str
+
+
+def find_subject(reader: Reader, text: str) -> Subject:
+    """The run, submission or experiment that ``text`` means. Raises ``UsageError`` if none or several."""
+    if text in {"@last", "@best"}:
+        return find_run(reader, text)
+    if found := _submission(reader, text):
+        return found
+    named = reader.rows("SELECT experiment FROM experiments WHERE experiment = ?", [text])
+    if named:
+        return Subject("experiment", text, text, text)
+    return find_run(reader, text)
+
+
+def find_run(reader: Reader, text: str) -> Subject:
+    """The run that ``text`` means. An experiment or submission of one run means that run."""
+    if text == "@last":
+        order = "SELECT run_id FROM runs ORDER BY created_at DESC, grid_index DESC LIMIT 1"
+        return _only(reader.rows(f"SELECT {RUN_COLUMNS} FROM runs WHERE run_id IN ({order})"), text, reader)
+    if text == "@best":
+        return _best(reader)
+    if text.startswith("@"):
+        message = f"{text}: no such word; there are @last and @best"
+        raise UsageError(message)
+    exact = reader.rows(f"SELECT {RUN_COLUMNS} FROM runs WHERE ref = ? OR run_id = ?", [text, text])
+    if exact:
+        return _only(exact, text, reader)
+    inside = f"SELECT {RUN_COLUMNS} FROM runs WHERE experiment || '#' || number = ? OR experiment = ?"
+    whole = reader.rows(inside + f" LIMIT {MATCHES_SHOWN_MAX + 1}", [text, text])
+    if whole:
+        return _only(whole, text, reader)
+    prefix = f"SELECT {RUN_COLUMNS} FROM runs WHERE starts_with(ref, ?) OR starts_with(run_id, ?)"
+    return _only(reader.rows(prefix + f" ORDER BY ref LIMIT {MATCHES_SHOWN_MAX + 1}", [text, text]), text, reader)
+
+
+def find_runs(reader: Reader, subject: Subject, status: Sequence[str] = ()) -> list[Row]:
+    """The runs of a subject, with one of ``status`` if given, in grid order."""
+    column = {"run": "run_id", "submission": "submission_id", "experiment": "experiment"}[subject.kind]
+    marks = ",".join("?" for _ in status)
+    condition = f" AND status IN ({marks})" if status else ""
+    sql = f"SELECT {RUN_COLUMNS} FROM runs WHERE {column} = ?{condition} ORDER BY number, grid_index"
+    return list(reader.rows(sql, [subject.id, *status]))
+
+
+def _submission(reader: Reader, text: str) -> Subject | None:
+    match = SUBMISSION.match(text)
+    sql = "SELECT submission_id, experiment, number FROM submissions WHERE "
+    if match:
+        rows = reader.rows(sql + "experiment = ? AND number = ?", [match["experiment"], int(match["number"])])
+    else:
+        rows = reader.rows(sql + "submission_id = ?", [text])
+    if not rows:
+        return None
+    row = rows[0]
+    name = f"{row['experiment']}#{row['number']}"
+    return Subject("submission", row["submission_id"], name, row["experiment"])
+
+
+def _best(reader: Reader) -> Subject:
+    """The best completed run, by ``select``, of the newest submission that has one and is no smoke test."""
+    submissions = reader.rows(
+        "SELECT submission_id, experiment, number, select_metric, definition FROM submissions s"
+        " WHERE NOT is_smoke AND select_metric IS NOT NULL AND EXISTS (SELECT 1 FROM runs r"
+        " JOIN result_metrics m USING (run_id) WHERE r.submission_id = s.submission_id AND m.name = s.select_metric"
+        " AND m.value IS NOT NULL AND r.status = 'completed') ORDER BY submitted_at DESC LIMIT 1"
+    )
+    if not submissions:
+        message = "@best: no completed run of an experiment that declares select"
+        raise UsageError(message)
+    chosen = submissions[0]
+    order = "ASC" if is_lower_better(str(chosen["definition"]), str(chosen["select_metric"])) else "DESC"
+    rows = reader.rows(
+        f"SELECT {', '.join('r.' + name for name in RUN_COLUMNS.split(', '))} FROM runs r JOIN result_metrics m"
+        " USING (run_id) WHERE r.submission_id = ? AND m.name = ? AND r.status = 'completed'"
+        f" AND m.value IS NOT NULL AND isfinite(m.value) ORDER BY m.value {order}, r.grid_index LIMIT 1",
+        [chosen["submission_id"], chosen["select_metric"]],
+    )
+    return _only(rows, "@best", reader)
+
+
+def is_lower_better(definition_json: str, metric: str) -> bool:
+    """Whether a definition declares that less of ``metric`` is better."""
+    import json
+
+    stages = json.loads(definition_json)["stages"]
+    return any(stage["metrics"].get(metric, {}).get("better") == "lower" for stage in stages)
+
+
+def _only(rows: Sequence[Row], text: str, reader: Reader) -> Subject:
+    if len(rows) == 1:
+        row = rows[0]
+        return Subject("run", row["run_id"], row["ref"], row["experiment"])
+    if not rows:
+        known = [str(row["ref"]) for row in reader.rows("SELECT ref FROM runs ORDER BY created_at DESC LIMIT 1000")]
+        near = difflib.get_close_matches(text, known, 1)
+        hint = f"; did you mean {near[0]}?" if near else "; crucible ls lists them" if known else "; there are no runs"
+        message = f"no run is called {text}{hint}"
+        raise UsageError(message)
+    shown = ", ".join(str(row["ref"]) for row in rows[:MATCHES_SHOWN_MAX])
+    more = ", …" if len(rows) > MATCHES_SHOWN_MAX else ""
+    message = f"{text} means several runs: {shown}{more}; write more of it"
+    raise UsageError(message)
