@@ -7,6 +7,7 @@ that a loaded session goes on with the very bits of one that was never saved.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -162,18 +163,20 @@ class LocalSession:
         return Done(OptimizerReport(step=self._step, learning_rate=learning_rate, grad_norm=norm))
 
     def predict(self, inputs: Any) -> Done[Sequence[Prediction]]:
-        """Answer with the most probable class; no answer where the model's output is not finite."""
+        """Answer with the most probable class; give none where its probability is not a number."""
         self._check_open()
         logits = self._network.logits(self._rows(inputs))
+        with np.errstate(all="ignore"):  # a diverged model's NaN and infinity are results, not faults
+            best = logits.argmax(axis=1)
+            shifted = logits - logits.max(axis=1, keepdims=True)
+            confidences = 1 / np.exp(shifted).sum(axis=1)
         classes = self.pretrained.classes
-        answers = []
-        for row in logits:
-            if not np.isfinite(row).all():
-                answers.append(Prediction(None, None))
-                continue
-            best = int(row.argmax())
-            answers.append(Prediction(classes[best], float(1 / np.exp(row - row[best]).sum())))
-        return Done(answers)
+        return Done(
+            [
+                Prediction(classes[index], confidence) if math.isfinite(confidence) else Prediction(None, None)
+                for index, confidence in zip(best.tolist(), confidences.tolist(), strict=True)
+            ]
+        )
 
     def save(self, folder: Path, *, with_optimizer: bool = True) -> None:
         """Write one safetensors file: weights, moments, step, seed, options and the digest of the base network."""

@@ -7,39 +7,36 @@ returns an `Adapter`.
 from __future__ import annotations
 
 import difflib
-import importlib
-import importlib.metadata
-from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from crucible.adapters.protocol import Adapter
-from crucible.errors import AdapterError, UsageError
-
-ENTRY_POINT_GROUP: Final = "crucible.adapters"
+from crucible.definition.registry import adapters, load_registered
+from crucible.errors import AdapterError, CrucibleError, UsageError
 
 DEFAULT_ADAPTER: Final = "local"
 """What a run uses if neither the experiment nor the settings name one."""
 
-BUILT_IN: Final[Mapping[str, str]] = {"local": "crucible.adapters.local:LocalAdapter"}
-
 
 def adapter_names() -> list[str]:
     """All names, sorted; imports none of the adapters."""
-    return sorted(BUILT_IN.keys() | {point.name for point in _entry_points()})
+    return sorted(adapters())
 
 
 def get_adapter(name: str) -> Adapter:
-    """Return the adapter of this name. Raises UsageError if there is none, AdapterError if it can't be imported."""
-    if name in BUILT_IN:
-        module, _, attribute = BUILT_IN[name].partition(":")
-        return cast("Adapter", getattr(importlib.import_module(module), attribute)())
-    for point in _entry_points():
-        if point.name == name:
-            return _made(point)
-    near = difflib.get_close_matches(name, adapter_names(), n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    message = f"there is no adapter {name!r}{hint} Known are {', '.join(adapter_names())}"
-    raise UsageError(message)
+    """Return the adapter of this name. Raises UsageError if there is none, AdapterError if it can't be used."""
+    known = adapters()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        message = f"there is no adapter {name!r}{hint} Known are {', '.join(sorted(known))}"
+        raise UsageError(message)
+    try:
+        return cast("Adapter", load_registered(known[name])())
+    except CrucibleError:
+        raise
+    except Exception as error:  # a foreign package may raise anything while it is imported
+        message = f"adapter {name!r} ({known[name]}) can't be used: {type(error).__name__}: {error}"
+        raise AdapterError(message) from error
 
 
 def describe_adapters() -> list[dict[str, Any]]:
@@ -63,15 +60,3 @@ def _described(name: str) -> dict[str, Any]:
         "capabilities": {field: getattr(capabilities, field) for field in capabilities.__dataclass_fields__},
         "options": adapter.options.model_json_schema(),
     }
-
-
-def _entry_points() -> importlib.metadata.EntryPoints:
-    return importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
-
-
-def _made(point: importlib.metadata.EntryPoint) -> Adapter:
-    try:
-        return cast("Adapter", point.load()())
-    except Exception as error:  # a foreign package may raise anything while it is imported
-        message = f"adapter {point.name!r} ({point.value}) can't be used: {type(error).__name__}: {error}"
-        raise AdapterError(message) from error
