@@ -55,9 +55,8 @@ def _created(run: RunState | None, event: RunCreated, known: LabelState | None) 
     if not event.stages or len(event.stages) != len(event.retries_max):
         return Void("a run needs stages, and retries for each")
     stages = tuple(StageState(name=name, index=index) for index, name in enumerate(event.stages))
-    if known is None:
-        return RunState(created=event, stages=stages)
-    return RunState(created=event, stages=stages, answered=known.answered, accepted=known.accepted)
+    run = RunState(created=event, stages=stages, opened_by=event.event_id)
+    return run if known is None else changed(run, answered=known.answered, accepted=known.accepted)
 
 
 def _started(run: RunState, event: RunStarted) -> RunState | Void:
@@ -100,7 +99,8 @@ def _cancel_requested(run: RunState, event: RunCancelRequested) -> RunState | Vo
         return Void("the run is to be canceled")
     if void := check_effect(run, event):
         return void
-    return changed(run, cancel_reason=event.reason, effects=run.effects | {event.event_id})
+    effects = run.effects | {event.event_id}
+    return changed(run, cancel_reason=event.reason, cancel_event_id=event.event_id, effects=effects)
 
 
 def _canceled(run: RunState, event: RunCanceled) -> RunState | Void:
@@ -135,7 +135,9 @@ def _reopened(run: RunState, event: RunReopened) -> RunState | Void:  # noqa: PL
         status="pending",
         generation=event.generation,
         started=None,
+        opened_by=event.event_id,
         cancel_reason=None,
+        cancel_event_id=None,
         end_reason=None,
         stages=stages,
     )

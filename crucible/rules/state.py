@@ -158,8 +158,12 @@ class RunState(Answered):
     generation: int = 1
     started: RunStarted | None = None
     """The start of this generation."""
+    opened_by: str
+    """event_id of the RunCreated or RunReopened that this generation began with."""
     cancel_reason: str | None = None
     """Why the run is to stop, once that is asked for in this generation."""
+    cancel_event_id: str | None = None
+    """event_id of the RunCancelRequested of this generation."""
     end_reason: str | None = None
     """Why the run failed or was canceled."""
     tags: frozenset[str] = frozenset()

@@ -1,0 +1,280 @@
+"""What a manager may have to do: the runs and submissions that events have touched since it last looked.
+
+The agenda is told of every event and keeps counts, so that a plan costs what has changed and never what there is. It
+holds nothing that the world does not say: thrown away, it is made again from the world.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from crucible.canonical import derived_id
+from crucible.records.log_events import PermitGranted, PermitReleased
+from crucible.records.record import Record
+from crucible.records.run_events import (
+    RunCanceled,
+    RunCancelRequested,
+    RunCompleted,
+    RunCreated,
+    RunFailed,
+    RunReopened,
+    RunStarted,
+    SubmissionAccepted,
+    SubmissionCancelRequested,
+    SubmissionClosed,
+    SubmissionReopened,
+)
+from crucible.records.stage_events import (
+    StageCanceled,
+    StageClaimed,
+    StageCompleted,
+    StageFailed,
+    StageLeaseExpired,
+    StageRequested,
+    StageReused,
+)
+from crucible.rules.blueprint import Blueprint, Blueprints
+from crucible.rules.draft import Draft
+from crucible.rules.plan import Ready, plan_created, plan_grant, plan_releases, plan_run, plan_start
+from crucible.rules.queue import SubmissionQueue
+from crucible.rules.state import RunState, SubmissionState
+from crucible.rules.world import World
+
+REQUESTED_MAX = 64
+"""Runs of a submission that wait for a worker at their first stage, beyond as many as are being worked on."""
+CREATED_PER_PLAN = 1000
+"""Runs that one plan creates at most; the next one goes on."""
+RUNS_PER_PLAN = 2000
+"""Runs that one plan looks at, at most; the next one goes on."""
+
+_RUN_EVENTS = frozenset(
+    {
+        RunCreated,
+        RunStarted,
+        RunCompleted,
+        RunFailed,
+        RunCancelRequested,
+        RunCanceled,
+        RunReopened,
+        StageRequested,
+        StageReused,
+        StageClaimed,
+        StageCompleted,
+        StageFailed,
+        StageCanceled,
+        StageLeaseExpired,
+    }
+)
+_SUBMISSION_EVENTS = frozenset({SubmissionAccepted, SubmissionCancelRequested, SubmissionClosed, SubmissionReopened})
+
+Batches = list[list[Draft]]
+
+
+class Agenda:
+    """What may be missing, as of the events noted. For one thread."""
+
+    def __init__(self, world: World, blueprints: Blueprints) -> None:
+        self._world = world
+        self._blueprints = blueprints
+        self._queues: dict[str, SubmissionQueue] = {}
+        self._dirty_runs: dict[str, None] = {}
+        self._dirty_submissions: dict[str, None] = {}
+        self._asked: set[tuple[str, str]] = set()
+        """(limit, run) of permits that were asked for and not yet seen on the log."""
+        self._users: dict[str, set[str]] = {}
+        """Submissions by the limit that their runs need."""
+        self.rebuild()
+
+    @property
+    def has_work(self) -> bool:
+        """Another plan may find something at once."""
+        return bool(self._dirty_runs or self._dirty_submissions)
+
+    def rebuild(self) -> None:
+        """Forget what was planned and look at everything: after an append that failed, and at the start."""
+        self._queues = {}
+        self._asked = set()
+        for experiment in self._world.experiments.values():
+            for submission_id in experiment.submissions:
+                self._dirty_submissions[submission_id] = None
+        for run in self._world.runs.values():
+            self._touch(run)
+
+    def note(self, event: Record) -> None:
+        """An event was folded in, or found void."""
+        kind = type(event)
+        if kind in _RUN_EVENTS:
+            run = self._world.runs.get(event.key)
+            if run is not None:
+                self._touch(run)
+        elif kind in _SUBMISSION_EVENTS:
+            self._note_submission(event)
+        elif isinstance(event, PermitGranted | PermitReleased):
+            self._asked.discard((event.limit, event.holder))
+            self._dirty_submissions.update(dict.fromkeys(self._users.get(event.limit, ())))
+            if event.holder in self._world.runs:
+                self._dirty_runs[event.holder] = None
+
+    def wake(self, run_id: str) -> None:
+        """Look at a run again: the delay of its retry has passed."""
+        self._dirty_runs[run_id] = None
+
+    def plan(self, ready: Ready) -> Batches:
+        """Everything that is missing now, a batch for each key; what exceeds the bounds is left to the next plan."""
+        batches: Batches = []
+        for run_id in _take(self._dirty_runs, RUNS_PER_PLAN):
+            batches.extend(self._plan_run(self._world.runs[run_id], ready))
+        for submission_id in list(self._dirty_submissions):
+            del self._dirty_submissions[submission_id]
+            submission = self._world.submission(submission_id)
+            if submission is not None:
+                batches.extend(self._plan_submission(submission))
+        return batches
+
+    def _note_submission(self, event: Record) -> None:
+        submission_id: str = vars(event)["submission_id"]
+        self._dirty_submissions[submission_id] = None
+        if isinstance(event, SubmissionClosed):
+            self._queue(submission_id).blueprint = None
+        elif isinstance(event, SubmissionAccepted | SubmissionCancelRequested):
+            self._dirty_runs.update(dict.fromkeys(self._queue(submission_id).open_runs))
+
+    def _touch(self, run: RunState) -> None:
+        submission_id = run.created.submission_id
+        self._queue(submission_id).put(run)
+        self._dirty_runs[run.run_id] = None
+        self._dirty_submissions[submission_id] = None
+        for limit in run.created.limits:
+            self._users.setdefault(limit, set()).add(submission_id)
+
+    def _queue(self, submission_id: str) -> SubmissionQueue:
+        queue = self._queues.get(submission_id)
+        if queue is None:
+            queue = self._queues[submission_id] = SubmissionQueue()
+        return queue
+
+    def _blueprint(self, submission: SubmissionState) -> Blueprint:
+        queue = self._queue(submission.submission_id)
+        if queue.blueprint is None:
+            queue.blueprint = self._blueprints.of(submission.accepted)
+        return queue.blueprint
+
+    def _plan_run(self, run: RunState, ready: Ready) -> Batches:
+        batches = plan_releases(run, self._world.limits)
+        submission = self._world.submission(run.created.submission_id)
+        if submission is None:
+            return batches
+        drafts = plan_run(run, submission, self._blueprint(submission), ready)
+        if drafts:
+            batches.append(drafts)
+        return batches
+
+    def _plan_submission(self, submission: SubmissionState) -> Batches:
+        queue = self._queue(submission.submission_id)
+        batches = self._plan_creation(submission, queue)
+        if submission.cancel_reason is None:
+            batches.extend(self._plan_starts(submission, queue))
+        batches.extend([draft] for draft in _plan_end(submission, queue))
+        return batches
+
+    def _plan_creation(self, submission: SubmissionState, queue: SubmissionQueue) -> Batches:
+        if queue.created >= submission.accepted.run_count:
+            return []
+        runs = self._blueprint(submission).runs
+        batches: Batches = []
+        while queue.next_created < len(runs) and len(batches) < CREATED_PER_PLAN:
+            fields = runs[queue.next_created]
+            queue.next_created += 1
+            if fields["run_id"] not in self._world.runs:
+                batches.append(plan_created(fields, submission))
+        if queue.next_created < len(runs):
+            self._dirty_submissions[submission.submission_id] = None
+        return batches
+
+    def _plan_starts(self, submission: SubmissionState, queue: SubmissionQueue) -> Batches:
+        """Runs that may start, in grid order, as long as workers are not far behind."""
+        batches: Batches = []
+        held_back: list[RunState] = []
+        room = REQUESTED_MAX + queue.active - queue.requested
+        while room > 0 and (run_id := queue.next_pending()) is not None:
+            run = self._world.runs[run_id]
+            permits = self._permits(run, self._blueprint(submission))
+            if permits is None:
+                held_back.append(run)
+                break
+            if permits:
+                batches.extend(permits)
+                held_back.append(run)
+            elif self._holds_all(run):
+                batches.append(plan_start(run, self._blueprint(submission)))
+                queue.starting(run_id)
+            else:
+                held_back.append(run)
+            room -= 1
+        for run in held_back:
+            queue.enqueue(run)
+        return batches
+
+    def _permits(self, run: RunState, blueprint: Blueprint) -> Batches | None:
+        """The next permit to ask for; none if all are held or asked for; None if a limit is reached."""
+        for name in sorted(run.created.limits):
+            limit = self._world.limits.get(name)
+            holders = limit.holders if limit is not None else {}
+            if holders.get(run.run_id) == run.generation:
+                continue
+            if (name, run.run_id) in self._asked:
+                return []
+            capacity = blueprint.capacities[name]
+            asked = sum(asked_limit == name for asked_limit, _ in self._asked)
+            if len(holders) + asked >= capacity:
+                return None
+            self._asked.add((name, run.run_id))
+            return [plan_grant(run, name, capacity)]
+        return []
+
+    def _holds_all(self, run: RunState) -> bool:
+        for name in run.created.limits:
+            limit = self._world.limits.get(name)
+            if limit is None or limit.holders.get(run.run_id) != run.generation:
+                return False
+        return True
+
+
+def _plan_end(submission: SubmissionState, queue: SubmissionQueue) -> list[Draft]:
+    """The end of a submission whose runs have all ended; its reopening if one of them runs again."""
+    accepted = submission.accepted
+    shared = {"submission_id": accepted.submission_id, "experiment": accepted.experiment}
+    if submission.closed is None and queue.created >= accepted.run_count and not queue.open_runs:
+        fields = {**shared, "generation": submission.generation, **queue.ended}
+        return [_submission_draft(submission, SubmissionClosed, submission.generation, fields)]
+    if submission.closed is not None and queue.open_runs:
+        generation = submission.generation + 1
+        fields = {**shared, "generation": generation}
+        return [_submission_draft(submission, SubmissionReopened, generation, fields)]
+    return []
+
+
+def _submission_draft(
+    submission: SubmissionState, record_type: type[Record], generation: int, fields: dict[str, object]
+) -> Draft:
+    accepted = submission.accepted
+    return Draft(
+        record_type=record_type,
+        event_id=derived_id(accepted.submission_id, record_type.__name__, generation),
+        fields=fields,
+        causation_id=accepted.event_id,
+        correlation_id=accepted.correlation_id or accepted.event_id,
+    )
+
+
+def _take(names: dict[str, None], limit: int) -> Iterable[str]:
+    """Up to ``limit`` names, oldest first, removed."""
+    taken: deque[str] = deque()
+    for name in names:
+        if len(taken) == limit:
+            break
+        taken.append(name)
+    for name in taken:
+        del names[name]
+    return taken

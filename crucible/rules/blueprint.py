@@ -1,0 +1,144 @@
+"""What a submission is to become, as far as the rules need to know: its runs, limits, retries and stage requests.
+
+The rules see it through two small protocols; the real ones read the definition on the log, and are imported when the
+first submission is planned, because reading definitions needs pydantic.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from crucible.canonical import canonical_json
+from crucible.records.commands import SubmitExperiment
+from crucible.records.run_events import RunCreated, SubmissionAccepted
+from crucible.records.stage_events import ArtifactSaved
+
+if TYPE_CHECKING:
+    from crucible.definition.model import Definition
+
+
+class Blueprint(Protocol):
+    """One submission, worked out."""
+
+    @property
+    def runs(self) -> Sequence[Mapping[str, Any]]:
+        """The fields of `RunCreated` of each run, in grid order."""
+        ...
+
+    @property
+    def capacities(self) -> Mapping[str, int]:
+        """For each limit of which its runs need a permit, how many may hold it at once."""
+        ...
+
+    def retried(self, stage: str) -> frozenset[str]:
+        """Classes of failures of a stage that are retried."""
+        ...
+
+    def inputs(self, stage: str) -> Mapping[str, str]:
+        """For each artifact argument of a stage, ``stage.artifact``."""
+        ...
+
+    def request(
+        self, run: RunCreated, stage: str, attempt: int, inputs: Mapping[str, ArtifactSaved]
+    ) -> Mapping[str, Any]:
+        """The fields of `StageRequested` but header and generation."""
+        ...
+
+
+class Blueprints(Protocol):
+    """Reads submissions."""
+
+    def count(self, command: SubmitExperiment) -> int:
+        """How many runs the submission would have. Raises ``DefinitionError`` or ``ValueError`` if it is wrong."""
+        ...
+
+    def of(self, accepted: SubmissionAccepted) -> Blueprint:
+        """The submission, worked out."""
+        ...
+
+
+def limit_name(experiment: str) -> str:
+    """The limit that an experiment's ``max_concurrent`` is kept by."""
+    return f"experiment:{experiment}:max_concurrent"
+
+
+class DefinitionBlueprint:
+    """A submission worked out from its definition."""
+
+    def __init__(self, accepted: SubmissionAccepted, definition: Definition) -> None:
+        self._accepted = accepted
+        self._definition = definition
+
+    @functools.cached_property
+    def runs(self) -> Sequence[Mapping[str, Any]]:
+        """The fields of `RunCreated` of each run, in grid order."""
+        from crucible.definition.grid import planned_runs
+
+        accepted = self._accepted
+        stages = self._definition.enabled_stages
+        shared = {
+            "submission_id": accepted.submission_id,
+            "namespace": accepted.namespace,
+            "experiment": accepted.experiment,
+            "stages": [stage.name for stage in stages],
+            "retries_max": [stage.retry.max for stage in stages],
+            "limits": sorted(self.capacities),
+            "output_dir": accepted.output_dir,
+            "is_smoke": accepted.is_smoke,
+        }
+        return [
+            {
+                **shared,
+                "run_id": run.run_id,
+                "ref": run.ref,
+                "label": run.label,
+                "cell_id": run.cell_id,
+                "cell_index": run.cell_index,
+                "grid_index": run.grid_index,
+                "repeat": run.repeat,
+                "params_json": canonical_json(run.params),
+                "seed": run.seed,
+            }
+            for run in planned_runs(accepted)
+        ]
+
+    @functools.cached_property
+    def capacities(self) -> Mapping[str, int]:
+        """``max_concurrent``, if the experiment has it."""
+        capacity = self._definition.max_concurrent
+        return {} if capacity is None else {limit_name(self._accepted.experiment): capacity}
+
+    def retried(self, stage: str) -> frozenset[str]:
+        """Classes of failures of a stage that are retried."""
+        return frozenset(self._definition.stage(stage).retry.on)
+
+    def inputs(self, stage: str) -> Mapping[str, str]:
+        """For each artifact argument of a stage, ``stage.artifact``."""
+        return self._definition.stage(stage).inputs
+
+    def request(
+        self, run: RunCreated, stage: str, attempt: int, inputs: Mapping[str, ArtifactSaved]
+    ) -> Mapping[str, Any]:
+        """The fields of `StageRequested` but header and generation."""
+        from crucible.definition.request import stage_request_fields
+
+        return stage_request_fields(self._definition, run, self._accepted, stage, attempt, inputs)
+
+
+class DefinitionBlueprints:
+    """Reads the definitions of submissions."""
+
+    def count(self, command: SubmitExperiment) -> int:
+        """How many runs the submission would have. Raises ``ValueError`` if its definition is none."""
+        from crucible.definition.grid import run_count
+        from crucible.definition.model import Definition
+
+        return run_count(Definition.parse(command.definition_json), is_smoke=command.is_smoke)
+
+    def of(self, accepted: SubmissionAccepted) -> DefinitionBlueprint:
+        """The submission, worked out."""
+        from crucible.definition.model import Definition
+
+        return DefinitionBlueprint(accepted, Definition.parse(accepted.definition_json))

@@ -1,0 +1,291 @@
+"""What is to be written for a command: exactly one answer, then its effects, all of one key.
+
+``decide`` is pure: the same world and the same command give the same drafts, so two managers that answer one command
+write the same ids, and the fold takes the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from crucible.canonical import derived_id
+from crucible.errors import DefinitionError
+from crucible.records.commands import (
+    AddNote,
+    CancelRun,
+    CancelSubmission,
+    ChangeTags,
+    PurgeRun,
+    RetryRun,
+    SetMark,
+    SubmitExperiment,
+)
+from crucible.records.log_events import (
+    CommandAccepted,
+    CommandObsolete,
+    CommandRejected,
+    MarkSet,
+    NoteAdded,
+    TagsChanged,
+)
+from crucible.records.record import Record
+from crucible.records.run_events import (
+    RunCancelRequested,
+    RunPurged,
+    RunReopened,
+    SubmissionAccepted,
+    SubmissionCancelRequested,
+)
+from crucible.rules.blueprint import Blueprints, DefinitionBlueprints
+from crucible.rules.draft import Draft
+from crucible.rules.state import RunState
+from crucible.rules.world import World
+
+NOTE_BYTES_MAX = 4096
+"""Bytes of a note in UTF-8 at most."""
+TAG_BYTES_MAX = 64
+"""Bytes of a tag in UTF-8 at most."""
+TAGS_MAX = 100
+"""Tags of a run or a submission at most."""
+MARK_BYTES_MAX = 200
+"""Bytes of a mark's name in UTF-8 at most."""
+
+Drafts = tuple[Draft, ...]
+_HEADER = frozenset({"event_id", "occurred_at_us", "actor", "causation_id", "correlation_id", "traceparent"})
+
+
+def decide(world: World, command: Record, *, blueprints: Blueprints | None = None, position: str = "") -> Drafts:
+    """The answer to a command and its effects; nothing if it has its answer and all of its effects.
+
+    ``position`` is where the manager stands: what a mark set now means.
+    """
+    if isinstance(command, SubmitExperiment):
+        return _submit(world, command, blueprints if blueprints is not None else DefinitionBlueprints())
+    if world.is_answered(command):
+        return ()
+    if isinstance(command, SetMark):
+        return _set_mark(world, command, position)
+    decider = _DECIDERS.get(type(command))
+    return () if decider is None else decider(world, command)
+
+
+def _submit(world: World, command: SubmitExperiment, blueprints: Blueprints) -> Drafts:
+    if world.is_answered(command):
+        return _numbered_again(world, command, blueprints)
+    if world.submission(command.submission_id) is not None:
+        return _obsolete(command, f"the submission {command.submission_id} was accepted before")
+    try:
+        count = blueprints.count(command)
+    except DefinitionError as error:
+        return _rejected(command, *(str(problem) for problem in error.problems))
+    except ValueError as error:
+        return _rejected(command, f"the definition can't be read: {error}")
+    if count < 1:
+        return _rejected(command, "the grid has no run: give every parameter a value and enable a stage")
+    return _accepted(command, _submission(world, command, count))
+
+
+def _numbered_again(world: World, command: SubmitExperiment, blueprints: Blueprints) -> Drafts:
+    """The submission once more under the next number, if another one took the number that it was to have."""
+    experiment = world.experiments[command.experiment]
+    if command.event_id not in experiment.accepted:
+        return ()
+    if command.submission_id in experiment.submissions:
+        return ()
+    return (_submission(world, command, blueprints.count(command)),)
+
+
+def _submission(world: World, command: SubmitExperiment, count: int) -> Draft:
+    experiment = world.experiments.get(command.experiment)
+    number = experiment.number_last + 1 if experiment is not None else 1
+    fields = {name: value for name, value in vars(command).items() if name not in _HEADER}
+    return _effect(command, SubmissionAccepted, number, **fields, number=number, run_count=count)
+
+
+def _cancel_submission(world: World, command: CancelSubmission) -> Drafts:
+    experiment = world.experiments.get(command.experiment)
+    submission = experiment.submissions.get(command.submission_id) if experiment is not None else None
+    if submission is None:
+        return _rejected(command, f"{command.experiment} has no submission {command.submission_id}")
+    if submission.closed is not None:
+        return _obsolete(command, "every run of the submission has ended")
+    if submission.cancel_reason is not None:
+        return _obsolete(command, "the submission is being canceled")
+    effect = _effect(
+        command,
+        SubmissionCancelRequested,
+        submission_id=command.submission_id,
+        experiment=command.experiment,
+        reason=command.reason,
+    )
+    return _accepted(command, effect)
+
+
+def _cancel_run(world: World, command: CancelRun) -> Drafts:
+    run = world.runs.get(command.run_id)
+    if run is None:
+        return _unknown_run(command)
+    if run.is_terminal:
+        return _obsolete(command, f"the run has ended: {run.status}")
+    if run.cancel_reason is not None:
+        return _obsolete(command, "the run is being canceled")
+    return _accepted(command, _effect(command, RunCancelRequested, run_id=command.run_id, reason=command.reason))
+
+
+def _retry_run(world: World, command: RetryRun) -> Drafts:  # noqa: PLR0911  a return for each guard
+    run = world.runs.get(command.run_id)
+    if run is None:
+        return _unknown_run(command)
+    if not run.is_terminal:
+        return _obsolete(command, f"the run has not ended: {run.status}")
+    if run.purged:
+        return _rejected(command, "the run was purged: what it made is gone; submit the experiment again")
+    current = run.current_stage
+    if command.from_stage is None and current is None:
+        return _obsolete(command, "every stage of the run has a result; name the stage to run again")
+    name = command.from_stage if command.from_stage is not None else current.name if current is not None else ""
+    stage = run.stage(name)
+    if stage is None:
+        return _rejected(command, f"the run has no stage {name!r}; it has {', '.join(run.created.stages)}")
+    if current is not None and stage.index > current.index:
+        return _rejected(command, f"{name!r} needs a result of {current.name!r}; run again from {current.name!r}")
+    generation = run.generation + 1
+    effect = _effect(command, RunReopened, run_id=command.run_id, generation=generation, from_stage=name)
+    return _accepted(command, effect)
+
+
+def _purge_run(world: World, command: PurgeRun) -> Drafts:
+    run = world.runs.get(command.run_id)
+    if run is None:
+        return _unknown_run(command)
+    if not run.is_terminal:
+        return _rejected(command, f"the run has not ended: {run.status}; cancel it first")
+    if run.purged:
+        return _obsolete(command, "the run was purged before")
+    effect = _effect(command, RunPurged, run_id=command.run_id, reason=command.reason, blobs=_blobs_of(run))
+    return _accepted(command, effect)
+
+
+def _blobs_of(run: RunState) -> list[str]:
+    """Digests of every blob that events of the run name as its own."""
+    digests: set[str] = set()
+    for stage in run.stages:
+        for attempt in stage.attempts:
+            if attempt.failure is not None and attempt.failure.traceback_blob is not None:
+                digests.add(attempt.failure.traceback_blob)
+            for claim in attempt.claims:
+                files = [saved.files for saved in claim.checkpoints] + [saved.files for saved in claim.artifacts]
+                digests.update(file["sha256"] for saved in files for file in saved)
+    return sorted(digests)
+
+
+def _change_tags(world: World, command: ChangeTags) -> Drafts:
+    subject = _subject(world, command)
+    if subject is None:
+        return _unknown_subject(command)
+    problems = [_tag_problem(tag) for tag in command.added if _tag_problem(tag)]
+    if problems:
+        return _rejected(command, *problems)
+    tags = (subject | frozenset(command.added)) - frozenset(command.removed)
+    if tags == subject:
+        return _obsolete(command, "the tags are so already")
+    if len(tags) > TAGS_MAX:
+        return _rejected(command, f"{len(tags)} tags; there may be {TAGS_MAX}")
+    return _accepted(command, _copied(command, TagsChanged))
+
+
+def _tag_problem(tag: str) -> str:
+    if not tag.strip():
+        return "an empty tag; give it a name"
+    if len(tag.encode()) > TAG_BYTES_MAX:
+        return f"the tag {tag[:TAG_BYTES_MAX]!r}... is longer than {TAG_BYTES_MAX} bytes"
+    return ""
+
+
+def _add_note(world: World, command: AddNote) -> Drafts:
+    if _subject(world, command) is None:
+        return _unknown_subject(command)
+    if not command.text.strip():
+        return _rejected(command, "an empty note; say something")
+    if len(command.text.encode()) > NOTE_BYTES_MAX:
+        return _rejected(command, f"the note has {len(command.text.encode())} bytes; {NOTE_BYTES_MAX} are allowed")
+    return _accepted(command, _copied(command, NoteAdded))
+
+
+def _subject(world: World, command: ChangeTags | AddNote) -> frozenset[str] | None:
+    """The tags of a run or a submission; None if there is none of that kind and id."""
+    if command.subject_kind == "run":
+        run = world.runs.get(command.subject_id)
+        return run.tags if run is not None else None
+    if command.subject_kind == "submission":
+        submission = world.submission(command.subject_id)
+        return submission.tags if submission is not None else None
+    return None
+
+
+def _set_mark(world: World, command: SetMark, position: str) -> Drafts:
+    if not command.name.strip():
+        return _rejected(command, "an empty name; give the mark one")
+    if len(command.name.encode()) > MARK_BYTES_MAX:
+        return _rejected(command, f"the name is longer than {MARK_BYTES_MAX} bytes")
+    known = world.marks.get(command.name)
+    if known is not None and known.mark is not None:
+        return _rejected(command, f"the mark {command.name!r} stands at {known.mark.position}; choose another name")
+    return _accepted(command, _effect(command, MarkSet, name=command.name, position=position))
+
+
+def _unknown_run(command: CancelRun | RetryRun | PurgeRun) -> Drafts:
+    return _rejected(command, f"there is no run {command.run_id}")
+
+
+def _unknown_subject(command: ChangeTags | AddNote) -> Drafts:
+    return _rejected(command, f"there is no {command.subject_kind} {command.subject_id}")
+
+
+def _copied(command: ChangeTags | AddNote, record_type: type[Record]) -> Draft:
+    fields = {name: value for name, value in vars(command).items() if name not in _HEADER}
+    return _effect(command, record_type, **fields)
+
+
+def _accepted(command: Record, effect: Draft) -> Drafts:
+    return (_answer(command, CommandAccepted), effect)
+
+
+def _rejected(command: Record, *errors: str) -> Drafts:
+    return (_answer(command, CommandRejected, errors=list(errors)),)
+
+
+def _obsolete(command: Record, reason: str) -> Drafts:
+    return (_answer(command, CommandObsolete, reason=reason),)
+
+
+def _answer(command: Record, record_type: type[Record], **fields: Any) -> Draft:
+    return _effect(
+        command,
+        record_type,
+        command_id=command.event_id,
+        command_type=type(command).__name__,
+        subject_id=command.key,
+        **fields,
+    )
+
+
+def _effect(command: Record, record_type: type[Record], variant: int = 0, **fields: Any) -> Draft:
+    return Draft(
+        record_type=record_type,
+        event_id=derived_id(command.event_id, record_type.__name__, variant),
+        fields=fields,
+        causation_id=command.event_id,
+        correlation_id=command.correlation_id or command.event_id,
+    )
+
+
+_DECIDERS: Mapping[type[Record], Callable[[World, Any], Drafts]] = {
+    CancelSubmission: _cancel_submission,
+    CancelRun: _cancel_run,
+    RetryRun: _retry_run,
+    PurgeRun: _purge_run,
+    ChangeTags: _change_tags,
+    AddNote: _add_note,
+}

@@ -1,0 +1,216 @@
+"""What is missing now in one run: the next request, retry or end, with ids that any manager would give them.
+
+Nothing is remembered between two plans: whatever was not written, because a manager died between two appends or
+another one was faster, is simply still missing, or no longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from crucible.canonical import derived_id
+from crucible.errors import CrucibleError
+from crucible.records.log_events import PermitGranted, PermitReleased
+from crucible.records.record import Record
+from crucible.records.run_events import RunCanceled, RunCancelRequested, RunCompleted, RunCreated, RunFailed, RunStarted
+from crucible.records.stage_events import ArtifactSaved, StageRequested
+from crucible.rules.blueprint import Blueprint
+from crucible.rules.draft import Draft
+from crucible.rules.effective import artifacts
+from crucible.rules.state import AttemptState, LimitState, RunState, StageState, SubmissionState
+
+RETRY_DELAY_S = 1.0
+"""Before the first retry of a stage; doubles with each further one."""
+RETRY_DELAY_MAX_S = 30.0
+"""Before any retry at most."""
+LOST_CLAIMS_MAX = 100
+"""Claims of one attempt that may end in silence or with their worker before the run fails."""
+REASON_CHARACTERS_MAX = 500
+"""Of a failure's message in the reason of a run's end."""
+
+Drafts = list[Draft]
+
+
+class Ready(Protocol):
+    """The manager's own clock: whether a retry's delay has passed."""
+
+    def __call__(self, run_id: str, stage: str, attempt: int, delay_s: float) -> bool:
+        """True once ``delay_s`` has passed since the first call for this attempt."""
+        ...
+
+
+def plan_created(fields: Mapping[str, Any], submission: SubmissionState) -> Drafts:
+    """A run of a submission that is not there yet."""
+    accepted = submission.accepted
+    created = Draft(
+        record_type=RunCreated,
+        event_id=derived_id(fields["run_id"], "RunCreated"),
+        fields=fields,
+        causation_id=accepted.event_id,
+        correlation_id=accepted.correlation_id or accepted.event_id,
+    )
+    return [created]
+
+
+def plan_start(run: RunState, blueprint: Blueprint) -> Drafts:
+    """The start of a run that has its permits, and its first request."""
+    fields = {"run_id": run.run_id, "generation": run.generation}
+    started = _draft(run, RunStarted, fields, causation_id=run.opened_by)
+    stage = run.current_stage
+    if stage is None:
+        return [started]
+    return [started, _request(run, stage, blueprint, causation_id=started.event_id)]
+
+
+def plan_run(run: RunState, submission: SubmissionState, blueprint: Blueprint, ready: Ready) -> Drafts:
+    """What a run that is no longer to wait for its start needs now; empty if it needs nothing."""
+    if run.is_terminal:
+        return []
+    drafts: Drafts = []
+    cancel_reason, cancel_event_id = run.cancel_reason, run.cancel_event_id
+    if cancel_reason is None and (canceling := _cancel(run, submission)) is not None:
+        drafts.append(canceling)
+        cancel_reason, cancel_event_id = submission.cancel_reason, canceling.event_id
+    stage = run.current_stage
+    if stage is None:
+        drafts.append(_completion(run))
+    elif cancel_reason is not None:
+        if run.live_claim is None:
+            fields = {"run_id": run.run_id, "generation": run.generation, "reason": cancel_reason}
+            drafts.append(_draft(run, RunCanceled, fields, causation_id=cancel_event_id))
+    elif run.status == "running":
+        drafts.extend(_plan_stage(run, stage, blueprint, ready))
+    return drafts
+
+
+def plan_grant(run: RunState, limit: str, capacity: int) -> Drafts:
+    """A permit for this generation of a run."""
+    fields = {"limit": limit, "capacity": capacity, "holder": run.run_id, "grant": run.generation}
+    return [_draft(run, PermitGranted, fields, limit, causation_id=run.opened_by)]
+
+
+def plan_releases(run: RunState, limits: Mapping[str, LimitState]) -> list[Drafts]:
+    """The permits that a run still holds for a generation that has ended, given back; a batch for each limit."""
+    batches: list[Drafts] = []
+    for name in run.created.limits:
+        limit = limits.get(name)
+        grant = limit.holders.get(run.run_id) if limit is not None else None
+        if grant is not None and (run.is_terminal or grant < run.generation):
+            fields = {"limit": name, "holder": run.run_id, "grant": grant}
+            batches.append([_draft(run, PermitReleased, fields, name, grant)])
+    return batches
+
+
+def retry_delay_s(retries: int) -> float:
+    """Seconds before the next attempt after ``retries`` retries: 1, 2, 4, ... 30."""
+    return min(RETRY_DELAY_MAX_S, RETRY_DELAY_S * 2.0 ** min(retries, 10))
+
+
+def _cancel(run: RunState, submission: SubmissionState) -> Draft | None:
+    """The cancel of a submission handed on to one of its runs, once."""
+    if submission.cancel_event_id is None or submission.closed is not None:
+        return None
+    event_id = derived_id(run.run_id, submission.cancel_event_id, "RunCancelRequested")
+    if event_id in run.effects:
+        return None
+    fields = {"run_id": run.run_id, "reason": submission.cancel_reason}
+    return _with_id(run, RunCancelRequested, event_id, fields, submission.cancel_event_id)
+
+
+def _plan_stage(run: RunState, stage: StageState, blueprint: Blueprint, ready: Ready) -> Drafts:
+    attempt = stage.current
+    if attempt is None:
+        return [_request(run, stage, blueprint, causation_id=_cause(run, stage))]
+    if attempt.status == "failed":
+        return _plan_failed(run, stage, attempt, blueprint, ready)
+    if attempt.status == "requested" and attempt.lost_claims >= LOST_CLAIMS_MAX:
+        return [_failure(run, stage, f"{stage.name}: {attempt.lost_claims} workers were lost while they ran it", None)]
+    return []
+
+
+def _plan_failed(run: RunState, stage: StageState, attempt: AttemptState, blueprint: Blueprint, ready: Ready) -> Drafts:
+    failure = attempt.failure
+    if failure is None:
+        return []
+    is_left = stage.retries < run.created.retries_max[stage.index]
+    if is_left and failure.error_class in blueprint.retried(stage.name):
+        if not ready(run.run_id, stage.name, attempt.number + 1, retry_delay_s(stage.retries)):
+            return []
+        return [_request(run, stage, blueprint, causation_id=failure.event_id)]
+    message = failure.message[:REASON_CHARACTERS_MAX]
+    return [_failure(run, stage, f"{stage.name}: {failure.error_type}: {message}", failure.event_id)]
+
+
+def _request(run: RunState, stage: StageState, blueprint: Blueprint, *, causation_id: str | None) -> Draft:
+    """The next attempt of a stage; the end of the run if an artifact that it takes was never made."""
+    attempt = len(stage.attempts) + 1
+    inputs, missing = _inputs(run, blueprint.inputs(stage.name))
+    if missing:
+        return _failure(run, stage, f"{stage.name}: no artifact {', '.join(missing)} to start from", causation_id)
+    try:
+        fields = blueprint.request(run.created, stage.name, attempt, inputs)
+    except CrucibleError as error:
+        return _failure(run, stage, f"{stage.name}: {error}"[:REASON_CHARACTERS_MAX], causation_id)
+    fields = {**fields, "generation": run.generation}
+    return _draft(run, StageRequested, fields, stage.name, attempt, causation_id=causation_id)
+
+
+def _inputs(run: RunState, wanted: Mapping[str, str]) -> tuple[dict[str, ArtifactSaved], list[str]]:
+    """For each argument its artifact, and the names of those that are not there."""
+    found: dict[str, ArtifactSaved] = {}
+    missing: list[str] = []
+    for argument, reference in wanted.items():
+        stage_name, _, name = reference.partition(".")
+        stage = run.stage(stage_name)
+        artifact = artifacts(stage).get(name) if stage is not None and stage.is_done else None
+        if artifact is None:
+            missing.append(reference)
+        else:
+            found[argument] = artifact
+    return found, missing
+
+
+def _cause(run: RunState, stage: StageState) -> str | None:
+    """event_id of what the first request of a stage follows."""
+    if stage.index == 0:
+        return run.started.event_id if run.started is not None else None
+    before = run.stages[stage.index - 1].attempts[-1]
+    result = before.completed or before.reused
+    return result.event_id if result is not None else None
+
+
+def _completion(run: RunState) -> Draft:
+    last = run.stages[-1].attempts[-1]
+    result = last.completed or last.reused
+    fields = {"run_id": run.run_id, "generation": run.generation}
+    return _draft(run, RunCompleted, fields, causation_id=result.event_id if result is not None else None)
+
+
+def _failure(run: RunState, stage: StageState, reason: str, causation_id: str | None) -> Draft:
+    fields = {"run_id": run.run_id, "generation": run.generation, "stage": stage.name, "reason": reason}
+    return _draft(run, RunFailed, fields, causation_id=causation_id)
+
+
+def _draft(
+    run: RunState,
+    record_type: type[Record],
+    fields: Mapping[str, Any],
+    *parts: str | int,
+    causation_id: str | None = None,
+) -> Draft:
+    """A draft whose id says run, generation, kind and parts."""
+    event_id = derived_id(run.run_id, run.generation, record_type.__name__, *parts)
+    return _with_id(run, record_type, event_id, fields, causation_id)
+
+
+def _with_id(
+    run: RunState, record_type: type[Record], event_id: str, fields: Mapping[str, Any], causation_id: str | None
+) -> Draft:
+    return Draft(
+        record_type=record_type,
+        event_id=event_id,
+        fields=fields,
+        causation_id=causation_id,
+        correlation_id=run.created.correlation_id or run.created.event_id,
+    )
