@@ -11,7 +11,7 @@ import enum
 import json
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from crucible.errors import SpoolError, UsageError
 from crucible.spool.layout import FRAME, FRAME_TAIL
@@ -34,8 +34,7 @@ class Kind(enum.IntEnum):
     LINES = 3
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(NamedTuple):
     """One scored item."""
 
     split: str
@@ -48,8 +47,7 @@ class Prediction:
     is_simulated: bool
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class SpanFrame:
+class SpanFrame(NamedTuple):
     """A timed piece of work."""
 
     name: str
@@ -60,8 +58,7 @@ class SpanFrame:
     attributes: Mapping[str, Any]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Lines:
+class Lines(NamedTuple):
     """Bytes that a stage printed."""
 
     stream: str
@@ -92,8 +89,7 @@ def encode_frame(sequence: int, content: Content) -> bytes:
             case SpanFrame():
                 kind, body = Kind.SPAN, _dump(content)
             case Lines():
-                head = _dump(dataclasses.replace(content, data=b""))
-                kind, body = Kind.LINES, head + b"\n" + content.data
+                kind, body = Kind.LINES, _dump(content[:-1]) + b"\n" + content.data
     except (TypeError, ValueError) as error:
         message = f"{type(content).__name__.lower()} can't be kept as JSON: {error}"
         raise UsageError(message) from error
@@ -129,7 +125,7 @@ def decode_body(kind: int, body: bytes) -> Content:
                 return SpanFrame(*json.loads(body))
             case Kind.LINES:
                 head, _, printed = body.partition(b"\n")
-                stream, dropped_bytes, time_us, _ = json.loads(head)
+                stream, dropped_bytes, time_us = json.loads(head)
                 return Lines(stream, dropped_bytes, time_us, printed)
     except (ValueError, TypeError) as error:
         message = f"a frame of kind {kind} can't be read: {error}"
@@ -152,8 +148,8 @@ def plain_text(value: object, *, what: str, bytes_max: int) -> str:
     return text
 
 
-def _dump(content: Content) -> bytes:
-    values = [getattr(content, field.name) for field in dataclasses.fields(content)]
-    if isinstance(content, Lines):
-        values[-1] = None
-    return json.dumps(values, separators=(",", ":")).encode()
+def _dump(content: tuple[Any, ...]) -> bytes:
+    return _ENCODER.encode(content).encode()
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
