@@ -100,7 +100,7 @@ class StageDefinition(Model):
     """Command line of an untouched script, with ``{option}`` placeholders; only for the type ``command``."""
     queue: str = Field(default="default", min_length=1)
     """Queue whose workers may run it."""
-    resources: dict[str, float | str] = Field(default_factory=dict)
+    resources: dict[str, float] = Field(default_factory=dict)
     """What a worker must have, for example ``{"gpu": 1}``."""
     timeout_s: float | None = Field(default=None, gt=0)
     """Longest duration of an attempt, seconds."""
@@ -114,8 +114,8 @@ class StageDefinition(Model):
     """A stage that is not enabled is left out of the runs."""
 
 
-class Definition(Model):
-    """An experiment, complete and checked."""
+class ExperimentFields(Model):
+    """The fields of an experiment beside its stages and its grid."""
 
     name: str
     """Name; part of every reference to its runs."""
@@ -139,12 +139,6 @@ class Definition(Model):
     """Adapter that trains and predicts."""
     max_concurrent: int | None = Field(default=None, ge=1)
     """Runs at once, over all workers; None: no limit of its own."""
-    parameters: dict[str, list[Any]] | None = None
-    """For each ``stage.option``, or bare option, the values of the grid."""
-    cells: list[dict[str, Any]] | None = None
-    """Explicit cells in place of a grid."""
-    stages: list[StageDefinition] = Field(min_length=1)
-    """The stages of each run, in order."""
     quality_targets: dict[str, Target] = Field(default_factory=dict)
     """Bounds by metric."""
     datasets: dict[str, DatasetReference] = Field(default_factory=dict)
@@ -155,6 +149,17 @@ class Definition(Model):
     """Difference in the selected metric that does not matter, for "the smallest value that is enough"."""
     metadata: dict[str, Any] = Field(default_factory=dict)
     """Whatever else is to be kept with it."""
+
+
+class Definition(ExperimentFields):
+    """An experiment, complete and checked."""
+
+    parameters: dict[str, list[Any]] | None = None
+    """For each ``stage.option``, the values of the grid."""
+    cells: list[dict[str, Any]] | None = None
+    """Explicit cells in place of a grid."""
+    stages: list[StageDefinition] = Field(min_length=1)
+    """The stages of each run, in order."""
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -31,7 +31,8 @@ class NoRoute:
 
     message: str
     candidates: tuple[str, ...]
-    """Full names that it could have been."""
+    """Names that it could have been."""
+    is_ambiguous: bool = False
 
 
 def find_route(parameter: str, options: Mapping[str, Sequence[str]]) -> Route | NoRoute:
@@ -48,7 +49,8 @@ def find_route(parameter: str, options: Mapping[str, Sequence[str]]) -> Route | 
     if not owners:
         return NoRoute("routes nowhere: no stage has this option", tuple(each for n in options.values() for each in n))
     if len(owners) > 1:
-        return NoRoute("is ambiguous: several stages have this option", tuple(f"{name}.{parameter}" for name in owners))
+        full = tuple(f"{name}.{parameter}" for name in owners)
+        return NoRoute("is ambiguous: several stages have this option", full, is_ambiguous=True)
     return Route(owners[0], parameter)
 
 

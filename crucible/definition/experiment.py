@@ -1,0 +1,100 @@
+"""An experiment as it is written in Python: a name, stages, parameters and what is asked of the results."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from crucible.definition.metrics import Declared
+from crucible.definition.project import MAIN
+from crucible.definition.stage import Stage, stage
+
+if TYPE_CHECKING:
+    from crucible.definition.load import Loaded
+    from crucible.definition.model import Definition
+
+StageLike = Stage | Callable[..., Any] | Mapping[str, Any] | str
+
+
+class Experiment:
+    """What is to be run, and how it is judged. Nothing is checked before it is used: then everything is at once."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        stages: Iterable[StageLike] = (),
+        parameters: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = None,
+        quality_targets: Mapping[str, Declared] | None = None,
+        datasets: Mapping[str, Any] | None = None,
+        **fields: Any,
+    ) -> None:
+        """Describe an experiment.
+
+        ``parameters`` maps ``stage.option``, or an option that only one stage has, to the values of the grid; a list of
+        mappings is a list of explicit cells. Further fields: description, tags, owner, version, namespace, seed,
+        repeat, select, adapter, max_concurrent, output_dir, margin, metadata.
+        """
+        self.name = name
+        self.stages: list[StageLike] = list(stages)
+        self.fields: dict[str, Any] = {
+            key: value
+            for key, value in {
+                "parameters": parameters if isinstance(parameters, Mapping | None) else list(parameters),
+                "quality_targets": quality_targets,
+                "datasets": datasets,
+                **fields,
+            }.items()
+            if value is not None
+        }
+        self.code_path, self.line = _caller()
+
+    def __repr__(self) -> str:
+        """Name and stages."""
+        return f"<Experiment {self.name!r}, {len(self.stages)} stages>"
+
+    def add_stage(self, new: StageLike, /) -> Self:
+        """Add a stage after the others; returns the experiment, so that calls can be chained."""
+        self.stages.append(new)
+        return self
+
+    def document(self) -> dict[str, Any]:
+        """Return the experiment as a mapping, as YAML would have it."""
+        written = [each.document() if isinstance(each, Stage) else each for each in self.stage_objects()]
+        return {"name": self.name, "stages": written, **self.fields}
+
+    def stage_objects(self) -> list[Stage | Mapping[str, Any] | str]:
+        """Return the stages, with plain functions made into stages."""
+        return [stage(each) if callable(each) and not isinstance(each, Stage) else each for each in self.stages]
+
+    def load(self, sets: Iterable[str] = ()) -> Loaded:
+        """Check the experiment; raises ``DefinitionError`` with every problem."""
+        from crucible.definition.load import load_object
+
+        return load_object(self, sets=sets)
+
+    def definition(self) -> Definition:
+        """Return the normal form; raises ``DefinitionError`` with every problem."""
+        return self.load().definition
+
+    def run(self, **options: Any) -> Any:
+        """Run the experiment here, as ``crucible run`` would, and return the log with its results.
+
+        Options are those of the command: ``jobs``, ``sets``, ``is_smoke``, ``output_dir``, …
+        """
+        compose = importlib.import_module("crucible.cli.compose")
+        return compose.run_experiment(self, **options)
+
+
+def _caller() -> tuple[Path | None, int | None]:
+    """File and line of the code outside of this module that makes an experiment."""
+    frame = sys._getframe(1)  # noqa: SLF001  the way to know where the experiment is written
+    while frame.f_back is not None and frame.f_globals.get("__name__") == __name__:
+        frame = frame.f_back
+    file = frame.f_globals.get("__file__")
+    if file is None and frame.f_globals.get("__name__") == MAIN:
+        return None, frame.f_lineno
+    return (None if file is None else Path(file)), frame.f_lineno

@@ -1,0 +1,134 @@
+"""What a stage function takes: its keyword-only arguments are its options, its positional ones artifacts.
+
+An option's annotation is its type (anything that pydantic can check), its default is the option's default, and an
+option without one has to be given. Values are compared strictly: a text is never turned into a number.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from crucible.canonical import canonical_json
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+_EMPTY: Final = inspect.Parameter.empty
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """One option of a stage."""
+
+    name: str
+    annotation: Any
+    """Type of the value; ``Any`` if the function does not say."""
+    default: Any
+    """Value when none is given, as the function has it; meaningless if the option is required."""
+    is_required: bool
+
+    @functools.cached_property
+    def adapter(self) -> TypeAdapter[Any]:
+        """What checks and converts values."""
+        from pydantic import ConfigDict, TypeAdapter
+        from pydantic.errors import PydanticUserError
+
+        try:
+            return TypeAdapter(self.annotation, config=ConfigDict(strict=True))
+        except PydanticUserError:  # the type brings a configuration of its own
+            return TypeAdapter(self.annotation)
+
+    def find_fault(self, value: Any) -> str | None:
+        """Return what is expected in place of a plain JSON value, or None if it fits."""
+        from pydantic import ValidationError
+
+        try:
+            self.adapter.validate_json(canonical_json(value), strict=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            inside = "".join(f"[{part!r}]" for part in first["loc"] if isinstance(part, int))
+            expected = str(first["msg"]).removeprefix("Input should be ")
+            return f"{expected} at {inside}" if inside else expected
+        return None
+
+    def convert(self, value: Any) -> Any:
+        """Return a plain JSON value as the type that the function asks for; ``ValueError`` if it does not fit."""
+        return self.adapter.validate_json(canonical_json(value), strict=True)
+
+    def plain_default(self) -> Any:
+        """Return the default as a plain JSON value."""
+        return self.adapter.dump_python(self.default, mode="json", warnings=False)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the option's JSON Schema, with its default."""
+        described = self.adapter.json_schema()
+        return described if self.is_required else {**described, "default": self.plain_default()}
+
+
+@dataclasses.dataclass(frozen=True)
+class ArtifactInput:
+    """An artifact that a stage takes."""
+
+    name: str
+    is_required: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """What can be read from a stage function's arguments."""
+
+    options: Mapping[str, Option]
+    inputs: Mapping[str, ArtifactInput]
+    faults: tuple[str, ...]
+    """What makes the function unusable as a stage."""
+
+    def json_schema(self) -> dict[str, Any]:
+        """Return the schema of the options as JSON Schema."""
+        return {
+            "type": "object",
+            "properties": {name: option.describe() for name, option in self.options.items()},
+            "required": [name for name, option in self.options.items() if option.is_required],
+            "additionalProperties": False,
+        }
+
+
+NO_SIGNATURE: Final = Signature({}, {}, ())
+
+
+def read_signature(function: Callable[..., Any]) -> Signature:
+    """Read the options and artifact inputs of a stage function; whatever it can't be used for is a fault."""
+    parameters = list(inspect.signature(function).parameters.values())
+    options: dict[str, Option] = {}
+    inputs: dict[str, ArtifactInput] = {}
+    faults: list[str] = []
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if not parameters or parameters[0].kind not in positional:
+        faults.append("its first argument must be the run: def stage(run, *, option=...)")
+    for parameter in parameters[1:]:
+        if parameter.kind in positional:
+            inputs[parameter.name] = ArtifactInput(parameter.name, is_required=parameter.default is _EMPTY)
+        elif parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+            try:
+                options[parameter.name] = _option(function, parameter)
+            except NameError as error:
+                faults.append(f"the type of option {parameter.name!r} can't be found: {error}")
+        else:
+            faults.append(f"*{parameter.name} can't be an option: name each keyword-only argument")
+    return Signature(options, inputs, tuple(faults))
+
+
+def _option(function: Callable[..., Any], parameter: inspect.Parameter) -> Option:
+    annotation = parameter.annotation
+    if annotation is _EMPTY:
+        annotation = Any
+    elif isinstance(annotation, str):
+        holder = type("holder", (), {"__annotations__": {"option": annotation}})
+        names = getattr(inspect.unwrap(function), "__globals__", {})
+        annotation = typing.get_type_hints(holder, names, include_extras=True)["option"]
+    is_required = parameter.default is _EMPTY
+    return Option(parameter.name, annotation, None if is_required else parameter.default, is_required)

@@ -1,0 +1,107 @@
+"""Collecting everything that is wrong with an experiment, each with its path, line, value and nearest valid name."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from crucible.errors import Problem
+
+Loc = tuple[str | int, ...]
+"""Keys and indices from the top of the document."""
+
+NOT_SHOWN: Final = object()
+"""In place of a value that says nothing."""
+
+_VALUE_CHARS_MAX: Final = 80
+_NEAREST_CUTOFF: Final = 0.5
+
+
+class Problems:
+    """The problems and warnings of one document."""
+
+    def __init__(self, lines: Mapping[Loc, int] | None = None) -> None:
+        """Start with none; ``lines`` are the document's."""
+        self.lines = lines or {}
+        self.errors: list[Problem] = []
+        self.warnings: list[Problem] = []
+
+    def add(
+        self,
+        loc: Loc,
+        message: str,
+        *,
+        value: Any = NOT_SHOWN,
+        expected: str | None = None,
+        names: Iterable[str] | None = None,
+    ) -> None:
+        """Note an error; ``names`` are the valid names that the value, or else the last key, was meant to be among."""
+        self.errors.append(self._problem(loc, message, value, expected, names))
+
+    def warn(self, loc: Loc, message: str, *, value: Any = NOT_SHOWN, expected: str | None = None) -> None:
+        """Note something that works here and now, but may not elsewhere or later."""
+        self.warnings.append(self._problem(loc, message, value, expected, None))
+
+    def line_of(self, loc: Loc) -> int | None:
+        """Return the line of the nearest enclosing part that has one."""
+        if loc and not path_text(loc[:1]).isidentifier():
+            return None  # a flag or an environment variable, not a part of the document
+        for end in range(len(loc), -1, -1):
+            if loc[:end] in self.lines:
+                return self.lines[loc[:end]]
+        return None
+
+    def _problem(
+        self, loc: Loc, message: str, value: Any, expected: str | None, names: Iterable[str] | None
+    ) -> Problem:
+        nearest = None
+        if names is not None:
+            known = list(names)
+            seen = value if isinstance(value, str) else str(loc[-1]) if loc else ""
+            nearest = nearest_name(seen, known)
+            if nearest is None and expected is None and known:
+                expected = "one of " + ", ".join(sorted(known))
+        shown = None if value is NOT_SHOWN else show_value(value)
+        return Problem(
+            path=path_text(loc),
+            message=message,
+            value=shown,
+            expected=expected,
+            nearest=nearest,
+            line=self.line_of(loc),
+        )
+
+
+def nearest_name(name: str, names: Iterable[str]) -> str | None:
+    """Return the valid name that looks most like ``name``; case and a missing stage prefix hardly count."""
+    known = list(names)
+    found = difflib.get_close_matches(name, known, n=1, cutoff=_NEAREST_CUTOFF)
+    if found:
+        return found[0]
+    folded = {each.lower().rpartition(".")[2]: each for each in reversed(known)}
+    found = difflib.get_close_matches(name.lower().rpartition(".")[2], folded, n=1, cutoff=_NEAREST_CUTOFF)
+    return folded[found[0]] if found else None
+
+
+def path_text(loc: Loc) -> str:
+    """Write a place in the document as people would: ``stages[0].options.rank``."""
+    text = ""
+    for part in loc:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif part.replace("_", "a").replace("-", "a").isalnum():
+            text += f".{part}" if text else part
+        else:
+            text += f"[{part!r}]" if text else part
+    return text or "experiment"
+
+
+def show_value(value: Any) -> str:
+    """Write a value as JSON where it can be, shortened."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        text = repr(value)
+    return text if len(text) <= _VALUE_CHARS_MAX else text[: _VALUE_CHARS_MAX - 1] + "…"

@@ -1,0 +1,92 @@
+"""Checking the shape of a part of a document against its model, and keeping what is right for the next checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from crucible.definition.model import Model
+from crucible.definition.problems import NOT_SHOWN, Loc, Problems
+
+M = TypeVar("M", bound=Model)
+
+_ROUNDS_MAX: Final = 20
+"""Each round removes what the one before found; a second is needed where a wrong part hid another."""
+
+
+def check_structure(
+    model: type[M],
+    raw: Mapping[str, Any],
+    loc: Loc,
+    problems: Problems,
+    *,
+    stand_ins: Mapping[str, Any] | None = None,
+    names: tuple[str, ...] = (),
+) -> M | None:
+    """Check ``raw`` against ``model`` and note every problem; wrong parts are left at their defaults.
+
+    ``stand_ins`` are values for required fields that are wrong or missing, ``names`` are further valid keys for the
+    nearest name. Returns None only if a required field without a stand-in is wrong.
+    """
+    kept: dict[str, Any] = dict(raw)
+    known = (*model.model_fields, *names)
+    for _ in range(_ROUNDS_MAX):
+        try:
+            return model.model_validate(kept)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False):
+                _note(detail, loc, problems, known)
+                kept = _without(kept, detail["loc"])
+                field = str(detail["loc"][0]) if detail["loc"] else ""
+                if field in (stand_ins or {}) and field not in kept:
+                    kept[field] = (stand_ins or {})[field]
+    return None
+
+
+def _note(detail: ErrorDetails, loc: Loc, problems: Problems, known: tuple[str, ...]) -> None:
+    where = (*loc, *(part for part in detail["loc"] if part != "[key]"))
+    context = detail.get("ctx", {})
+    value = detail["input"]
+    expected = detail["msg"].removeprefix("Input should be ")
+    match detail["type"]:
+        case "extra_forbidden":
+            keys = known if len(detail["loc"]) == 1 else None
+            problems.add(where, "is no key that is known here", value=NOT_SHOWN, names=keys)
+        case "missing":
+            problems.add(where, "is missing")
+        case "literal_error":
+            words = [word.strip("'") for word in str(context["expected"]).replace(" or ", ", ").split(", ")]
+            problems.add(where, "is not one of the words known here", value=value, expected=expected, names=words)
+        case kind if kind.endswith("_type"):
+            problems.add(where, "has the wrong type", value=value, expected=_TYPE_WORDS.get(kind, expected))
+        case "string_too_short":
+            problems.add(where, "must not be empty", value=value)
+        case _:
+            problems.add(where, "is out of range", value=value, expected=expected)
+
+
+_TYPE_WORDS: Final[Mapping[str, str]] = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+}
+
+
+def _without(raw: dict[str, Any], loc: tuple[str | int, ...]) -> dict[str, Any]:
+    """Return ``raw`` without the part at ``loc``, or without its nearest enclosing part that can be left out."""
+    if not loc or not isinstance(loc[0], str):
+        return raw
+    kept = dict(raw)
+    child = kept.get(loc[0])
+    if isinstance(child, dict) and len(loc) > 1 and loc[1] in child:
+        kept[loc[0]] = _without(child, loc[1:])
+    else:
+        kept.pop(loc[0], None)
+    return kept
