@@ -96,6 +96,8 @@ class Record:
         return None
 
 
+HEADER_NAMES = tuple(field.name for field in dataclasses.fields(Record))
+"""The fields that every record begins with."""
 RECORD_TYPES: dict[str, type[Record]] = {}
 """Every record type by its name."""
 
