@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
+from crucible.definition.reference import Reference, parse_reference
 from crucible.errors import UsageError
 
 MATCHES_SHOWN_MAX = 8
-SUBMISSION = re.compile(r"(?P<experiment>[^#/]+)#(?P<number>\d+)$")
 RUN_COLUMNS = "run_id, ref, experiment, submission_id, number, status"
 
 Row = Mapping[str, Any]
@@ -42,35 +41,41 @@ class Subject:
 
 def find_subject(reader: Reader, text: str) -> Subject:
     """The run, submission or experiment that ``text`` means. Raises ``UsageError`` if none or several."""
-    if text in {"@last", "@best"}:
-        return find_run(reader, text)
-    if found := _submission(reader, text):
+    reference = parse_reference(text)
+    if reference.special is None and reference.label is None and (found := _group(reader, reference)):
         return found
-    named = reader.rows("SELECT experiment FROM experiments WHERE experiment = ?", [text])
-    if named:
-        return Subject("experiment", text, text, text)
     return find_run(reader, text)
 
 
 def find_run(reader: Reader, text: str) -> Subject:
-    """The run that ``text`` means. An experiment or submission of one run means that run."""
-    if text == "@last":
-        order = "SELECT run_id FROM runs ORDER BY created_at DESC, grid_index DESC LIMIT 1"
-        return _only(reader.rows(f"SELECT {RUN_COLUMNS} FROM runs WHERE run_id IN ({order})"), text, reader)
-    if text == "@best":
-        return _best(reader)
-    if text.startswith("@"):
-        message = f"{text}: no such word; there are @last and @best"
-        raise UsageError(message)
+    """The run that ``text`` means. An experiment, submission or cell of one run means that run."""
+    reference = parse_reference(text)
+    if reference.special == "last":
+        order = " ORDER BY created_at DESC, grid_index DESC LIMIT 1"
+        return _only(_matching(reader, reference, order), text, reader)
+    if reference.special == "best":
+        return _best(reader, reference)
     exact = reader.rows(f"SELECT {RUN_COLUMNS} FROM runs WHERE ref = ? OR run_id = ?", [text, text])
     if exact:
         return _only(exact, text, reader)
-    inside = f"SELECT {RUN_COLUMNS} FROM runs WHERE experiment || '#' || number = ? OR experiment = ?"
-    whole = reader.rows(inside + f" LIMIT {MATCHES_SHOWN_MAX + 1}", [text, text])
+    limit = f" ORDER BY number DESC, grid_index LIMIT {MATCHES_SHOWN_MAX + 1}"
+    whole = _matching(reader, reference, limit)
     if whole:
         return _only(whole, text, reader)
     prefix = f"SELECT {RUN_COLUMNS} FROM runs WHERE starts_with(ref, ?) OR starts_with(run_id, ?)"
-    return _only(reader.rows(prefix + f" ORDER BY ref LIMIT {MATCHES_SHOWN_MAX + 1}", [text, text]), text, reader)
+    return _only(reader.rows(prefix + limit, [text, text]), text, reader)
+
+
+def _matching(reader: Reader, reference: Reference, tail: str) -> Sequence[Row]:
+    """The runs that have every part that the reference says."""
+    conditions, parameters = _parts(reference)
+    return reader.rows(f"SELECT {RUN_COLUMNS} FROM runs r WHERE {conditions}{tail}", parameters)
+
+
+def _parts(reference: Reference) -> tuple[str, list[object]]:
+    columns = ("experiment", "number", "label", "repeat")
+    said = {name: value for name in columns if (value := getattr(reference, name)) is not None}
+    return " AND ".join(["true", *(f"r.{name} = ?" for name in said)]), list(said.values())
 
 
 def find_runs(reader: Reader, subject: Subject, status: Sequence[str] = ()) -> list[Row]:
@@ -82,30 +87,36 @@ def find_runs(reader: Reader, subject: Subject, status: Sequence[str] = ()) -> l
     return list(reader.rows(sql, [subject.id, *status]))
 
 
-def _submission(reader: Reader, text: str) -> Subject | None:
-    match = SUBMISSION.match(text)
-    sql = "SELECT submission_id, experiment, number FROM submissions WHERE "
-    if match:
-        rows = reader.rows(sql + "experiment = ? AND number = ?", [match["experiment"], int(match["number"])])
-    else:
-        rows = reader.rows(sql + "submission_id = ?", [text])
-    if not rows:
-        return None
-    row = rows[0]
-    name = f"{row['experiment']}#{row['number']}"
-    return Subject("submission", row["submission_id"], name, row["experiment"])
+def _group(reader: Reader, reference: Reference) -> Subject | None:
+    if reference.number is not None or reference.id_prefix is not None:
+        rows = reader.rows(
+            "SELECT submission_id, experiment, number FROM submissions"
+            " WHERE (experiment = ? AND number = ?) OR submission_id = ?",
+            [reference.experiment, reference.number, reference.text],
+        )
+        if rows:
+            row = rows[0]
+            name = f"{row['experiment']}#{row['number']}"
+            return Subject("submission", row["submission_id"], name, row["experiment"])
+    if reference.number is None:
+        named = reader.rows("SELECT experiment FROM experiments WHERE experiment = ?", [reference.text])
+        if named:
+            return Subject("experiment", reference.text, reference.text, reference.text)
+    return None
 
 
-def _best(reader: Reader) -> Subject:
-    """The best completed run, by ``select``, of the newest submission that has one and is no smoke test."""
+def _best(reader: Reader, reference: Reference) -> Subject:
+    """The best completed run, by ``select``, of the newest matching submission that has one and is no smoke test."""
+    conditions, parameters = _parts(reference)
     submissions = reader.rows(
-        "SELECT submission_id, experiment, number, select_metric, definition FROM submissions s"
-        " WHERE NOT is_smoke AND select_metric IS NOT NULL AND EXISTS (SELECT 1 FROM runs r"
-        " JOIN result_metrics m USING (run_id) WHERE r.submission_id = s.submission_id AND m.name = s.select_metric"
-        " AND m.value IS NOT NULL AND r.status = 'completed') ORDER BY submitted_at DESC LIMIT 1"
+        "SELECT submission_id, select_metric, definition FROM submissions s WHERE NOT is_smoke AND"
+        " select_metric IS NOT NULL AND EXISTS (SELECT 1 FROM runs r JOIN result_metrics m USING (run_id)"
+        " WHERE r.submission_id = s.submission_id AND m.name = s.select_metric AND m.value IS NOT NULL"
+        f" AND r.status = 'completed' AND {conditions}) ORDER BY submitted_at DESC LIMIT 1",
+        parameters,
     )
     if not submissions:
-        message = "@best: no completed run of an experiment that declares select"
+        message = f"{reference.text}: no completed run of an experiment that declares select"
         raise UsageError(message)
     chosen = submissions[0]
     order = "ASC" if is_lower_better(str(chosen["definition"]), str(chosen["select_metric"])) else "DESC"
@@ -115,7 +126,7 @@ def _best(reader: Reader) -> Subject:
         f" AND m.value IS NOT NULL AND isfinite(m.value) ORDER BY m.value {order}, r.grid_index LIMIT 1",
         [chosen["submission_id"], chosen["select_metric"]],
     )
-    return _only(rows, "@best", reader)
+    return _only(rows, reference.text, reader)
 
 
 def is_lower_better(definition_json: str, metric: str) -> bool:

@@ -51,8 +51,8 @@ def events(reference: str | None, is_following: bool, form: str) -> int:
         run = find_run(reader, reference) if reference is not None else None
         position = reader.position
         rows = reader.rows(
-            "SELECT log_partition, log_offset, event_id, type, key, occurred_at, actor, is_void, void_reason, payload"
-            f" FROM events {'WHERE key = ?' if run else ''} ORDER BY log_partition, log_offset LIMIT {EVENTS_SHOWN_MAX}",
+            "SELECT log_offset, event_id, type, key, occurred_at, actor, is_void, void_reason, payload FROM events"
+            f" {'WHERE key = ?' if run else ''} ORDER BY log_partition, log_offset LIMIT {EVENTS_SHOWN_MAX}",
             [run.id] if run else [],
         )
     if form == "json":

@@ -12,7 +12,7 @@ from crucible.definition.plain import plain_value
 from crucible.definition.portability import warn_about_places
 from crucible.definition.problems import Loc, Problems
 from crucible.definition.reference import NAME_PATTERN, NAME_WORDS
-from crucible.definition.registry import adapters
+from crucible.definition.registry import adapters, is_adapter
 from crucible.definition.sets import Setting
 from crucible.definition.stage import Stage
 from crucible.definition.stage_checks import CheckedStage, check_stages
@@ -71,10 +71,9 @@ def _check_fields(plain: dict[str, Any], adapter_default: str | None, problems: 
         problems.add(("name",), "can't be used in references", value=fields.name, expected=NAME_WORDS)
     if not fields.output_dir.strip():
         problems.add(("output_dir",), "must not be empty", value=fields.output_dir)
-    known = adapters()
-    if fields.adapter is not None and fields.adapter not in known:
+    if fields.adapter is not None and not is_adapter(fields.adapter):
         where = "adapter" if plain.get("adapter") is not None else "--adapter or CRUCIBLE_ADAPTER"
-        problems.add((where,), "is no adapter that is installed", value=fields.adapter, names=known)
+        problems.add((where,), "is no adapter that is installed", value=fields.adapter, names=adapters())
     return fields
 
 

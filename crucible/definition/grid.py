@@ -11,12 +11,14 @@ import itertools
 import math
 import uuid
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from crucible.canonical import canonical_json, hash_parts
 from crucible.definition.label import labels_of
 from crucible.definition.model import Definition
-from crucible.records.run_events import SubmissionAccepted
+
+if TYPE_CHECKING:
+    from crucible.records.run_events import SubmissionAccepted
 
 GRID_RUNS_MAX: Final = 100_000
 """Runs of one submission at most; a run id has room for 2**20."""

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from crucible.definition.build import build
 from crucible.definition.code_digest import CodeTooLargeError, code_digest
-from crucible.definition.document import read_document
 from crucible.definition.experiment import Experiment
 from crucible.definition.model import Definition
 from crucible.definition.problems import Loc, Problems, nearest_name, path_text
@@ -166,6 +165,8 @@ def _load_object(
 
 
 def _load_document(file: Path, name: str | None, settings: list[Setting], adapter_default: str | None) -> Loaded:
+    from crucible.definition.document import read_document  # the YAML reader, which a Python experiment doesn't need
+
     problems = Problems()
     try:
         text = file.read_text(encoding="utf-8")

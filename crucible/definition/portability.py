@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any, Final
@@ -34,7 +34,7 @@ def warn_about_places(definition: Definition, problems: Problems) -> None:
 
 def is_temporary(path: str) -> bool:
     """Whether a path lies in a folder for temporary files."""
-    folders = (*_TEMPORARY, tempfile.gettempdir())
+    folders = (*_TEMPORARY, os.environ.get("TMPDIR", "/tmp"))  # noqa: S108  named to warn about it
     return any(PurePath(path).is_relative_to(folder) for folder in folders)
 
 

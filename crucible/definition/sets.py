@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from crucible.definition.document import read_scalars
 from crucible.errors import UsageError
 
 
@@ -25,6 +24,11 @@ def parse_settings(texts: Iterable[str]) -> list[Setting]:
 
     A parameter that is set twice has the values of the last time.
     """
+    texts = list(texts)
+    if not texts:
+        return []
+    from crucible.definition.document import read_scalars  # the YAML reader, which most calls don't need
+
     settings: dict[str, Setting] = {}
     for text in texts:
         parameter, equals, values = text.partition("=")

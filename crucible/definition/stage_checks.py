@@ -12,7 +12,7 @@ from crucible.definition.model import MetricDeclaration, StageDefinition
 from crucible.definition.options import Option
 from crucible.definition.plain import plain_value
 from crucible.definition.problems import Loc, Problems, nearest_name
-from crucible.definition.registry import stage_types
+from crucible.definition.registry import registered_stage, stage_types
 from crucible.definition.stage import COMMAND_TYPE, Stage, default_name
 from crucible.definition.structure import check_structure
 
@@ -104,7 +104,7 @@ def _find(stage_type: Any, loc: Loc, find_stage: Callable[[str], Stage], problem
     """Find what runs. For a misspelt registered type the nearest one is taken, so that the other checks go on."""
     if not isinstance(stage_type, str) or stage_type == COMMAND_TYPE or not stage_type:
         return None
-    if ":" not in stage_type and stage_type not in stage_types():
+    if ":" not in stage_type and registered_stage(stage_type) is None:
         names = [*stage_types(), COMMAND_TYPE]
         problems.add(
             (*loc, "type"),

@@ -12,7 +12,7 @@ from typing import Any
 from crucible.definition.options import Signature
 from crucible.definition.problems import nearest_name
 from crucible.definition.project import ProjectError, find_attribute, import_module
-from crucible.definition.registry import load_registered, stage_types
+from crucible.definition.registry import load_registered, registered_stage
 from crucible.definition.stage import Stage, default_name, stage
 from crucible.errors import DefinitionError, Problem
 
@@ -35,13 +35,14 @@ class StageFunction:
 
 def find_stage_of_type(stage_type: str, code_path: Path | None, digest: str) -> Stage:
     """Find the stage of a type; ``LookupError`` with the reason in one line."""
-    target = stage_types().get(stage_type, stage_type)
+    registered = None if ":" in stage_type else registered_stage(stage_type)
+    target = registered or stage_type
     module_name, colon, name = target.partition(":")
     if not colon or not module_name or not name:
         message = f"{stage_type!r} is no module:function"
         raise LookupError(message)
     try:
-        if stage_type in stage_types():
+        if registered is not None:
             found = load_registered(target)
         else:
             module = import_module(module_name, code_path, version=digest)

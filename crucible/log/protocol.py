@@ -15,6 +15,10 @@ from crucible.records.record import Topic
 TOPICS: tuple[Topic, ...] = ("commands", "dead", "events", "schemas", "telemetry")
 BATCH_BYTES_MAX = 900_000
 """Most bytes of values in one append, on every engine."""
+BATCH_VALUES_MAX = 10_000
+"""Most values in one append, on every engine."""
+KEY_BYTES_MAX = 1_024
+"""Longest key in UTF-8, on every engine."""
 READ_BYTES_MAX = 8 * 1024 * 1024
 """A read returns about this many bytes of values at most, and at least one batch if there is one."""
 
@@ -83,7 +87,8 @@ class Log(Protocol):
 
         All values of a batch stand one after the other in the partition of its key. Batches of one call and one
         partition keep their order; an engine may write them in one transaction.
-        Raises ``LogRefusedError`` for an empty batch or one above ``BATCH_BYTES_MAX``, before anything is written;
+        Raises ``LogRefusedError`` for an empty batch, one above a limit, or a topic that is none, before anything is
+        written;
         ``AppendUnknownError`` when an outcome is not known; ``LogError`` when nothing was appended.
         """
         ...
@@ -91,6 +96,8 @@ class Log(Protocol):
     def read(self, topic: Topic, partition: int, offset: int, limit: int = 10_000) -> Sequence[Stored]:
         """Up to ``limit`` values from ``offset`` on, in order; empty at the end.
 
+        There may be fewer than ``limit``, even before the end, and a batch may be cut: who wants all reads on until
+        ``end``.
         Raises ``LogCorruptError`` when a batch does not match its checksum, naming topic, partition and offsets, and
         ``LogError`` when ``offset`` lies past the end.
         """
@@ -101,7 +108,10 @@ class Log(Protocol):
         ...
 
     def wait(self, offsets: Offsets, timeout_s: float) -> bool:
-        """Sleep until any of the partitions has a value at or after its offset; False when ``timeout_s`` passed first."""
+        """Sleep until any of the partitions has a value at or after its offset.
+
+        False when ``timeout_s`` passed first, or the log was closed meanwhile.
+        """
         ...
 
     def close(self) -> None:

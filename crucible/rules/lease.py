@@ -14,19 +14,8 @@ ROUND_MAX_S = 1.0
 """Most seconds of silence that one round of reading can add."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Silence:
-    """A claim whose lease has ended: what it said last, as far as was read."""
-
-    run_id: str
-    claim_id: str
-    last_event_id: str
-
-
 @dataclasses.dataclass(slots=True)
 class _Heard:
-    run_id: str
-    last_event_id: str
     deadline_s: float
     lease_s: float
 
@@ -58,21 +47,21 @@ class LeaseWatch:
         """The log did not answer: the time since the last call is not silence."""
         self._now_s = now_s
 
-    def heard(self, run_id: str, claim_id: str, last_event_id: str, lease_ms: int) -> None:
+    def heard(self, claim_id: str, lease_ms: int) -> None:
         """A record of a live claim was read in this round."""
         lease_s = lease_ms / 1000
-        self._claims[claim_id] = _Heard(run_id, last_event_id, self._listened_s + lease_s, lease_s)
+        self._claims[claim_id] = _Heard(self._listened_s + lease_s, lease_s)
 
     def ended(self, claim_id: str) -> None:
         """The claim lives no more."""
         self._claims.pop(claim_id, None)
 
-    def silent(self) -> list[Silence]:
+    def silent(self) -> list[str]:
         """Claims whose lease has ended. Each is given another whole lease before it is named again."""
-        found: list[Silence] = []
+        found: list[str] = []
         for claim_id, heard in self._claims.items():
             if heard.deadline_s <= self._asked_s:
-                found.append(Silence(heard.run_id, claim_id, heard.last_event_id))
+                found.append(claim_id)
                 heard.deadline_s = self._listened_s + heard.lease_s
         return found
 
