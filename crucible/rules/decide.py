@@ -48,6 +48,10 @@ TAG_BYTES_MAX = 64
 """Bytes of a tag in UTF-8 at most."""
 TAGS_MAX = 100
 """Tags of a run or a submission at most."""
+SUBMISSION_BYTES_MAX = 800_000
+"""Bytes of definition and environment at most: with the answer they have to fit one append."""
+PURGED_BLOBS_MAX = 10_000
+"""Blobs that one purge can name."""
 MARK_BYTES_MAX = 200
 """Bytes of a mark's name in UTF-8 at most."""
 
@@ -75,6 +79,9 @@ def _submit(world: World, command: SubmitExperiment, blueprints: Blueprints) -> 
         return _numbered_again(world, command, blueprints)
     if world.submission(command.submission_id) is not None:
         return _obsolete(command, f"the submission {command.submission_id} was accepted before")
+    size = len(command.definition_json.encode()) + len(command.environment_json.encode())
+    if size > SUBMISSION_BYTES_MAX:
+        return _rejected(command, f"definition and environment have {size} bytes; {SUBMISSION_BYTES_MAX} are allowed")
     try:
         count = blueprints.count(command)
     except DefinitionError as error:
@@ -163,7 +170,10 @@ def _purge_run(world: World, command: PurgeRun) -> Drafts:
         return _rejected(command, f"the run has not ended: {run.status}; cancel it first")
     if run.purged:
         return _obsolete(command, "the run was purged before")
-    effect = _effect(command, RunPurged, run_id=command.run_id, reason=command.reason, blobs=_blobs_of(run))
+    blobs = _blobs_of(run)
+    if len(blobs) > PURGED_BLOBS_MAX:
+        return _rejected(command, f"the run names {len(blobs)} blobs; one purge can name {PURGED_BLOBS_MAX}")
+    effect = _effect(command, RunPurged, run_id=command.run_id, reason=command.reason, blobs=blobs)
     return _accepted(command, effect)
 
 

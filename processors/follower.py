@@ -1,0 +1,55 @@
+"""The world as a processor has read it: a tail of the log folded as it comes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from crucible.journal import Entry, Journal
+from crucible.position import Position
+from crucible.records.record import Record, Topic
+from crucible.rules.draft import Void
+from crucible.rules.world import World
+from crucible.tail import Tail
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Read:
+    """A record that was read; for an event, whether it had an effect."""
+
+    record: Record
+    void: Void | None
+
+
+class Follower:
+    """Reads topics and folds their events. For one thread.
+
+    If a read fails, nothing is known of how far it came: make a new follower.
+    """
+
+    def __init__(self, journal: Journal, topics: Sequence[Topic]) -> None:
+        """Start at the beginning of the log."""
+        self.world = World()
+        self._tail = Tail(journal, topics)
+
+    @property
+    def position(self) -> Position:
+        """Everything below was read."""
+        return self._tail.position
+
+    def wait(self, timeout_s: float) -> list[Read]:
+        """A page of what is new, at once if there is something; else what comes first within ``timeout_s``."""
+        return self._fold(self._tail.poll(timeout_s))
+
+    def catch_up(self) -> list[Read]:
+        """Everything new up to the ends of the log, asked for now."""
+        return self._fold(self._tail.catch_up())
+
+    def _fold(self, entries: Sequence[Entry]) -> list[Read]:
+        apply = self.world.apply
+        found: list[Read] = []
+        for entry in entries:
+            record = entry.record
+            if record is not None:
+                found.append(Read(record, apply(record) if record.TOPIC == "events" else None))
+        return found

@@ -1,0 +1,172 @@
+"""Answers commands and asks for what is missing: the processor that drives every run from its cell to its end.
+
+Each tick reads to the end of the log, then computes from the folded state alone what is to be written. Nothing that a
+manager remembers matters: a second one, or the next after kill -9, writes the same ids, and the fold takes the first.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections.abc import Sequence
+
+from crucible.errors import LogCorruptError, LogError
+from crucible.journal import Journal
+from crucible.ports import Clock
+from crucible.position import Position
+from crucible.processors.follower import Follower, Read
+from crucible.records.record import Record
+from crucible.rules.agenda import Agenda
+from crucible.rules.blueprint import Blueprints, DefinitionBlueprints
+from crucible.rules.decide import decide
+from crucible.rules.draft import Draft
+from crucible.rules.world import World
+
+IDLE_S = 0.5
+"""Longest wait for something new in one tick of `Manager.run`."""
+BACKOFF_S = 0.2
+"""Pause after the log failed; doubles up to `BACKOFF_MAX_S`."""
+BACKOFF_MAX_S = 5.0
+
+
+class RetryTimer:
+    """When failed stages are tried again, on a clock of this process."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._due_s: dict[tuple[str, str, int], float] = {}
+        self._heap: list[tuple[float, str]] = []
+
+    def __call__(self, run_id: str, stage: str, attempt: int, delay_s: float) -> bool:
+        """True once ``delay_s`` has passed since the first call for this attempt."""
+        key = (run_id, stage, attempt)
+        due_s = self._due_s.get(key)
+        now_s = self._clock.monotonic()
+        if due_s is None:
+            self._due_s[key] = now_s + delay_s
+            heapq.heappush(self._heap, (now_s + delay_s, run_id))
+            return False
+        if now_s < due_s:
+            return False
+        del self._due_s[key]
+        return True
+
+    def due(self) -> list[str]:
+        """Runs with a retry whose delay has passed, each once."""
+        now_s = self._clock.monotonic()
+        found: list[str] = []
+        while self._heap and self._heap[0][0] <= now_s:
+            found.append(heapq.heappop(self._heap)[1])
+        return found
+
+    def wait_s(self, most_s: float) -> float:
+        """Seconds until the next delay has passed, at most ``most_s``."""
+        if not self._heap:
+            return most_s
+        return min(most_s, max(0.0, self._heap[0][0] - self._clock.monotonic()))
+
+
+class Manager:
+    """Turns commands and what has happened into what is to happen next. For one thread."""
+
+    def __init__(self, journal: Journal, *, blueprints: Blueprints | None = None) -> None:
+        self._journal = journal
+        self._blueprints = blueprints if blueprints is not None else DefinitionBlueprints()
+        self._start()
+
+    @property
+    def world(self) -> World:
+        """What the manager has read so far."""
+        return self._follower.world
+
+    @property
+    def has_work(self) -> bool:
+        """Another tick would write something though nothing new is on the log."""
+        return self._agenda.has_work or len(self._commands) > len(self._answering)
+
+    def run(self, stop: threading.Event) -> None:
+        """Tick until ``stop`` is set. A log that fails is tried again; one that is damaged ends it."""
+        backoff_s = BACKOFF_S
+        while not stop.is_set():
+            try:
+                self.tick(0.0 if self.has_work else IDLE_S)
+                backoff_s = BACKOFF_S
+            except LogCorruptError:
+                raise
+            except LogError as error:
+                _warn("the log failed; the manager starts over", error=str(error), pause_s=backoff_s)
+                stop.wait(backoff_s)
+                backoff_s = min(BACKOFF_MAX_S, backoff_s * 2)
+
+    def tick(self, timeout_s: float = 0.0) -> int:
+        """Read what is new, waiting for it up to ``timeout_s``; write what is missing. Returns how many records.
+
+        Raises ``LogError`` when the log does not answer; the next tick then starts from the beginning.
+        """
+        try:
+            self._note(self._follower.wait(self._retries.wait_s(timeout_s)))
+            asked = [*self._commands.values()]
+            self._note(self._follower.catch_up())
+            batches = self._decide(asked)
+            for run_id in self._retries.due():
+                self._agenda.wake(run_id)
+            batches.extend(self._agenda.plan(self._retries))
+            self._journal.append_batches([[self._journal.stamp(draft) for draft in batch] for batch in batches])
+        except LogError:
+            self._start()
+            raise
+        return sum(map(len, batches))
+
+    def _start(self) -> None:
+        self._follower = Follower(self._journal, ("commands", "events"))
+        self._agenda = Agenda(self._follower.world, self._blueprints)
+        self._retries = RetryTimer(self._journal.clock)
+        self._commands: dict[str, Record] = {}
+        """Commands that are not known to be done with, by event_id."""
+        self._answering: set[str] = set()
+        """Those whose answer was written and not yet read back."""
+
+    def _note(self, reads: Sequence[Read]) -> None:
+        for read in reads:
+            record = read.record
+            if record.TOPIC == "commands":
+                self._commands.setdefault(record.event_id, record)
+            else:
+                self._agenda.note(record)
+                if record.causation_id in self._answering:
+                    self._answering.discard(record.causation_id)
+
+    def _decide(self, commands: Sequence[Record]) -> list[list[Draft]]:
+        """Answers, one command of a key at a time: the next one is decided on what the first one has made.
+
+        ``commands`` were read before the ends of the log were asked for, so whatever their authors had seen is known.
+        """
+        batches: list[list[Draft]] = []
+        keys: set[str] = {self._commands[command_id].key for command_id in self._answering}
+        position = ""
+        for command in commands:
+            if command.event_id in self._answering or command.key in keys:
+                continue
+            position = position or str(self._position())
+            drafts = decide(self.world, command, blueprints=self._blueprints, position=position)
+            if not drafts:
+                del self._commands[command.event_id]
+                continue
+            keys.add(command.key)
+            self._answering.add(command.event_id)
+            batches.append(list(drafts))
+        return batches
+
+    def _position(self) -> Position:
+        """Where commands and events were read to, and where telemetry ends now."""
+        log = self._journal.log
+        offsets = dict(self._follower.position.offsets)
+        for partition in log.partitions("telemetry"):
+            offsets["telemetry", partition] = log.end("telemetry", partition)
+        return Position(offsets)
+
+
+def _warn(event: str, **values: object) -> None:
+    import structlog
+
+    structlog.get_logger("crucible.manager").warning(event, **values)
