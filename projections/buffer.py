@@ -1,0 +1,107 @@
+"""What one commit writes: rows by table, keys whose old rows go first, and columns of points.
+
+Small tables take rows through DuckDB's appender, which needs neither NumPy nor PyArrow; points and predictions go in as
+Arrow tables. Rows change by delete and insert: an UPDATE would block checkpoints while anyone reads.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Row = tuple[Any, ...]
+Mark = tuple[int, dict[str, int], dict[str, int]]
+DELETE_KEYS_MAX = 1000
+"""Keys in one DELETE."""
+
+
+class Buffer:
+    """Rows that wait for the next commit."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[Row]] = defaultdict(list)
+        self._deletes: dict[tuple[str, str], list[Any]] = defaultdict(list)
+        self._arrow: dict[str, list[pa.RecordBatch]] = defaultdict(list)
+        self.row_count = 0
+        """Rows to insert."""
+
+    def insert(self, table: str, row: Row) -> None:
+        """Add a row."""
+        self._rows[table].append(row)
+        self.row_count += 1
+
+    def insert_all(self, table: str, rows: Iterable[Row]) -> None:
+        """Add rows."""
+        for row in rows:
+            self.insert(table, row)
+
+    def replace(self, table: str, column: str, key: str | int, rows: Iterable[Row]) -> None:
+        """Put ``rows`` in place of those whose ``column`` is ``key``."""
+        self._deletes[table, column].append(key)
+        self.insert_all(table, rows)
+
+    def replace_table(self, table: str, rows: Iterable[Row]) -> None:
+        """Put ``rows`` in place of all rows of a small table."""
+        self._deletes[table, "*"].append("*")
+        self.insert_all(table, rows)
+
+    def insert_arrow(self, table: str, batch: pa.RecordBatch) -> None:
+        """Add the rows of an Arrow batch, whose columns are those of the table in order."""
+        self._arrow[table].append(batch)
+        self.row_count += batch.num_rows
+
+    def mark(self) -> Mark:
+        """Where the buffer stands, for ``rewind``."""
+        rows = {table: len(rows) for table, rows in self._rows.items()}
+        return self.row_count, rows, {table: len(batches) for table, batches in self._arrow.items()}
+
+    def rewind(self, mark: Mark) -> None:
+        """Take back the rows inserted since ``mark``: a record is in the tables wholly or not at all."""
+        self.row_count, rows, batches = mark
+        for table, kept in self._rows.items():
+            del kept[rows.get(table, 0) :]
+        for table, held in self._arrow.items():
+            del held[batches.get(table, 0) :]
+
+    def write_arrow(self, connection: Any) -> None:
+        """Insert the Arrow rows: summaries of the same commit are read from them."""
+        if not self._arrow:
+            return
+        import pyarrow as pa
+
+        for table, batches in self._arrow.items():
+            if not batches:
+                continue
+            connection.register("incoming", pa.Table.from_batches(batches))
+            try:
+                connection.execute(f"INSERT INTO {table} SELECT * FROM incoming")  # noqa: S608  a table of ours
+            finally:
+                connection.unregister("incoming")
+        self._arrow.clear()
+
+    def write(self, connection: Any) -> None:
+        """Delete, then insert, within the transaction that the caller has begun; the buffer is empty afterwards."""
+        self.write_arrow(connection)
+        for (table, column), keys in self._deletes.items():
+            _delete(connection, table, column, keys)
+        for table, rows in self._rows.items():
+            if rows:
+                with connection.appender(table) as appender:
+                    appender.append_rows(rows)
+        self._deletes.clear()
+        self._rows.clear()
+        self.row_count = 0
+
+
+def _delete(connection: Any, table: str, column: str, keys: Sequence[Any]) -> None:
+    if column == "*":
+        connection.execute(f"DELETE FROM {table}")  # noqa: S608  a table of ours
+        return
+    for start in range(0, len(keys), DELETE_KEYS_MAX):
+        part = keys[start : start + DELETE_KEYS_MAX]
+        marks = ", ".join("?" * len(part))
+        connection.execute(f"DELETE FROM {table} WHERE {column} IN ({marks})", part)  # noqa: S608  names of ours

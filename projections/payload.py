@@ -1,0 +1,97 @@
+"""Events as JSON and back: what the table ``events`` holds, and what state is folded from again after a restart.
+
+JSON has no NaN and no infinity, so they travel as ``{"$float": "nan"}``; nothing else is changed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import functools
+import json
+import math
+from typing import Any
+
+from crucible.errors import RecordError
+from crucible.records.record import RECORD_TYPES, Record
+
+FLOAT_MARK = "$float"
+EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  DuckDB's TIMESTAMP has no zone; ours are UTC
+MOMENT_US_MAX = 253_402_300_800_000_000
+"""The year 10000: the first moment that Python's and other clients' dates can't hold."""
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+@functools.cache
+def header_names() -> frozenset[str]:
+    """The fields that every record begins with; the payload is the rest."""
+    return frozenset(field.name for field in dataclasses.fields(Record))
+
+
+def payload_of(record: Record) -> str:
+    """The fields of a record's type as JSON."""
+    header = header_names()
+    fields = {name: value for name, value in record.__dict__.items() if name not in header}
+    return json_text(fields)
+
+
+def record_of(record_type: str, header: dict[str, Any], payload: str) -> Record:
+    """The record that ``payload_of`` was given. Raises ``RecordError`` if the text does not fit the type."""
+    try:
+        return RECORD_TYPES[record_type](**header, **json.loads(payload, object_hook=_restore))
+    except (KeyError, TypeError, ValueError) as error:
+        message = f"event {header.get('event_id')} in the read model is no {record_type}: {error}"
+        raise RecordError(message) from error
+
+
+def json_text(value: Any) -> str:
+    """``value`` as compact JSON; non-finite numbers marked."""
+    try:
+        return _encode(value)
+    except ValueError:
+        return _encode(_mark(value))
+
+
+def checked_json(text: str) -> str:
+    """``text`` if it is JSON, else the text as a JSON string: an odd field must not cost the record."""
+    try:
+        json.loads(text, parse_constant=_refuse)
+    except ValueError:
+        return _encode(text)
+    return text
+
+
+def moment(time_us: int | None) -> dt.datetime | None:
+    """Microseconds since the epoch as a UTC moment without zone; None for one that no calendar holds."""
+    if time_us is None or not 0 <= time_us < MOMENT_US_MAX:
+        return None
+    return EPOCH + dt.timedelta(microseconds=time_us)
+
+
+def moment_us(value: dt.datetime | None) -> int:
+    """The microseconds that ``moment`` was given; 0 for None."""
+    if value is None:
+        return 0
+    return (value - EPOCH) // dt.timedelta(microseconds=1)
+
+
+def _mark(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return {FLOAT_MARK: repr(value)}
+    if isinstance(value, dict):
+        return {key: _mark(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_mark(item) for item in value]
+    return value
+
+
+def _restore(fields: dict[str, Any]) -> Any:
+    if fields.keys() == {FLOAT_MARK}:
+        return float(fields[FLOAT_MARK])
+    return fields
+
+
+def _refuse(name: str) -> Any:
+    message = f"{name} is no JSON"
+    raise ValueError(message)

@@ -1,0 +1,281 @@
+"""The rows that a run's state comes to: a pure function of the state, the times and what is known beside them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from crucible.projections.buffer import Row
+from crucible.projections.payload import checked_json, json_text, moment
+from crucible.projections.run_times import RunTimes
+from crucible.records.record import StoredFile
+from crucible.rules import effective
+from crucible.rules.state import AttemptState, RunState, StageState
+
+RUN_ROW_TABLES = (
+    "runs",
+    "params",
+    "stages",
+    "attempts",
+    "claims",
+    "result_metrics",
+    "checkpoints",
+    "artifacts",
+    "datasets",
+)
+"""Tables whose rows of a run are replaced together, by ``run_no``."""
+_NUMBER = re.compile(r"#(\d+)/")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._+=,@-]+")
+FOLDER_BYTES_MAX = 120
+"""Longest part of a folder's name that is taken from a label."""
+
+
+def rows_of(run: RunState, run_no: int, times: RunTimes, dead_letters: int) -> dict[str, list[Row]]:
+    """All rows of a run, by table."""
+    rows: dict[str, list[Row]] = {table: [] for table in RUN_ROW_TABLES}
+    rows["runs"].append(_run_row(run, run_no, times, dead_letters))
+    rows["params"].extend(_param_rows(run, run_no))
+    for stage in run.stages:
+        rows["stages"].append(_stage_row(run, stage, run_no, times))
+        _stage_parts(run, stage, (run_no, run.run_id, stage.name), times, rows)
+    return rows
+
+
+def submission_number(ref: str) -> int | None:
+    """The submission's number in a reference ``experiment#number/label.repeat``."""
+    found = _NUMBER.search(ref)
+    return int(found[1]) if found else None
+
+
+def safe_name(text: str) -> str:
+    """``text`` as a name of a file on any system."""
+    name = _UNSAFE.sub("_", text).strip(". ")
+    return name.encode()[:FOLDER_BYTES_MAX].decode(errors="ignore") or "_"
+
+
+def folder_name(run: RunState) -> str:
+    """Folder of a run below its output folder: ``<experiment>/<number>-<label>.<repeat>``.
+
+    Where a name had to change to be one of a file, the end of the run's id keeps it apart from others.
+    """
+    created = run.created
+    number = submission_number(created.ref)
+    label = created.label or "run"
+    names = (created.experiment, label)
+    is_plain = number is not None and tuple(map(safe_name, names)) == names
+    tail = "" if is_plain else f"-{created.run_id[-12:]}"
+    return f"{safe_name(created.experiment)}/{number or 0:03d}-{safe_name(label)}.{created.repeat}{tail}"
+
+
+def _run_row(run: RunState, run_no: int, times: RunTimes, dead_letters: int) -> Row:
+    created = run.created
+    current = run.current_stage or run.stages[-1]
+    return (
+        run_no,
+        created.run_id,
+        created.ref,
+        created.experiment,
+        created.namespace,
+        created.submission_id,
+        submission_number(created.ref),
+        created.label,
+        created.cell_id,
+        created.cell_index,
+        created.grid_index,
+        created.repeat,
+        created.seed,
+        checked_json(created.params_json),
+        run.status,
+        run.end_reason or (run.cancel_reason if run.status == "canceled" else None),
+        run.generation,
+        current.name,
+        sum(stage.is_done for stage in run.stages),
+        len(run.stages),
+        created.is_smoke,
+        any(_is_simulated(stage) for stage in run.stages),
+        run.purged,
+        dead_letters,
+        created.output_dir,
+        folder_name(run),
+        times.created,
+        times.started,
+        times.ended,
+    )
+
+
+def _is_simulated(stage: StageState) -> bool:
+    attempt = stage.current
+    return attempt is not None and attempt.completed is not None and attempt.completed.is_simulated
+
+
+def _param_rows(run: RunState, run_no: int) -> Iterator[Row]:
+    try:
+        params = json.loads(run.created.params_json)
+    except ValueError:
+        return
+    if not isinstance(params, Mapping):
+        return
+    for name, value in params.items():
+        text = value if isinstance(value, str) else json_text(value)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        yield (run_no, run.run_id, name, text, float(value) if is_number else None)
+
+
+def _stage_row(run: RunState, stage: StageState, run_no: int, times: RunTimes) -> Row:
+    attempt = stage.current
+    last = stage.attempts[-1] if stage.attempts else None
+    request = attempt.request if attempt else None
+    failure = attempt.failure if attempt else None
+    completed = attempt.completed if attempt else None
+    reused = attempt.reused if attempt else None
+    key = (stage.name, attempt.number) if attempt else (stage.name, 0)
+    return (
+        run_no,
+        run.run_id,
+        stage.name,
+        stage.index,
+        request.stage_type if request else None,
+        stage.status,
+        last.number if last else 0,
+        (request and request.stage_key) or (reused and reused.stage_key) or None,
+        checked_json(request.options_json) if request else None,
+        attempt.claims[-1].worker_id if attempt and attempt.claims else None,
+        times.requested.get(key),
+        times.first_claimed.get(key),
+        _attempt_end(run, attempt, times) if attempt else None,
+        completed.duration_ms if completed else None,
+        failure.error_class if failure else None,
+        failure.error_type if failure else None,
+        failure.message if failure else None,
+        completed.is_simulated if completed else None,
+        reused.from_run_id if reused else None,
+        reused.from_event_id if reused else None,
+    )
+
+
+def _attempt_end(run: RunState, attempt: AttemptState, times: RunTimes) -> Any:
+    """When an attempt ended; one that waited for a worker when its run ended, ended with it."""
+    stage = attempt.request.stage if attempt.request else attempt.reused.stage if attempt.reused else ""
+    ended = times.attempt_ended.get((stage, attempt.number))
+    if ended is None and attempt.status in {"failed", "canceled"} and attempt.generation == run.generation:
+        return times.ended
+    return ended
+
+
+def _stage_parts(
+    run: RunState, stage: StageState, head: tuple[int, str, str], times: RunTimes, rows: dict[str, list[Row]]
+) -> None:
+    links = effective.chain(stage)
+    in_chain = {link.claim.claim_id for link in links}
+    kept = {checkpoint.event_id for checkpoint in effective.checkpoints(stage)}
+    artifacts = {artifact.event_id for artifact in effective.artifacts(stage).values()}
+    datasets = {used.event_id for used in effective.datasets(stage).values()}
+    for attempt in stage.attempts:
+        rows["attempts"].append(_attempt_row(run, attempt, head, times))
+        for claim in attempt.claims:
+            part = (*head, attempt.number, claim.claim_id)
+            rows["claims"].append(
+                (
+                    *part,
+                    claim.worker_id,
+                    claim.host,
+                    claim.status,
+                    claim.lease_ms,
+                    times.claimed.get(claim.claim_id),
+                    times.beat.get(claim.claim_id),
+                    times.claim_ended.get(claim.claim_id),
+                    claim.beat,
+                    claim.step,
+                    claim.resumed_from,
+                    claim.claim_id in in_chain,
+                )
+            )
+            rows["checkpoints"].extend(
+                (
+                    *part,
+                    saved.step,
+                    saved.digest,
+                    json_text(list(saved.files)),
+                    _size(saved.files),
+                    moment(saved.occurred_at_us),
+                    saved.event_id in kept,
+                    saved.event_id,
+                )
+                for saved in claim.checkpoints
+            )
+            rows["artifacts"].extend(
+                (
+                    *part,
+                    saved.name,
+                    saved.kind,
+                    saved.digest,
+                    json_text(list(saved.files)),
+                    _size(saved.files),
+                    checked_json(saved.metadata_json),
+                    moment(saved.occurred_at_us),
+                    saved.event_id in artifacts,
+                    saved.event_id,
+                )
+                for saved in claim.artifacts
+            )
+            rows["datasets"].extend(
+                (
+                    *part,
+                    used.name,
+                    used.digest,
+                    json_text(dict(used.items)),
+                    checked_json(used.source_json),
+                    moment(used.occurred_at_us),
+                    used.event_id in datasets,
+                    used.event_id,
+                )
+                for used in claim.datasets
+            )
+    rows["result_metrics"].extend(_result_rows(stage, head))
+
+
+def _attempt_row(run: RunState, attempt: AttemptState, head: tuple[int, str, str], times: RunTimes) -> Row:
+    failure = attempt.failure
+    return (
+        *head,
+        attempt.number,
+        attempt.status,
+        len(attempt.claims),
+        times.requested.get((head[2], attempt.number)),
+        _attempt_end(run, attempt, times),
+        failure.error_class if failure else None,
+        failure.error_type if failure else None,
+        failure.message if failure else None,
+        failure.traceback_blob if failure else None,
+        failure.is_retryable if failure else None,
+    )
+
+
+def _result_rows(stage: StageState, head: tuple[int, str, str]) -> Iterator[Row]:
+    attempt = stage.current
+    if attempt is None or attempt.completed is None:
+        return
+    event = attempt.completed
+    for metric in event.metrics:
+        yield (
+            *head,
+            attempt.number,
+            metric["name"],
+            metric["value"],
+            metric["unit"],
+            metric["items"],
+            metric["origin"],
+            metric["kind"],
+            metric["definition"],
+            event.event_id,
+        )
+
+
+def _size(files: Any) -> int:
+    return sum(int(file["size_bytes"]) for file in _stored(files))
+
+
+def _stored(files: Any) -> list[StoredFile]:
+    return list(files)
