@@ -1,6 +1,9 @@
 import copy
+import io
+import itertools
 import re
 
+import fastavro
 import pytest
 
 from crucible.records import RECORD_TYPES
@@ -138,6 +141,16 @@ def test_a_compatible_change_passes(case):
     old, new = ALLOWED[case]
     assert pair_problems(old, new) == []
     assert pair_problems(new, old) == []
+
+
+@pytest.mark.parametrize("case", sorted(ALLOWED))
+def test_what_passes_is_read_by_the_library_in_both_directions(case):
+    for writer, reader in itertools.permutations(ALLOWED[case]):
+        written = io.BytesIO()
+        fastavro.schemaless_writer(written, fastavro.parse_schema(writer), {"id": "x"})
+        written.seek(0)
+        read = fastavro.schemaless_reader(written, fastavro.parse_schema(writer), fastavro.parse_schema(reader))
+        assert read == {field["name"]: field["default"] for field in reader["fields"]} | {"id": "x"}
 
 
 @pytest.mark.parametrize("case", sorted(FORBIDDEN))
