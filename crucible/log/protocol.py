@@ -1,7 +1,8 @@
 """What a log is: topics of partitions of values, appended in atomic batches and read by position.
 
-Three engines implement it (memory, embedded, kafka) and pass one conformance suite, ``crucible.testing.log_conformance``.
-The log knows nothing of records: a value is bytes in the wire format of ``crucible.codec``.
+Three engines implement it (memory, embedded, kafka) and pass one conformance suite,
+``crucible.testing.log_conformance``. The log knows nothing of records: a value is bytes in the wire format of
+``crucible.codec``.
 """
 
 from __future__ import annotations

@@ -1,0 +1,32 @@
+"""What no engine appends: refused here, before anything is written, so that all engines refuse the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crucible.errors import LogRefusedError
+from crucible.log.protocol import BATCH_BYTES_MAX, BATCH_VALUES_MAX, KEY_BYTES_MAX, TOPICS, Batch
+
+
+def check_batches(batches: Sequence[Batch]) -> None:
+    """Raise ``LogRefusedError`` for the first batch that is empty, above a limit, or of an unknown topic."""
+    for batch in batches:
+        problem = _problem(batch)
+        if problem is not None:
+            message = f"{batch.topic}, key {batch.key[:80]!r}: {problem}; nothing was appended"
+            raise LogRefusedError(message)
+
+
+def _problem(batch: Batch) -> str | None:
+    if batch.topic not in TOPICS:
+        return f"there is no such topic, only {', '.join(TOPICS)}"
+    if not batch.values:
+        return "a batch holds at least one value"
+    if len(batch.values) > BATCH_VALUES_MAX:
+        return f"a batch of {len(batch.values):,} values; at most {BATCH_VALUES_MAX:,} go into one: append several"
+    if len(batch.key) > KEY_BYTES_MAX or len(batch.key.encode()) > KEY_BYTES_MAX:
+        return f"a key of {len(batch.key.encode()):,} bytes; at most {KEY_BYTES_MAX:,}"
+    size_bytes = sum([len(outgoing.value) for outgoing in batch.values])
+    if size_bytes > BATCH_BYTES_MAX:
+        return f"a batch of {size_bytes:,} bytes; at most {BATCH_BYTES_MAX:,} go into one: append several, or a blob"
+    return None
