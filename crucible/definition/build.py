@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from crucible.definition.dataset_checks import check_datasets, in_full
 from crucible.definition.model import Definition, ExperimentFields
 from crucible.definition.parameter_checks import Grid, check_parameters
 from crucible.definition.plain import plain_value
@@ -53,6 +54,7 @@ def build(
     stages = check_stages(plain.get("stages"), find_stage, problems)
     grid = check_parameters(plain.get("parameters"), settings, stages, fields.repeat, problems)
     check_targets(fields, stages, problems)
+    check_datasets(fields.datasets, problems)
     definition = None
     if not problems.errors:
         definition = _normal_form(fields, stages, grid)
@@ -64,6 +66,7 @@ def _check_fields(plain: dict[str, Any], adapter_default: str | None, problems: 
     own = {key: value for key, value in plain.items() if key not in _OTHER_KEYS}
     if adapter_default is not None and own.get("adapter") is None:
         own["adapter"] = adapter_default
+    own["datasets"] = in_full(own.get("datasets", {}))
     fields = check_structure(ExperimentFields, own, (), problems, stand_ins={"name": "unnamed"}, names=_OTHER_KEYS)
     if fields is None:
         fields = ExperimentFields(name="unnamed")

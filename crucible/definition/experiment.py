@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from crucible.definition.metrics import Declared
 from crucible.definition.project import MAIN
-from crucible.definition.stage import Stage, stage
+from crucible.definition.stage import Stage, builtin_stage, stage
 
 if TYPE_CHECKING:
     from crucible.definition.load import Loaded
@@ -56,9 +56,18 @@ class Experiment:
         """Name and stages."""
         return f"<Experiment {self.name!r}, {len(self.stages)} stages>"
 
-    def add_stage(self, new: StageLike, /) -> Self:
-        """Add a stage after the others; returns the experiment, so that calls can be chained."""
-        self.stages.append(new)
+    def add_stage(self, new: StageLike, /, *, name: str | None = None, **fields: Any) -> Self:
+        """Add a stage after the others, with a name and fields of its own if any are given.
+
+        ``add_stage("train", options={"rank": 8})`` adds a built-in one. Returns the experiment, so that calls can be
+        chained.
+        """
+        if isinstance(new, Mapping):
+            self.stages.append({**new, **({} if name is None else {"name": name}), **fields})
+            return self
+        made = builtin_stage(new) if isinstance(new, str) else new if isinstance(new, Stage) else stage(new)
+        named = made if name is None else made.named(name)
+        self.stages.append(named.with_fields(**fields) if fields else named)
         return self
 
     def document(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from crucible.canonical import canonical_json
+from crucible.definition.problems import type_words
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -48,17 +49,27 @@ class Option:
         from pydantic import ValidationError
 
         try:
-            self.adapter.validate_json(canonical_json(value), strict=True)
+            self.convert(value)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             inside = "".join(f"[{part!r}]" for part in first["loc"] if isinstance(part, int))
-            expected = str(first["msg"]).removeprefix("Input should be ")
+            expected = type_words(first["type"]) or first["msg"].removeprefix("Input should be ")
             return f"{expected} at {inside}" if inside else expected
         return None
 
     def convert(self, value: Any) -> Any:
-        """Return a plain JSON value as the type that the function asks for; ``ValueError`` if it does not fit."""
-        return self.adapter.validate_json(canonical_json(value), strict=True)
+        """Return a plain JSON value as the type that the function asks for; ``ValueError`` if it does not fit.
+
+        The default is given back as the function has it, whether it is of its own type or not (``x: int = None``).
+        """
+        text = canonical_json(value)
+        if not self.is_required and text == self._default_text:
+            return self.default
+        return self.adapter.validate_json(text, strict=True)
+
+    @functools.cached_property
+    def _default_text(self) -> str:
+        return canonical_json(self.plain_default())
 
     def plain_default(self) -> Any:
         """Return the default as a plain JSON value."""
@@ -113,22 +124,41 @@ def read_signature(function: Callable[..., Any]) -> Signature:
         if parameter.kind in positional:
             inputs[parameter.name] = ArtifactInput(parameter.name, is_required=parameter.default is _EMPTY)
         elif parameter.kind is inspect.Parameter.KEYWORD_ONLY:
-            try:
-                options[parameter.name] = _option(function, parameter)
-            except NameError as error:
-                faults.append(f"the type of option {parameter.name!r} can't be found: {error}")
+            option = _option(function, parameter, faults)
+            if option is not None:
+                options[parameter.name] = option
         else:
             faults.append(f"*{parameter.name} can't be an option: name each keyword-only argument")
     return Signature(options, inputs, tuple(faults))
 
 
-def _option(function: Callable[..., Any], parameter: inspect.Parameter) -> Option:
+def _option(function: Callable[..., Any], parameter: inspect.Parameter, faults: list[str]) -> Option | None:
+    """Return the option of a parameter; None, with a fault noted, if its type or default can't be used."""
+    from pydantic.errors import PydanticUserError
+    from pydantic_core import PydanticSerializationError
+
+    is_required = parameter.default is _EMPTY
+    try:
+        annotation = _annotation(function, parameter)
+        option = Option(parameter.name, annotation, None if is_required else parameter.default, is_required)
+        _ = option.adapter
+        if not is_required:
+            canonical_json(option.plain_default())
+    except (NameError, AttributeError, TypeError, PydanticUserError) as error:
+        faults.append(f"the type of option {parameter.name!r} can't be used: {str(error).splitlines()[0]}")
+        return None
+    except (ValueError, PydanticSerializationError) as error:
+        faults.append(f"the default of option {parameter.name!r} can't be kept as JSON: {error}")
+        return None
+    return option
+
+
+def _annotation(function: Callable[..., Any], parameter: inspect.Parameter) -> Any:
     annotation = parameter.annotation
     if annotation is _EMPTY:
-        annotation = Any
-    elif isinstance(annotation, str):
-        holder = type("holder", (), {"__annotations__": {"option": annotation}})
-        names = getattr(inspect.unwrap(function), "__globals__", {})
-        annotation = typing.get_type_hints(holder, names, include_extras=True)["option"]
-    is_required = parameter.default is _EMPTY
-    return Option(parameter.name, annotation, None if is_required else parameter.default, is_required)
+        return Any
+    if not isinstance(annotation, str):
+        return annotation
+    holder = type("holder", (), {"__annotations__": {"option": annotation}})
+    names = getattr(inspect.unwrap(function), "__globals__", {})
+    return typing.get_type_hints(holder, names, include_extras=True)["option"]

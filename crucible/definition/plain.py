@@ -37,9 +37,11 @@ def plain_value(value: Any, loc: Loc, problems: Problems) -> Any:
 
 
 def _builtin(value: Any) -> Any:
-    """Turn NumPy numbers and arrays, paths and sets into what Python itself has for them."""
+    """Turn NumPy numbers and arrays, models, paths and sets into what Python itself has for them."""
     if hasattr(value, "tolist"):
         return value.tolist()
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     return sorted(value, key=repr) if isinstance(value, AbstractSet) else value

@@ -18,7 +18,7 @@ _ADDRESS: Final = re.compile(r"file://(?P<path>/.*)")
 
 
 def warn_about_places(definition: Definition, problems: Problems) -> None:
-    """Warn about paths of one machine, temporary folders and data that nothing pins."""
+    """Warn about paths of one machine and temporary folders."""
     for loc, text in _texts(definition):
         found = _ADDRESS.fullmatch(text)
         path = found["path"] if found else text
@@ -26,10 +26,6 @@ def warn_about_places(definition: Definition, problems: Problems) -> None:
             problems.warn(loc, "is in a temporary folder, which may be emptied", value=text)
         elif _ABSOLUTE.fullmatch(path):
             problems.warn(loc, "is a path of this machine only", value=text, expected="a relative path or an address")
-    for name, reference in definition.datasets.items():
-        if reference.digest is None:
-            message = "is not pinned: other content would go unnoticed between submissions"
-            problems.warn(("datasets", name), message, value=reference.source, expected="digest: its SHA-256")
 
 
 def is_temporary(path: str) -> bool:

@@ -15,6 +15,18 @@ Loc = tuple[str | int, ...]
 NOT_SHOWN: Final = object()
 """In place of a value that says nothing."""
 
+_TYPE_WORDS: Final[Mapping[str, str]] = {
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "float_type": "a number",
+    "int_from_float": "a whole number",
+    "int_type": "a whole number",
+    "list_type": "a list",
+    "model_type": "a mapping",
+    "string_type": "text",
+    "tuple_type": "a list",
+}
+
 _VALUE_CHARS_MAX: Final = 80
 _NEAREST_CUTOFF: Final = 0.5
 
@@ -83,6 +95,11 @@ def nearest_name(name: str, names: Iterable[str]) -> str | None:
     folded = {each.lower().rpartition(".")[2]: each for each in reversed(known)}
     found = difflib.get_close_matches(name.lower().rpartition(".")[2], folded, n=1, cutoff=_NEAREST_CUTOFF)
     return folded[found[0]] if found else None
+
+
+def type_words(kind: str) -> str | None:
+    """Say in plain words which type a pydantic error of this kind expected."""
+    return _TYPE_WORDS.get(kind)
 
 
 def path_text(loc: Loc) -> str:

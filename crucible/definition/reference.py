@@ -27,10 +27,10 @@ NAME_WORDS: Final = "at most 64 letters, digits, '_', '-' and '.', the first one
 Special = Literal["last", "best"]
 
 _SPECIAL: Final[dict[str, Special]] = {"last": "last", "best": "best"}
-_ID_PREFIX: Final = re.compile(r"[0-9a-f-]{4,36}")
+_ID_PREFIX: Final = re.compile(r"[0-9a-f][0-9a-f-]{0,35}")
 _REFERENCE: Final = re.compile(
     r"(?P<experiment>[A-Za-z0-9_][A-Za-z0-9_.-]*)?"
-    r"(?:\#(?P<number>[1-9][0-9]{0,8})(?:/(?P<label>[A-Za-z0-9_-]+)(?:\.(?P<repeat>[1-9][0-9]{0,8}))?)?)?"
+    r"(?:\#(?:(?P<number>[1-9][0-9]{0,8})(?:/(?:(?P<label>[A-Za-z0-9_-]+)(?:\.(?P<repeat>[1-9][0-9]{0,8})?)?)?)?)?)?"
     r"(?:@(?P<special>last|best))?"
 )
 

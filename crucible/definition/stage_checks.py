@@ -140,11 +140,23 @@ def _with_decorated(written: dict[str, Any], stage: Stage | None, loc: Loc, prob
             merged[part] = {**fields[part], **written.get(part, {})}
     own = merged.get("metrics", {})
     if isinstance(own, dict):
-        options = merged["options"] if isinstance(merged.get("options"), dict) else {}
-        defaults = {name: each.default for name, each in stage.signature.options.items() if not each.is_required}
-        declared = plain_value(stage.metrics_for({**defaults, **options}), (*loc, "metrics"), problems)
-        merged["metrics"] = {**declared, **own} if isinstance(declared, dict) else own
+        merged["metrics"] = {**_declared(stage, merged.get("options"), (*loc, "metrics"), problems), **own}
     return merged
+
+
+def _declared(stage: Stage, options: Any, loc: Loc, problems: Problems) -> dict[str, Any]:
+    """Return the metrics that a stage's function declares, which may depend on its options."""
+    defaults = {name: each.default for name, each in stage.signature.options.items() if not each.is_required}
+    given = {**defaults, **options} if isinstance(options, dict) else defaults
+    try:
+        declared = plain_value(stage.metrics_for(given), loc, problems)
+    except Exception as error:  # noqa: BLE001  the user's function may raise anything
+        problems.add(loc, f"can't be declared: {type(error).__name__}: {error}")
+        return {}
+    if isinstance(declared, dict):
+        return declared
+    problems.add(loc, "has the wrong type", value=declared, expected="a mapping from names to crucible.metric(...)")
+    return {}
 
 
 def _function_stage(fields: StageDefinition, stage: Stage | None, loc: Loc, problems: Problems) -> CheckedStage:

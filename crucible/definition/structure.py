@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from crucible.definition.model import Model
-from crucible.definition.problems import NOT_SHOWN, Loc, Problems
+from crucible.definition.problems import NOT_SHOWN, Loc, Problems, type_words
 
 M = TypeVar("M", bound=Model)
 
@@ -46,6 +46,15 @@ def check_structure(
     return None
 
 
+def note_errors(model: type[BaseModel], raw: Mapping[str, Any], loc: Loc, problems: Problems) -> None:
+    """Note everything that is wrong with ``raw`` as an instance of another part's model."""
+    try:
+        model.model_validate(raw)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            _note(detail, loc, problems, tuple(model.model_fields))
+
+
 def _note(detail: ErrorDetails, loc: Loc, problems: Problems, known: tuple[str, ...]) -> None:
     where = (*loc, *(part for part in detail["loc"] if part != "[key]"))
     context = detail.get("ctx", {})
@@ -61,22 +70,11 @@ def _note(detail: ErrorDetails, loc: Loc, problems: Problems, known: tuple[str, 
             words = [word.strip("'") for word in str(context["expected"]).replace(" or ", ", ").split(", ")]
             problems.add(where, "is not one of the words known here", value=value, expected=expected, names=words)
         case kind if kind.endswith("_type"):
-            problems.add(where, "has the wrong type", value=value, expected=_TYPE_WORDS.get(kind, expected))
+            problems.add(where, "has the wrong type", value=value, expected=type_words(kind) or expected)
         case "string_too_short":
             problems.add(where, "must not be empty", value=value)
         case _:
             problems.add(where, "is out of range", value=value, expected=expected)
-
-
-_TYPE_WORDS: Final[Mapping[str, str]] = {
-    "string_type": "text",
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "bool_type": "true or false",
-    "list_type": "a list",
-    "dict_type": "a mapping",
-    "model_type": "a mapping",
-}
 
 
 def _without(raw: dict[str, Any], loc: tuple[str | int, ...]) -> dict[str, Any]:
