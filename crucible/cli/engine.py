@@ -1,0 +1,191 @@
+"""The engine: manager, reaper, read model and query port of one log, under its engine lock.
+
+Whoever gets the lock is the engine; everybody else is a client, and takes over when the lock is free. kill -9 frees it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from crucible.errors import CrucibleError, InternalError, LogRefusedError
+from crucible.place import Place
+from crucible.settings import Settings
+
+if TYPE_CHECKING:
+    from crucible.journal import Journal
+    from crucible.projections.query_port import QueryPort
+    from crucible.projections.readmodel import Projector
+
+STOP_TIMEOUT_S = 30.0
+TAKEOVER_POLL_S = 0.2
+
+
+class EngineLock:
+    """The lock file of a log's engine; held until `release` or the end of the process."""
+
+    def __init__(self, place: Place) -> None:
+        """Take nothing yet."""
+        self._path = place.engine_lock
+        self._descriptor: int | None = None
+
+    def try_take(self) -> bool:
+        """Take the lock if nobody holds it."""
+        if self._descriptor is not None:
+            return True
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            message = f"the log at {self._path.parent} can't be used: {error.strerror}"
+            raise LogRefusedError(message) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Give the lock back. Safe to call twice."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+class Part(threading.Thread):
+    """A part of the engine in a thread of its own; what it raises is kept, and is the engine's failure."""
+
+    def __init__(self, name: str, run: Callable[[threading.Event], None], stop: threading.Event) -> None:
+        """``run`` returns when ``stop`` is set."""
+        super().__init__(name=f"crucible-{name}", daemon=True)
+        self._target_run = run
+        self._stop_event = stop
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        """Run the part until it is told to stop or fails."""
+        try:
+            self._target_run(self._stop_event)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the engine has to say it
+            self.failure = error
+
+
+class Engine:
+    """The parts of a living engine. Made with the lock held; gives it back when stopped."""
+
+    def __init__(self, settings: Settings, journal: Journal, lock: EngineLock) -> None:
+        """Start nothing yet."""
+        self._settings = settings
+        self._journal = journal
+        self._lock = lock
+        self._stop = threading.Event()
+        self._parts: list[Part] = []
+        self.projector: Projector | None = None
+        self._port: QueryPort | None = None
+
+    def start(self) -> None:
+        """Start every part."""
+        from crucible.cli.wiring import make_adopter, make_manager, make_projector, make_query_port, make_reaper
+
+        self.projector = make_projector(self._settings, self._journal)
+        manager = make_manager(self._journal)
+        reaper = make_reaper(self._settings, self._journal)
+        adopter = make_adopter(self._settings, self._journal)
+        runs = {"manager": manager.run, "reaper": reaper.run, "projector": self.projector.run, "adopter": adopter}
+        self._parts = [Part(name, run, self._stop) for name, run in runs.items()]
+        for part in self._parts:
+            part.start()
+        self._port = make_query_port(self._settings, self.projector)
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended a part, if one has ended."""
+        return next((part.failure for part in self._parts if part.failure is not None), None)
+
+    def check(self) -> None:
+        """Raise what ended a part."""
+        failure = self.failure
+        if isinstance(failure, CrucibleError | OSError):
+            raise failure
+        if failure is not None:
+            message = f"the engine has ended: {failure!r}"
+            raise InternalError(message) from failure
+
+    def stop(self) -> None:
+        """Stop every part, close the read model, and give the lock back. Safe to call twice."""
+        self._stop.set()
+        if self._port is not None:
+            self._port.close()
+            self._port = None
+        for part in self._parts:
+            part.join(STOP_TIMEOUT_S)
+        self._parts = []
+        if self.projector is not None:
+            self.projector.close()
+            self.projector = None
+        self._lock.release()
+
+
+class Seat:
+    """A process's place at the engine: it is the engine at once, or takes over when the lock is free."""
+
+    def __init__(self, settings: Settings, journal: Journal) -> None:
+        """Try for the lock; if another process holds it, keep trying in a thread."""
+        self._settings = settings
+        self._journal = journal
+        self._lock = EngineLock(settings.place)
+        self._leaving = threading.Event()
+        self._guard = threading.Lock()
+        self._engine: Engine | None = None
+        self._waiting: threading.Thread | None = None
+        self._problem: BaseException | None = None
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine, if this process is it."""
+        with self._guard:
+            return self._engine
+
+    def take(self) -> None:
+        """Become the engine, now or when the lock is free."""
+        if self._try():
+            return
+        self._waiting = threading.Thread(target=self._wait, name="crucible-seat", daemon=True)
+        self._waiting.start()
+
+    def check(self) -> None:
+        """Raise what ended the engine, if this process is it."""
+        if self._problem is not None:
+            raise self._problem
+        if (engine := self.engine) is not None:
+            engine.check()
+
+    def leave(self) -> None:
+        """Stop being the engine, and stop waiting to become it."""
+        self._leaving.set()
+        if self._waiting is not None:
+            self._waiting.join(STOP_TIMEOUT_S)
+        if (engine := self.engine) is not None:
+            engine.stop()
+        self._lock.release()
+
+    def _try(self) -> bool:
+        if not self._lock.try_take():
+            return False
+        engine = Engine(self._settings, self._journal, self._lock)
+        engine.start()
+        with self._guard:
+            self._engine = engine
+        return True
+
+    def _wait(self) -> None:
+        try:
+            while not self._leaving.wait(TAKEOVER_POLL_S):
+                if self._try():
+                    return
+        except BaseException as error:  # noqa: BLE001 - checked by the thread that owns the seat
+            self._problem = error

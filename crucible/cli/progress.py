@@ -1,0 +1,94 @@
+"""What people see while a grid runs: how far it is, at a rate that neither floods a pipe nor keeps anyone waiting."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from crucible.cli.text import duration, say, warn
+
+if TYPE_CHECKING:
+    from crucible.cli.compose import Host, Reading
+
+POLL_FIRST_S = 0.01
+POLL_MAX_S = 0.25
+LINE_EVERY_S = 5.0
+"""On a pipe, a line at most this often."""
+WAITING_AFTER_S = 10.0
+"""When nothing has changed for this long, say what is waited for."""
+
+COUNTS = """
+SELECT s.run_count, s.closed_at, j.submission_id IS NOT NULL AS is_judged,
+  count(r.run_id) FILTER (r.status = 'completed') AS completed,
+  count(r.run_id) FILTER (r.status = 'failed') AS failed,
+  count(r.run_id) FILTER (r.status = 'canceled') AS canceled,
+  count(r.run_id) FILTER (r.status = 'running') AS running
+FROM submissions s LEFT JOIN runs r USING (submission_id)
+LEFT JOIN judgements j ON j.submission_id = s.submission_id AND j.generation = s.generation
+WHERE s.submission_id = ? GROUP BY ALL
+"""
+
+
+class Interrupted(Protocol):
+    """Whether the user wants to leave."""
+
+    count: int
+
+
+class Follower:
+    """Follows a submission to its end."""
+
+    def __init__(self, host: Host, submission_id: str, interrupts: Interrupted) -> None:
+        """Say nothing yet."""
+        self._host = host
+        self._submission_id = submission_id
+        self._interrupts = interrupts
+        self._is_terminal = sys.stdout.isatty()
+        self._began = time.monotonic()
+        self._said: tuple[int, ...] = ()
+        self._said_at = 0.0
+        self._changed_at = time.monotonic()
+        self._has_explained = False
+
+    def follow(self, reader: Reading) -> None:
+        """Return when the submission is closed and judged, or when the user leaves and the worker has drained."""
+        pause = POLL_FIRST_S
+        while True:
+            self._host.check()
+            rows = reader.rows(COUNTS, [self._submission_id])
+            if rows:
+                self._show(rows[0])
+                if rows[0]["closed_at"] is not None and rows[0]["is_judged"]:
+                    break
+            if self._interrupts.count and (self._host.work is None or not self._host.work.is_alive):
+                break
+            time.sleep(pause)
+            pause = min(POLL_MAX_S, pause * 1.3)
+        if self._is_terminal:
+            say()
+
+    def _show(self, row: Any) -> None:
+        counts = tuple(int(row[name]) for name in ("completed", "failed", "canceled", "running", "run_count"))
+        now = time.monotonic()
+        if counts != self._said:
+            self._changed_at = now
+            is_due = self._is_terminal or now - self._said_at >= LINE_EVERY_S or row["closed_at"] is not None
+            if is_due:
+                self._said, self._said_at = counts, now
+                self._say(counts)
+        elif now - self._changed_at > WAITING_AFTER_S and not counts[3] and not self._has_explained:
+            self._has_explained = True
+            warn("no stage is running: the runs wait for a worker (crucible worker) whose code and queue match")
+
+    def _say(self, counts: tuple[int, ...]) -> None:
+        completed, failed, canceled, running, total = counts
+        done = completed + failed + canceled
+        seconds = time.monotonic() - self._began
+        left = f", about {duration(seconds / done * (total - done))} left" if 0 < done < total else ""
+        bad = "".join(f", {n} {word}" for n, word in ((failed, "failed"), (canceled, "canceled")) if n)
+        text = f"{done} of {total} runs{bad}, {running} running, {duration(seconds)}{left}"
+        if self._is_terminal:
+            print(f"\r\x1b[K{text}", end="", flush=True)
+        else:
+            say(text)

@@ -1,0 +1,265 @@
+"""``crucible run``: from a file to results, however often it is interrupted."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from crucible.cli import exits
+from crucible.cli.compose import Host
+from crucible.cli.progress import Follower
+from crucible.cli.show import FINDINGS, VERDICTS, print_verdicts
+from crucible.cli.text import columns, say, warn
+from crucible.errors import UsageError
+from crucible.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from crucible.cli.compose import Reading
+    from crucible.definition.load import Loaded
+    from crucible.processors.zygote import Zygote
+
+CELLS_SHOWN_MAX = 20
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RunCall:
+    """What ``crucible run`` was asked for."""
+
+    file: str
+    sets: tuple[str, ...] = ()
+    is_smoke: bool = False
+    is_dry_run: bool = False
+    wants_resume: bool = False
+    wants_new: bool = False
+
+
+def run_experiment(call: RunCall, *, jobs: int | None, output_dir: Path | None) -> int:
+    """Run the grid of a file to its end and print what came out; the exit code."""
+    if call.wants_resume and call.wants_new:
+        message = "--resume and --new exclude each other"
+        raise UsageError(message)
+    settings = load_settings(jobs=jobs, output_dir=output_dir)
+    zygote = None if settings.jobs == 0 or call.is_dry_run else _start_zygote()
+    try:
+        loaded = _load(call, settings)
+        if call.is_dry_run:
+            return _show_grid(loaded, call)
+        return run_loaded(loaded, call, settings, zygote, output_dir=output_dir)
+    finally:
+        if zygote is not None:
+            zygote.close()
+
+
+def run_loaded(
+    loaded: Loaded, call: RunCall, settings: Settings, zygote: Zygote | None, *, output_dir: Path | None
+) -> int:
+    """Run a loaded experiment on the settings' log, and print what came out."""
+    say(f"log: {settings.log}")
+    with Host(settings, zygote, jobs=settings.jobs) as host:
+        submission_id = _choose(host, loaded, call, output_dir)
+        with Interrupts(host) as interrupts, host.reader() as reader:
+            Follower(host, submission_id, interrupts).follow(reader)
+            code = _conclude(reader, submission_id)
+        return exits.INTERRUPTED if interrupts.count else code
+
+
+def _start_zygote() -> Zygote:
+    """Start the process that forks stages: before this process has a thread or has imported anything heavy."""
+    from crucible.processors.zygote import Zygote
+
+    return Zygote.start()
+
+
+def _load(call: RunCall, settings: Settings) -> Loaded:
+    from crucible.definition.load import load_experiment
+
+    loaded = load_experiment(call.file, call.sets, adapter_default=settings.adapter)
+    for problem in loaded.warnings:
+        warn(f"warning: {problem}")
+    return loaded
+
+
+def _show_grid(loaded: Loaded, call: RunCall) -> int:
+    from crucible.definition.grid import expand
+    from crucible.ports import SystemClock, SystemIds
+
+    definition = loaded.definition
+    planned = expand(
+        definition,
+        submission_id=SystemIds().uuid7(),
+        submitted_at_us=SystemClock().now_us(),
+        number=1,
+        recipe_digest=loaded.recipe_digest,
+        is_smoke=call.is_smoke,
+    )
+    cells: dict[int, Any] = {run.cell_index: run for run in planned}
+    say(f"{definition.name}: {len(planned)} runs, {len(cells)} cells × {len(planned) // len(cells)} repeats")
+    say(f"stages: {' → '.join(stage.name for stage in definition.stages if stage.enabled)}")
+    rows = [
+        [run.cell_index, run.label or "–", ", ".join(f"{name}={value}" for name, value in run.params.items())]
+        for run in list(cells.values())[:CELLS_SHOWN_MAX]
+    ]
+    say(columns(["cell", "label", "parameters"], rows))
+    if len(cells) > CELLS_SHOWN_MAX:
+        say(f"… and {len(cells) - CELLS_SHOWN_MAX} more cells")
+    say(f"definition {definition.definition_digest}, code {loaded.code_digest}; nothing was started")
+    return exits.FINE
+
+
+def _choose(host: Host, loaded: Loaded, call: RunCall, output_dir: Path | None) -> str:
+    """The submission to follow: the unfinished one of the same experiment, or a new one."""
+    with host.reader() as reader:
+        unfinished = reader.rows(
+            "SELECT submission_id, number, definition_digest, code_digest, run_count FROM submissions"
+            " WHERE experiment = ? AND namespace = ? AND is_smoke = ? AND status IN ('running', 'canceling')"
+            " ORDER BY number DESC",
+            [loaded.definition.name, loaded.definition.namespace, call.is_smoke],
+        )
+        same = [row for row in unfinished if _is_same(row, loaded)]
+        if call.wants_new or (not unfinished and not call.wants_resume):
+            return _submit(host, loaded, call, output_dir)
+        if call.wants_resume and not unfinished:
+            message = f"{loaded.definition.name} has no unfinished submission to resume; leave --resume out"
+            raise UsageError(message)
+        if not same and not call.wants_resume and not _asked_to_resume(call, loaded, unfinished[0]):
+            return _submit(host, loaded, call, output_dir)
+        chosen = (same or list(unfinished))[0]
+    name = f"{loaded.definition.name}#{chosen['number']}"
+    if not same and chosen["code_digest"] != loaded.code_digest:
+        message = (
+            f"{name} can't be resumed: its runs need the code as it was then (digest {chosen['code_digest'][:12]}),"
+            f" and the files have changed (now {loaded.code_digest[:12]}).\nRestore the files, or run\n"
+            f"  crucible run {call.file} --new\nand end the old one with\n  crucible cancel {name}"
+        )
+        raise UsageError(message)
+    say(f"resuming {name}")
+    return str(chosen["submission_id"])
+
+
+def _is_same(row: Mapping[str, Any], loaded: Loaded) -> bool:
+    return row["definition_digest"] == loaded.definition.definition_digest and row["code_digest"] == loaded.code_digest
+
+
+def _asked_to_resume(call: RunCall, loaded: Loaded, row: Mapping[str, Any]) -> bool:
+    """Ask on a terminal whether to go on with the changed file's old submission; elsewhere refuse."""
+    name = f"{loaded.definition.name}#{row['number']}"
+    text = (
+        f"{call.file} has changed since {name}, which has unfinished runs. Either\n"
+        f"  crucible run {call.file} --resume    to go on with {name} as it was submitted, or\n"
+        f"  crucible run {call.file} --new       to submit the file as it is now"
+    )
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(text)
+    say(text)
+    answer = input("resume, new, or anything else to leave? ").strip().lower()
+    if answer not in {"resume", "new"}:
+        message = "nothing was started"
+        raise UsageError(message)
+    return answer == "resume"
+
+
+def _submit(host: Host, loaded: Loaded, call: RunCall, output_dir: Path | None) -> str:
+    from crucible.definition.model import OUTPUT_DIR_DEFAULT
+    from crucible.producers.submit import environment_json
+
+    definition = loaded.definition
+    own = definition.output_dir if definition.output_dir != OUTPUT_DIR_DEFAULT else None
+    folder = host.settings.output_dir if output_dir is not None or own is None else host.settings.project / own
+    return host.sender.submit(
+        {
+            "namespace": definition.namespace,
+            "experiment": definition.name,
+            "definition_json": definition.canonical_json(),
+            "definition_digest": definition.definition_digest,
+            "recipe_digest": loaded.recipe_digest,
+            "code_path": None if loaded.code_path is None else str(loaded.code_path),
+            "code_digest": loaded.code_digest,
+            "code_blob": None,
+            "environment_json": environment_json(),
+            "output_dir": str(folder),
+            "is_smoke": call.is_smoke,
+        }
+    )
+
+
+def _conclude(reader: Reading, submission_id: str) -> int:
+    """Print verdicts, findings and places; the exit code that follows from them."""
+    (submission,) = reader.rows("SELECT * FROM submissions WHERE submission_id = ?", [submission_id])
+    counts = {
+        row["status"]: row["runs"]
+        for row in reader.rows(
+            "SELECT status, count(*) AS runs FROM runs WHERE submission_id = ? GROUP BY 1", [submission_id]
+        )
+    }
+    verdicts = reader.rows(VERDICTS, [submission_id])
+    name = f"{submission['experiment']}#{submission['number']}"
+    say(f"{name}: {', '.join(f'{count} {status}' for status, count in sorted(counts.items()))}")
+    print_verdicts(verdicts, reader.rows(FINDINGS, [submission_id]))
+    _say_failures(reader, submission_id)
+    _say_places(submission)
+    return exits.worst(_outcomes(submission, counts, verdicts))
+
+
+def _outcomes(
+    submission: Mapping[str, Any], counts: Mapping[str, int], verdicts: Sequence[Mapping[str, Any]]
+) -> list[int]:
+    codes = []
+    if counts.get("failed"):
+        codes.append(exits.FAILED)
+    if counts.get("canceled"):
+        codes.append(exits.STOPPED)
+    if submission["closed_at"] is not None and not submission["is_smoke"]:
+        codes += [exits.TARGET for verdict in verdicts if verdict["status"] != "met"]
+    return codes
+
+
+def _say_failures(reader: Reading, submission_id: str) -> None:
+    rows = reader.rows(
+        "SELECT ref, status, reason FROM runs WHERE submission_id = ? AND status IN ('failed', 'canceled')"
+        " ORDER BY grid_index LIMIT 10",
+        [submission_id],
+    )
+    for row in rows:
+        say(f"  {row['ref']} {row['status']}: {row['reason']}")
+
+
+def _say_places(submission: Mapping[str, Any]) -> None:
+    say(f"runs: {submission['output_dir']}/{submission['experiment']}")
+    name = f"{submission['experiment']}#{submission['number']}"
+    say(f"ask:  crucible ls '{name}' · crucible show '{name}' · crucible sql \"select …\"")
+
+
+class Interrupts:
+    """Ctrl-C: the first one checkpoints and drains, the second one kills. SIGTERM is a first one."""
+
+    def __init__(self, host: Host) -> None:
+        """Count nothing yet."""
+        self._host = host
+        self._before: dict[int, Any] = {}
+        self.count = 0
+
+    def __enter__(self) -> Self:
+        """Take over the signals."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the signals back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        _ = number, frame
+        self.count += 1
+        work = self._host.work
+        if self.count == 1:
+            warn("\nstopping: stages checkpoint and their claims are given back; once more kills them")
+            if work is not None:
+                work.drain()
+        elif work is not None:
+            work.kill()

@@ -1,0 +1,109 @@
+"""How each part is made from settings and a log: the one place that knows all constructors."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from crucible.settings import Settings
+
+if TYPE_CHECKING:
+    from crucible.blobs import BlobStore
+    from crucible.journal import Journal
+    from crucible.processors.manager import Manager
+    from crucible.processors.reaper import Reaper
+    from crucible.processors.worker import Worker
+    from crucible.processors.zygote import Zygote
+    from crucible.producers.drain import Drain
+    from crucible.projections.query_port import QueryPort
+    from crucible.projections.readmodel import Projector
+
+ADOPT_EVERY_S = 2.0
+"""How often spools of dead processes are looked for."""
+
+
+def host_name() -> str:
+    """What this host is called in claims."""
+    return socket.gethostname()
+
+
+def acting_as(journal: Journal, part: str) -> Journal:
+    """The same log, with records stamped as written by ``part`` of this host."""
+    from crucible.journal import Journal
+
+    return Journal(journal.log, clock=journal.clock, ids=journal.ids, actor=f"{part}@{host_name()}")
+
+
+def make_manager(journal: Journal) -> Manager:
+    """A manager."""
+    from crucible.processors.manager import Manager
+
+    return Manager(acting_as(journal, "manager"))
+
+
+def make_reaper(settings: Settings, journal: Journal) -> Reaper:
+    """A reaper that knows this host's workers."""
+    from crucible.processors.reaper import Reaper
+
+    return Reaper(acting_as(journal, "reaper"), settings.place, host=host_name)
+
+
+def make_projector(settings: Settings, journal: Journal) -> Projector:
+    """A projection into the place's read model, with verdicts."""
+    from crucible.projections.readmodel import Projector
+
+    return Projector(acting_as(journal, "projector"), settings.place, memory_limit=settings.read_model_memory)
+
+
+def make_query_port(settings: Settings, projector: Projector) -> QueryPort:
+    """A query port over a projector's read model."""
+    from crucible.projections.query_port import QueryPort
+
+    return QueryPort(projector, settings.place)
+
+
+def make_blobs(settings: Settings) -> BlobStore:
+    """The blobs of the place."""
+    from crucible.blobs import BlobStore
+
+    return BlobStore(settings.place.blobs)
+
+
+def make_drain(settings: Settings, journal: Journal, part: str = "drain") -> Drain:
+    """A drain of spools into the log."""
+    from crucible.producers.drain import Drain
+
+    return Drain(acting_as(journal, part), settings.place, blobs=make_blobs(settings))
+
+
+def make_worker(settings: Settings, journal: Journal, zygote: Zygote, *, jobs: int) -> Worker:
+    """A worker with ``jobs`` slots."""
+    from crucible.processors.worker import Worker
+
+    return Worker(
+        acting_as(journal, "worker"),
+        settings.place,
+        slots=jobs,
+        queues=settings.queues,
+        zygote=zygote,
+        drain=make_drain(settings, journal, "worker"),
+        blobs=make_blobs(settings),
+        lease_ms=settings.lease_ms,
+    )
+
+
+def make_adopter(settings: Settings, journal: Journal) -> Callable[[threading.Event], None]:
+    """What looks for spools that dead processes left, and puts them on the log."""
+
+    def run(stop: threading.Event) -> None:
+        drain = make_drain(settings, journal, "adopter")
+        try:
+            while not stop.is_set():
+                drain.adopt()
+                stop.wait(ADOPT_EVERY_S)
+        finally:
+            drain.close()
+
+    return run
