@@ -216,10 +216,18 @@ def _schema_batch(schema: RecordSchema) -> Batch:
 
 
 def open_journal(place: Place, *, actor: str, clock: Clock | None = None, ids: Ids | None = None) -> Journal:
-    """The journal of the embedded log at ``place``, which is made if it is not there."""
+    """The journal of the embedded log at ``place``, which is made if it is not there.
+
+    Of several processes that make it at once the first one's ``LogCreated`` counts. Raises ``LogError``.
+    """
     from crucible.log.embedded import EmbeddedLog
 
     place.create()
-    journal = Journal(EmbeddedLog(place.log), clock=clock or SystemClock(), ids=ids or SystemIds(), actor=actor)
-    journal.identify()
+    clock = clock or SystemClock()
+    journal = Journal(EmbeddedLog(place.log, clock=clock), clock=clock, ids=ids or SystemIds(), actor=actor)
+    try:
+        journal.identify()
+    except BaseException:
+        journal.close()
+        raise
     return journal
