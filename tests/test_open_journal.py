@@ -41,6 +41,14 @@ def test_a_tail_is_woken_by_another_journal_of_the_same_folder(tmp_path):
     writer.close()
 
 
+def test_waiting_ends_even_if_the_clock_of_the_journal_stands_still(tmp_path):
+    journal = open_journal(Place(tmp_path), actor="test", clock=VirtualClock())
+    tail = Tail(journal, ["events"])
+    tail.catch_up()
+    assert tail.poll(0.05) == []
+    journal.close()
+
+
 def open_at_once(root, barrier, found):
     barrier.wait(60)
     journal = open_journal(Place(root), actor="opener")

@@ -10,6 +10,7 @@ is noticed by checksums that chain the batches; ``crucible.log.salvage`` rescues
 from __future__ import annotations
 
 import os
+import time
 import weakref
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -43,9 +44,8 @@ class EmbeddedLog:
         """
         self._store = Store(folder, vfs)
         self._gate = Gate(str(folder))
-        self._clock = clock or SystemClock()
         self._reader = Reader(self._store)
-        self._appender = Appender(self._store, self._clock)
+        self._appender = Appender(self._store, clock or SystemClock())
         self._listeners: list[Listener] = []
         _OPEN.add(self)
 
@@ -93,7 +93,7 @@ class EmbeddedLog:
         for topic, partition in offsets:
             raise_if_unknown(topic, partition)
         wanted = [(topic, offset) for (topic, _), offset in offsets.items()]
-        deadline = self._clock.monotonic() + timeout_s
+        deadline = time.monotonic() + timeout_s
         with self._gate:
             listener = self._listeners.pop() if self._listeners else Listener(self._store.bell.path)
             try:
@@ -119,7 +119,7 @@ class EmbeddedLog:
             # The head knows of every append that rang; of one whose process died before, only the database does.
             if self._is_beyond(wanted) or (not has_rung and self._is_stored_beyond(wanted)):
                 return True
-            remaining_s = deadline - self._clock.monotonic()
+            remaining_s = deadline - time.monotonic()
             if remaining_s <= 0 or self._gate.is_closed:
                 return False
             has_rung = listener.sleep(remaining_s)
