@@ -1,0 +1,206 @@
+"""What may be claimed: which requested stages there are, which this worker can serve, and who goes first."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from crucible.blobs import BlobStore
+from crucible.definition.code_digest import CodeTooLargeError, code_digest
+from crucible.records.run_events import RunCreated
+from crucible.records.stage_events import StageRequested
+from crucible.rules.state import RunState, WorkerState
+
+PREFERENCE_S: Final = 0.05
+"""How long the preferred worker has a stage for itself."""
+CODE_DIGEST_S: Final = 1.0
+"""How long the digest of code on disk is believed, at least."""
+CODE_DIGEST_SHARE: Final = 20
+"""It is believed this many times as long as it took to make, so that it costs at most a twentieth of the time."""
+REFUSAL_S: Final = 5.0
+"""After this long a stage that could not be served is looked at again."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Offer:
+    """An attempt that may be claimed."""
+
+    created: RunCreated
+    request: StageRequested
+    seen_s: float
+    """When this worker first saw it, on its monotonic clock."""
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """Run, stage and attempt."""
+        return self.request.run_id, self.request.stage, self.request.attempt
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a worker can serve."""
+
+    queues: Collection[str]
+    adapters: Collection[str]
+    namespaces: Collection[str] | None = None
+    """None: all."""
+    resources: Mapping[str, float | str] = dataclasses.field(default_factory=dict)
+
+
+class Offers:
+    """Requested attempts without a live claim, in the order in which they were seen, and who works on what.
+
+    Not for several threads at once: the view's lock guards it.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        """Start with none."""
+        self._monotonic = monotonic
+        self._open: dict[str, Offer] = {}
+        self._holder: dict[str, str] = {}
+        self._load: dict[str, int] = {}
+        self._refused_until: dict[str, float] = {}
+
+    def __len__(self) -> int:
+        """How many attempts may be claimed."""
+        return len(self._open)
+
+    def note(self, run: RunState) -> bool:
+        """Take in what has become of a run; True if it brought an offer."""
+        run_id = run.run_id
+        stage = run.current_stage if run.status == "running" else None
+        attempt = stage.current if stage is not None else None
+        claim = attempt.live_claim if attempt is not None else None
+        self._hold(run_id, claim.worker_id if claim is not None else None)
+        is_open = attempt is not None and attempt.status == "requested" and run.cancel_reason is None
+        if not is_open or attempt is None or attempt.request is None:
+            self._open.pop(run_id, None)
+            return False
+        known = self._open.get(run_id)
+        if known is not None and known.request is attempt.request:
+            return False
+        self._open[run_id] = Offer(run.created, attempt.request, self._monotonic())
+        self._refused_until.pop(run_id, None)
+        return True
+
+    def load(self, worker_id: str) -> int:
+        """How many stages a worker holds."""
+        return self._load.get(worker_id, 0)
+
+    def take(self, worker_id: str, workers: Mapping[str, WorkerState]) -> Offer | None:
+        """The first attempt that is this worker's to claim now; it is no longer offered to other slots."""
+        now_s = self._monotonic()
+        for run_id, offer in self._open.items():
+            if self._refused_until.get(run_id, 0.0) > now_s:
+                continue
+            if now_s - offer.seen_s >= PREFERENCE_S or self._preferred(offer, workers) in {worker_id, None}:
+                del self._open[run_id]
+                return offer
+        return None
+
+    def give_back(self, offer: Offer, *, is_refused: bool = False) -> None:
+        """Offer an attempt again that was taken and not claimed; a refused one after a while."""
+        run_id = offer.request.run_id
+        if is_refused:
+            self._refused_until[run_id] = self._monotonic() + REFUSAL_S
+        self._open.setdefault(run_id, offer)
+
+    def wait_s(self, longest_s: float) -> float:
+        """Seconds until an attempt that is another worker's becomes anyone's, at most ``longest_s``."""
+        now_s = self._monotonic()
+        waits = [
+            max(offer.seen_s + PREFERENCE_S, self._refused_until.get(run_id, 0.0)) - now_s
+            for run_id, offer in self._open.items()
+        ]
+        return min([longest_s, *(max(wait_s, 0.0) for wait_s in waits)])
+
+    def _hold(self, run_id: str, worker_id: str | None) -> None:
+        before = self._holder.pop(run_id, None)
+        if before is not None:
+            self._load[before] -= 1
+        if worker_id is not None:
+            self._holder[run_id] = worker_id
+            self._load[worker_id] = self._load.get(worker_id, 0) + 1
+
+    def _preferred(self, offer: Offer, workers: Mapping[str, WorkerState]) -> str | None:
+        """The worker with the highest hash (rendezvous) among those that are there, serve the queue and have a slot."""
+        best: tuple[bytes, str] | None = None
+        for worker_id in self._candidates(offer.request, workers):
+            score = hashlib.blake2b("\x1f".join(map(str, (worker_id, *offer.key))).encode(), digest_size=8).digest()
+            best = max(best or (score, worker_id), (score, worker_id))
+        return best[1] if best is not None else None
+
+    def _candidates(self, request: StageRequested, workers: Mapping[str, WorkerState]) -> Iterator[str]:
+        for worker_id, worker in workers.items():
+            started = worker.started
+            if worker.stopped is not None or request.queue not in started.queues:
+                continue
+            if self.load(worker_id) < started.slots:
+                yield worker_id
+
+
+class Eligibility:
+    """Whether this worker can serve a request, looking at disk where it must. Any thread may ask."""
+
+    def __init__(self, abilities: Abilities, blobs: BlobStore) -> None:
+        """Look at nothing yet."""
+        self._abilities = abilities
+        self._blobs = blobs
+        self._digests: dict[str, tuple[float, str | None]] = {}
+
+    def problem(self, request: StageRequested) -> str | None:
+        """Why this worker can't serve the request; None if it can."""
+        able = self._abilities
+        if request.queue not in able.queues:
+            return f"it is for queue {request.queue!r}, this worker serves {', '.join(sorted(able.queues))}"
+        if able.namespaces is not None and request.namespace not in able.namespaces:
+            return f"it is of namespace {request.namespace!r}, which this worker does not serve"
+        if request.adapter is not None and request.adapter not in able.adapters:
+            return f"it needs adapter {request.adapter!r}, which is not installed here"
+        lacking = _lacking(json.loads(request.resources_json), able.resources)
+        if lacking is not None:
+            return f"it needs {lacking}, which this worker does not have"
+        missing = [digest for digest in request.blobs if not self._blobs.exists(digest)]
+        if missing:
+            return f"it needs blob {missing[0]}, which can't be read here"
+        return self._code_problem(request)
+
+    def _code_problem(self, request: StageRequested) -> str | None:
+        path = request.code_path
+        if path is None or not request.code_digest:
+            return None
+        found = self._digest(path)
+        if found is None:
+            return f"it needs the code of {path}, which is not on this host"
+        if found != request.code_digest:
+            return f"the code of {path} has changed since the experiment was submitted: submit it again"
+        return None
+
+    def _digest(self, path: str) -> str | None:
+        """The digest of the code on disk, made not long ago; None if there is no such code."""
+        now_s = time.monotonic()
+        known = self._digests.get(path)
+        if known is not None and now_s < known[0]:
+            return known[1]
+        try:
+            digest: str | None = code_digest(Path(path))
+        except (OSError, CodeTooLargeError):
+            digest = None
+        took_s = time.monotonic() - now_s
+        self._digests[path] = (now_s + took_s + max(CODE_DIGEST_S, CODE_DIGEST_SHARE * took_s), digest)
+        return digest
+
+
+def _lacking(needed: Mapping[str, Any], present: Mapping[str, float | str]) -> str | None:
+    """The first resource that is needed and not there, or not enough of it."""
+    for name, amount in needed.items():
+        has = present.get(name, 0)
+        is_number = isinstance(amount, int | float) and isinstance(has, int | float)
+        if (has < amount) if is_number else has != amount:
+            return f"{name}={amount}"
+    return None
