@@ -96,7 +96,7 @@ class Dataset:
         self.name = name
         self.splits = {split.name: split for split in splits if len(split)}
         self.source = dict(source)
-        _refuse_repeated_ids(name, self.splits)
+        _refuse_repeated_ids(self.splits)
         self.digest = content_digest(list(self.splits.values()))
 
     @property
@@ -153,14 +153,13 @@ def _canonical(name: str, value: Any) -> str:
         raise DatasetError(message) from error
 
 
-def _refuse_repeated_ids(name: str, splits: Mapping[str, Split]) -> None:
+def _refuse_repeated_ids(splits: Mapping[str, Split]) -> None:
     seen: dict[str, str] = {}
     for split in splits.values():
         for item_id in split.ids:
             if item_id in seen:
                 message = (
-                    f"dataset {name}: the item id {item_id!r} occurs twice (splits {seen[item_id]}, {split.name}); "
-                    "ids must be unique"
+                    f"the item id {item_id!r} occurs twice (splits {seen[item_id]}, {split.name}); ids must be unique"
                 )
                 raise DatasetError(message)
             seen[item_id] = split.name

@@ -62,11 +62,18 @@ class Columns:
         ids: list[str] | None,
         splits: list[str] | None,
     ) -> None:
-        """Keep the columns; ids default to the item's number, from 0."""
+        """Keep the columns, all of one length; ids default to the item's number, from 0."""
         self.inputs = inputs
         self.labels = labels
         self.ids = ids if ids is not None else [f"item-{number}" for number in range(len(inputs))]
         self.splits = splits
+        sizes = {len(column) for column in (inputs, labels, self.ids, splits) if column is not None}
+        if sizes != {len(labels)}:
+            message = f"its columns have different lengths: {', '.join(map(str, sorted(sizes)))}"
+            raise DatasetError(message)
+        if not labels:
+            message = "it holds no items"
+            raise DatasetError(message)
 
 
 def is_file_source(source: str) -> bool:
@@ -78,18 +85,15 @@ def load_file(name: str, path: Path, options: FileOptions) -> Dataset:
     """Return the dataset in a file; DatasetError says what is wrong with it and where."""
     data = _read(name, path)
     readers = {".csv": _read_csv, ".jsonl": _read_jsonl, ".npz": _read_npz}
+    source = {"source": path.name, "sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
     try:
         columns = readers[path.suffix](data, options)
+        check_shares(options.shares)
+        assigned = columns.splits or assign_splits(columns.ids, columns.labels, options.shares, seed=options.split_seed)
+        return Dataset(name, _cut(columns, assigned), {**source, **options.model_dump()})
     except DatasetError as error:
         message = f"dataset {name}: {path}: {error}"
         raise DatasetError(message) from error
-    if not columns.ids:
-        message = f"dataset {name}: {path} holds no items"
-        raise DatasetError(message)
-    check_shares(options.shares)
-    assigned = columns.splits or assign_splits(columns.ids, columns.labels, options.shares, seed=options.split_seed)
-    source = {"source": path.name, "sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
-    return Dataset(name, _cut(columns, assigned), {**source, **options.model_dump()})
 
 
 def _read(name: str, path: Path) -> bytes:
