@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from crucible.canonical import digest_bytes, digest_of
+from crucible.definition.command import command_words
+from crucible.definition.model import Definition
 
 CODE_FILES_MAX: Final = 5_000
 CODE_BYTES_MAX: Final = 64 << 20
@@ -28,6 +30,10 @@ _SKIPPED: Final = frozenset({"__pycache__", "build", "dist", "node_modules", "si
 
 class CodeTooLargeError(Exception):
     """The project has more code than is digested; says what to do."""
+
+
+COMMAND_FILE_BYTES_MAX: Final = 1 << 20
+"""A larger file on a command line is data: it counts by size and time of its last change."""
 
 
 def project_root(file: Path) -> Path:
@@ -83,6 +89,23 @@ def _is_skipped(entry: os.DirEntry[str]) -> bool:
     name = entry.name
     is_named = name.startswith(".") or name in _SKIPPED or name.endswith(".egg-info")
     return is_named or os.path.exists(os.path.join(entry.path, "pyvenv.cfg"))  # noqa: PTH110, PTH118  ten times as fast, for each folder
+
+
+def with_command_files(digest: str, definition: Definition, folder: Path) -> str:
+    """Return the code's digest with the files that commands name, which may be scripts in any language.
+
+    ``folder`` is the one that commands run in: that of the file which defines the experiment.
+    """
+    words = {word for stage in definition.stages if stage.command for word in command_words(stage.command)}
+    named = {word: _file_digest(folder / word) for word in sorted(words) if (folder / word).is_file()}
+    return digest_of({"code": digest, "commands": named}) if named else digest
+
+
+def _file_digest(path: Path) -> str:
+    facts = path.stat()
+    if facts.st_size <= COMMAND_FILE_BYTES_MAX:
+        return digest_bytes(path.read_bytes())
+    return digest_of({"size_bytes": facts.st_size, "changed_us": facts.st_mtime_ns // 1000})
 
 
 def installed_packages() -> list[str]:

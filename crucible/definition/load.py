@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from crucible.definition.build import build
-from crucible.definition.code_digest import CodeTooLargeError, code_digest
+from crucible.definition.code_digest import CodeTooLargeError, code_digest, with_command_files
 from crucible.definition.experiment import Experiment
 from crucible.definition.model import Definition
 from crucible.definition.problems import Loc, Problems, nearest_name, path_text
@@ -206,10 +206,13 @@ def _checked(
     built = build(document, find_stage, settings=settings, adapter_default=adapter_default, problems=problems)
     if built.definition is None:
         raise DefinitionError(sorted(problems.errors, key=lambda problem: problem.line or 0))
+    digest = source.digest
+    if source.file is not None:
+        digest = with_command_files(digest, built.definition, source.file.resolve().parent)
     return Loaded(
         definition=built.definition,
         code_path=None if source.file is None else source.file.resolve(),
-        code_digest=source.digest,
+        code_digest=digest,
         source_lines=_paths(problems.lines),
         warnings=tuple(problems.warnings),
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from crucible.canonical import canonical_json
 from crucible.definition.grid import GRID_RUNS_MAX
-from crucible.definition.problems import Loc, Problems
+from crucible.definition.problems import Loc, Problems, nearest_name
 from crucible.definition.routing import NoRoute, Route, find_route
 from crucible.definition.sets import Setting
 from crucible.definition.stage_checks import CheckedStage
@@ -54,8 +54,10 @@ class _Checker:
 
     def __init__(self, stages: Sequence[CheckedStage], problems: Problems) -> None:
         self.problems = problems
-        self.stages = {stage.name: stage for stage in reversed(stages)}
-        self.options = {stage.name: stage.option_names for stage in stages if stage.fields.enabled}
+        self.stages: dict[str, CheckedStage] = {}
+        for stage in stages:
+            self.stages.setdefault(stage.name, stage)
+        self.options = {name: stage.option_names for name, stage in self.stages.items() if stage.fields.enabled}
         self.is_complete = all(stage.is_resolved for stage in stages)
 
     def parameters(self, raw: Mapping[str, Any], loc: Loc) -> dict[str, list[Any]]:
@@ -91,10 +93,12 @@ class _Checker:
                 return
             if not owner.is_resolved:
                 return
-        elif not self.is_complete and "." not in key and not route.is_ambiguous:
-            return
-        expected = "one of " + ", ".join(route.candidates) if route.is_ambiguous else None
-        self.problems.add(loc, route.message, value=key, expected=expected, names=route.candidates)
+        elif not self.is_complete and "." not in key and nearest_name(key, route.candidates) is None:
+            return  # it may be an option of the stage that was not found
+        if route.is_ambiguous:
+            self.problems.add(loc, route.message, value=key, expected="one of " + ", ".join(route.candidates))
+        else:
+            self.problems.add(loc, route.message, value=key, names=route.candidates)
 
     def values(self, full: str, raw: Any, loc: Loc) -> list[Any]:
         values = raw if isinstance(raw, list) else [raw]

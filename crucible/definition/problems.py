@@ -89,12 +89,16 @@ class Problems:
 def nearest_name(name: str, names: Iterable[str]) -> str | None:
     """Return the valid name that looks most like ``name``; case and a missing stage prefix hardly count."""
     known = list(names)
-    found = difflib.get_close_matches(name, known, n=1, cutoff=_NEAREST_CUTOFF)
-    if found:
-        return found[0]
-    folded = {each.lower().rpartition(".")[2]: each for each in reversed(known)}
-    found = difflib.get_close_matches(name.lower().rpartition(".")[2], folded, n=1, cutoff=_NEAREST_CUTOFF)
-    return folded[found[0]] if found else None
+    for found in difflib.get_close_matches(name, known, n=len(known) or 1, cutoff=_NEAREST_CUTOFF):
+        if difflib.SequenceMatcher(None, _last(name), _last(found)).ratio() >= _NEAREST_CUTOFF:
+            return found  # that alike is more than the same stage before the dot
+    folded = {_last(each): each for each in reversed(known)}
+    near = difflib.get_close_matches(_last(name), folded, n=1, cutoff=_NEAREST_CUTOFF)
+    return folded[near[0]] if near else None
+
+
+def _last(name: str) -> str:
+    return name.lower().rpartition(".")[2]
 
 
 def type_words(kind: str) -> str | None:

@@ -67,15 +67,14 @@ class _Project:
         self.version: str | None = None
 
     def enter(self, folder: Path, version: str | None) -> None:
-        if folder == self.folder and version == self.version:
-            return
-        if self.folder is not None:
+        if self.folder is not None and (folder, version) != (self.folder, self.version):
             forget_modules(self.folder)
             if str(self.folder) in sys.path:
                 sys.path.remove(str(self.folder))
-        sys.path.insert(0, str(folder))
+            importlib.invalidate_caches()
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
         self.folder, self.version = folder, version
-        importlib.invalidate_caches()
 
 
 _project = _Project()

@@ -113,10 +113,7 @@ def _find(stage_type: Any, loc: Loc, find_stage: Callable[[str], Stage], problem
             expected="a registered type, command, or module:function",
             names=names,
         )
-        nearest = nearest_name(stage_type, names)
-        if nearest is None or nearest == COMMAND_TYPE:
-            return None
-        stage_type = nearest
+        return _meant(nearest_name(stage_type, names), find_stage)
     try:
         stage = find_stage(stage_type)
     except LookupError as error:
@@ -125,6 +122,15 @@ def _find(stage_type: Any, loc: Loc, find_stage: Callable[[str], Stage], problem
     for fault in stage.signature.faults:
         problems.add((*loc, "type"), f"can't be used as a stage: {fault}", value=stage_type)
     return stage
+
+
+def _meant(stage_type: str | None, find_stage: Callable[[str], Stage]) -> Stage | None:
+    if stage_type is None or stage_type == COMMAND_TYPE:
+        return None
+    try:
+        return find_stage(stage_type)
+    except LookupError:
+        return None
 
 
 def _with_decorated(written: dict[str, Any], stage: Stage | None, loc: Loc, problems: Problems) -> dict[str, Any]:
@@ -212,7 +218,7 @@ def _check_names(stages: Sequence[CheckedStage], problems: Problems) -> None:
 
 def _check_inputs(stages: Sequence[CheckedStage], problems: Problems) -> None:
     for position, stage in enumerate(stages):
-        earlier = {each.name: each for each in stages[:position]}
+        earlier = {each.name: each for each in reversed(stages[:position])}
         later = {each.name for each in stages[position:]}
         for argument, source in stage.fields.inputs.items():
             where = (*stage.loc, "inputs", argument)

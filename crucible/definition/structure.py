@@ -71,6 +71,8 @@ def _note(detail: ErrorDetails, loc: Loc, problems: Problems, known: tuple[str, 
             problems.add(where, "is not one of the words known here", value=value, expected=expected, names=words)
         case kind if kind.endswith("_type"):
             problems.add(where, "has the wrong type", value=value, expected=type_words(kind) or expected)
+        case "string_pattern_mismatch":
+            problems.add(where, "has the wrong form", value=value, expected=f"text like {context['pattern']}")
         case "string_too_short":
             problems.add(where, "must not be empty", value=value)
         case _:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from crucible.definition.model import ExperimentFields, MetricDeclaration, Target
-from crucible.definition.problems import Loc, Problems
+from crucible.definition.problems import Loc, Problems, nearest_name
 from crucible.definition.stage_checks import CheckedStage, declared_metrics
 
 
@@ -31,7 +31,7 @@ def _find(
 ) -> MetricDeclaration | None:
     owners = declared.get(name, [])
     if not owners:
-        if is_complete:
+        if is_complete or nearest_name(name, declared) is not None:  # else it may be one of a stage that was not found
             problems.add(loc, "is a metric that no stage declares", value=name, names=declared)
         return None
     if len(owners) > 1:
