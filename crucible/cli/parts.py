@@ -1,0 +1,112 @@
+"""``crucible worker``, ``crucible engine``, ``crucible log salvage``: parts as processes of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from crucible.cli import exits
+from crucible.cli.text import columns, say, warn
+from crucible.errors import UsageError
+from crucible.settings import load_settings
+
+CHECK_EVERY_S = 0.2
+
+
+def worker(jobs: int | None, queues: list[str] | None) -> int:
+    """Run stages until told to stop: the first signal drains, the second kills."""
+    from crucible.processors.zygote import Zygote
+
+    zygote = Zygote.start()
+    with contextlib.closing(zygote):
+        settings = load_settings(jobs=jobs, queues=queues)
+        if settings.jobs < 1:
+            message = "a worker needs at least one job: -j 1"
+            raise UsageError(message)
+        from crucible.cli.worker_thread import WorkerThread
+        from crucible.journal import open_journal
+
+        settings.place.create()
+        journal = open_journal(settings.place, actor=settings.actor)
+        with contextlib.closing(journal):
+            work = WorkerThread(settings, journal, zygote, jobs=settings.jobs)
+            stop = _on_signals(work.drain, work.kill)
+            work.start()
+            say(f"log: {settings.log}")
+            say(f"worker {work.worker.worker_id} with {settings.jobs} slots; Ctrl-C drains")
+            while work.is_alive:
+                stop.wait(CHECK_EVERY_S)
+            work.check()
+            work.close()
+    return exits.INTERRUPTED if stop.is_set() else exits.FINE
+
+
+def engine() -> int:
+    """Be the engine of the log until told to stop; wait for the lock if another process has it."""
+    from crucible.cli.engine import Seat
+    from crucible.journal import open_journal
+
+    settings = load_settings()
+    settings.place.create()
+    journal = open_journal(settings.place, actor=settings.actor)
+    with contextlib.closing(journal):
+        seat = Seat(settings, journal)
+        stop = _on_signals(lambda: None, lambda: None)
+        try:
+            seat.take()
+            say(f"log: {settings.log}")
+            say("this is the engine; Ctrl-C stops it" if seat.engine else "another process is the engine; waiting")
+            while not stop.wait(CHECK_EVERY_S):
+                seat.check()
+        finally:
+            seat.leave()
+    return exits.INTERRUPTED
+
+
+def salvage(source: Path, target: Path) -> int:
+    """Rescue what a damaged log still holds; exit code 5 if something is lost."""
+    from crucible.log.salvage import salvage as act
+
+    report = act(source, target)
+    facts = dataclasses.asdict(report)
+    lost = facts.pop("lost", [])
+    say(columns(["", ""], [[name.replace("_", " "), str(value)] for name, value in facts.items()]))
+    for each in lost:
+        warn(f"lost: {each}")
+    return exits.STORAGE if lost else exits.FINE
+
+
+class _Signaled:
+    """Set once the first signal has come."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self.count = 0
+
+    def set(self) -> int:
+        self.count += 1
+        self._event.set()
+        return self.count
+
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        return self._event.wait(seconds)
+
+
+def _on_signals(first: Callable[[], object], second: Callable[[], object]) -> _Signaled:
+    signaled = _Signaled()
+
+    def act(number: int, frame: object) -> None:
+        _ = number, frame
+        count = signaled.set()
+        (first if count == 1 else second)()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, act)
+    return signaled
