@@ -64,6 +64,7 @@ class Drain:
         self._is_urgent = False
         self._is_waiting_for_claims = False
         self._close_by: float | None = None
+        self._is_closing = False
         self._problem: Exception | None = None
         self._sample_due = 0.0
         self._points = self._records = self._failures = 0
@@ -232,14 +233,25 @@ class Drain:
         """Wait for work. False when the drain is closed and all is on the log, or its time is over."""
         with self._changed:
             if self._close_by is not None:
-                is_drained = wait_s > 0 and not self._unsent
-                return not is_drained and time.monotonic() < self._close_by
+                return self._wait_closing(wait_s, self._close_by)
             if not self._is_urgent and wait_s > 0:
                 self._is_waiting_for_claims = not self._claims
                 self._changed.wait(wait_s if self._claims else None)
                 self._is_waiting_for_claims = False
             self._is_urgent = False
             return True
+
+    def _wait_closing(self, wait_s: float, close_by: float) -> bool:
+        """As ``_wait``, once the drain is closed: one more pass, and as many as it takes until ``close_by``."""
+        if not self._is_closing:
+            self._is_closing = True
+            return True
+        rest_s = close_by - time.monotonic()
+        if rest_s <= 0 or (wait_s > 0 and not self._unsent):
+            return False
+        if wait_s > 0:
+            self._changed.wait(min(wait_s, rest_s))
+        return True
 
     def _pass(self) -> float:
         """Bring what is new to the log; returns how long to wait for the next pass, 0 if there is more."""

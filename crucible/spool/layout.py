@@ -14,8 +14,10 @@ A folder appears with ``meta.json`` inside and its lock held, because it is made
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import os
 import struct
 from pathlib import Path
 from typing import Literal
@@ -110,3 +112,13 @@ def segment_numbers(folder: Path, channel: Channel) -> list[int]:
     except FileNotFoundError:
         return []
     return sorted(int(name[2:-4]) for name in names if name.startswith(f"{channel}-") and name.endswith(".seg"))
+
+
+def used_bytes(folder: Path) -> int:
+    """The size of all files in ``folder``; a drain may remove some of them meanwhile."""
+    total = 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                total += entry.stat().st_size
+    return total

@@ -9,7 +9,6 @@ A process that a stage forks opens a spool of its own, in a folder beside that o
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import mmap
@@ -285,14 +284,13 @@ class SpoolWriter:
 
     def _check_room(self) -> None:
         """Raise ``SpoolError`` if another segment would exceed the limit."""
-        with contextlib.suppress(FileNotFoundError):  # a drain removes files while we look
-            used_bytes = sum(entry.stat().st_size for entry in os.scandir(self.folder))
-            if used_bytes + self._segment_bytes > self._spool_bytes_max:
-                message = (
-                    f"telemetry of run {self.run_id}, stage {self.stage}: {used_bytes} bytes in {self.folder} are not "
-                    f"on the log yet, the limit is {self._spool_bytes_max}; see that the log answers, or log less"
-                )
-                raise SpoolError(message)
+        used_bytes = layout.used_bytes(self.folder)
+        if used_bytes + self._segment_bytes > self._spool_bytes_max:
+            message = (
+                f"telemetry of run {self.run_id}, stage {self.stage}: {used_bytes} bytes in {self.folder} are not on "
+                f"the log yet, the limit is {self._spool_bytes_max}; see that the log answers, or log less"
+            )
+            raise SpoolError(message)
 
     def _refuse(self, name: str, value: object, step: object, error: Exception) -> NoReturn:
         try:
