@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -48,7 +49,7 @@ def run_experiment(call: RunCall, *, jobs: int | None, output_dir: Path | None) 
         loaded = _load(call, settings)
         if call.is_dry_run:
             return _show_grid(loaded, call)
-        return run_loaded(loaded, call, settings, zygote, output_dir=output_dir)
+        return run_loaded(loaded, call, settings, zygote, output_dir=output_dir)[1]
     finally:
         if zygote is not None:
             zygote.close()
@@ -56,15 +57,15 @@ def run_experiment(call: RunCall, *, jobs: int | None, output_dir: Path | None) 
 
 def run_loaded(
     loaded: Loaded, call: RunCall, settings: Settings, zygote: Zygote | None, *, output_dir: Path | None
-) -> int:
-    """Run a loaded experiment on the settings' log, and print what came out."""
+) -> tuple[str, int]:
+    """Run a loaded experiment on the settings' log and print what came out; submission id and exit code."""
     say(f"log: {settings.log}")
     with Host(settings, zygote, jobs=settings.jobs) as host:
         submission_id = _choose(host, loaded, call, output_dir)
         with Interrupts(host) as interrupts, host.reader() as reader:
             Follower(host, submission_id, interrupts).follow(reader)
             code = _conclude(reader, submission_id)
-        return exits.INTERRUPTED if interrupts.count else code
+        return submission_id, exits.INTERRUPTED if interrupts.count else code
 
 
 def _start_zygote() -> Zygote:
@@ -243,7 +244,9 @@ class Interrupts:
         self.count = 0
 
     def __enter__(self) -> Self:
-        """Take over the signals."""
+        """Take over the signals, if this is the thread that gets them."""
+        if threading.current_thread() is not threading.main_thread():
+            return self
         for number in (signal.SIGINT, signal.SIGTERM):
             self._before[number] = signal.signal(number, self._on_signal)
         return self

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from crucible.definition.stage import Stage, builtin_stage, stage
 if TYPE_CHECKING:
     from crucible.definition.load import Loaded
     from crucible.definition.model import Definition
+    from crucible.workspace import Outcome
 
 StageLike = Stage | Callable[..., Any] | Mapping[str, Any] | str
 
@@ -89,13 +89,14 @@ class Experiment:
         """Return the normal form; raises ``DefinitionError`` with every problem."""
         return self.load().definition
 
-    def run(self, **options: Any) -> Any:
-        """Run the experiment here, as ``crucible run`` would, and return the log with its results.
+    def run(self, **options: Any) -> Outcome:
+        """Run the experiment here, as ``crucible run`` would, and return its `Outcome`.
 
-        Options are those of the command: ``jobs``, ``sets``, ``is_smoke``, ``output_dir``, …
+        Options are those of the command: ``jobs``, ``sets``, ``is_smoke``, ``new``, ``resume``, ``output_dir``.
         """
-        compose = importlib.import_module("crucible.cli.compose")
-        return compose.run_experiment(self, **options)
+        from crucible.cli.library import run_experiment
+
+        return run_experiment(self, **options)
 
 
 def _caller() -> tuple[Path | None, int | None]:
