@@ -275,6 +275,13 @@ class Run:
         """Set results of the stage; what the function returns comes on top. Made for scripts, which return nothing."""
         self._summary.update(values)
 
+    @property
+    def scratch(self) -> Path:
+        """A folder of this claim's own, for files that are to become artifacts; it goes with the claim."""
+        folder = self._scratch / "own"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
     def log_text(self, text: str) -> None:
         """Print a line, at once: it is kept with the stage's output."""
         print(text, flush=True)  # noqa: T201  what a stage prints is kept
