@@ -123,13 +123,14 @@ class Journal:
 
     def read(self, topic: Topic, partition: int, offset: int, limit: int = 10_000) -> list[Entry]:
         """Up to ``limit`` entries from ``offset`` on; empty at the end. Raises as ``Log.read``."""
-        return [self._entry(stored) for stored in self.log.read(topic, partition, offset, limit)]
+        return [self.entry(stored) for stored in self.log.read(topic, partition, offset, limit)]
 
     def close(self) -> None:
         """Close the log. Safe to call twice."""
         self.log.close()
 
-    def _entry(self, stored: Stored) -> Entry:
+    def entry(self, stored: Stored) -> Entry:
+        """What a value of this log says: for readers that choose by key what they decode. Raises as ``Log.read``."""
         codec = self._codec
         try:
             if not codec.has_schema(codec.schema_id(stored.value)):
