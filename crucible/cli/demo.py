@@ -15,7 +15,7 @@ from crucible.cli import exits
 from crucible.cli.compose import open_reader
 from crucible.cli.text import columns, say, warn
 from crucible.errors import InternalError
-from crucible.follow import follow
+from crucible.following import follow
 from crucible.place import Place
 from crucible.records import CheckpointSaved, StageClaimed, StageCompleted, StageResumed, WorkerStarted
 from crucible.settings import Settings, load_settings

@@ -11,7 +11,7 @@ from crucible.cli.compose import open_reader
 from crucible.cli.exits import FINE
 from crucible.cli.text import columns, say
 from crucible.errors import UsageError
-from crucible.follow import follow
+from crucible.following import follow
 from crucible.lookup import find_run
 from crucible.settings import Settings, load_settings
 
