@@ -52,7 +52,7 @@ class Frame(NamedTuple):
     topic: Topic
     first: int
     """Offset of the first value."""
-    count: int
+    value_count: int
     appended_at_us: int
     previous: int
     """CRC of the frame before it in its topic."""
@@ -64,7 +64,7 @@ class Frame(NamedTuple):
     @property
     def end(self) -> int:
         """The offset after its last value."""
-        return self.first + self.count
+        return self.first + self.value_count
 
 
 def make_body(topic: Topic, key: str, values: Sequence[bytes]) -> Body:
@@ -113,8 +113,8 @@ def follows(frame: Frame, offset: int, previous: int | None) -> bool:
 def stored_values(frame: Frame, partition: int, offset: int, limit: int) -> list[Stored]:
     """Up to ``limit`` values of a frame from ``offset`` on."""
     data = frame.data
-    lengths = struct.unpack_from(f"<{frame.count}I", data, HEADER_BYTES)
-    at = HEADER_BYTES + 4 * frame.count
+    lengths = struct.unpack_from(f"<{frame.value_count}I", data, HEADER_BYTES)
+    at = HEADER_BYTES + 4 * frame.value_count
     key = data[at : at + frame.key_bytes].decode()
     at += frame.key_bytes
     skipped = offset - frame.first

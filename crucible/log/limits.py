@@ -20,13 +20,21 @@ def check_batches(batches: Sequence[Batch]) -> None:
 def _problem(batch: Batch) -> str | None:
     if batch.topic not in TOPICS:
         return f"there is no such topic, only {', '.join(TOPICS)}"
+    size_bytes = sum([len(outgoing.value) for outgoing in batch.values])
     if not batch.values:
         return "a batch holds at least one value"
     if len(batch.values) > BATCH_VALUES_MAX:
         return f"a batch of {len(batch.values):,} values; at most {BATCH_VALUES_MAX:,} go into one: append several"
-    if len(batch.key) > KEY_BYTES_MAX or len(batch.key.encode()) > KEY_BYTES_MAX:
-        return f"a key of {len(batch.key.encode()):,} bytes; at most {KEY_BYTES_MAX:,}"
-    size_bytes = sum([len(outgoing.value) for outgoing in batch.values])
     if size_bytes > BATCH_BYTES_MAX:
         return f"a batch of {size_bytes:,} bytes; at most {BATCH_BYTES_MAX:,} go into one: append several, or a blob"
+    return _key_problem(batch.key)
+
+
+def _key_problem(key: str) -> str | None:
+    try:
+        key_bytes = len(key.encode())
+    except UnicodeEncodeError:
+        return "a key is text that UTF-8 can hold"
+    if key_bytes > KEY_BYTES_MAX:
+        return f"a key of {key_bytes:,} bytes; at most {KEY_BYTES_MAX:,}"
     return None

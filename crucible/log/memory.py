@@ -94,9 +94,8 @@ class MemoryLog:
             self._require_open()
             values = self._partition(topic, partition)
             if not 0 <= offset <= len(values):
-                message = (
-                    f"{topic}, partition {partition}: offset {offset} lies outside of the log, which ends at {len(values)}"
-                )
+                place = f"{topic}, partition {partition}"
+                message = f"{place}: offset {offset} lies outside of the log, which ends at {len(values)}"
                 raise LogError(message)
             count = min(limit, len(values) - offset)
             if count > 1:
