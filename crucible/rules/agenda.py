@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from crucible.canonical import derived_id
+from crucible.errors import CrucibleError
 from crucible.records.log_events import PermitGranted, PermitReleased
 from crucible.records.record import Record
 from crucible.records.run_events import (
@@ -47,6 +48,8 @@ CREATED_PER_PLAN = 1000
 """Runs that one plan creates at most; the next one goes on."""
 RUNS_PER_PLAN = 2000
 """Runs that one plan looks at, at most; the next one goes on."""
+CAPACITY_UNKNOWN = 1
+"""Of a limit that a run names and its definition, as this version reads it, does not."""
 
 _RUN_EVENTS = frozenset(
     {
@@ -84,6 +87,8 @@ class Agenda:
         """(limit, run) of permits that were asked for and not yet seen on the log."""
         self._users: dict[str, set[str]] = {}
         """Submissions by the limit that their runs need."""
+        self.unreadable: dict[str, str] = {}
+        """Submissions whose definition this version can't read, and why: they are left alone."""
         self.rebuild()
 
     @property
@@ -154,34 +159,46 @@ class Agenda:
             queue = self._queues[submission_id] = SubmissionQueue()
         return queue
 
-    def _blueprint(self, submission: SubmissionState) -> Blueprint:
-        queue = self._queue(submission.submission_id)
-        if queue.blueprint is None:
-            queue.blueprint = self._blueprints.of(submission.accepted)
+    def _blueprint(self, submission: SubmissionState) -> Blueprint | None:
+        submission_id = submission.submission_id
+        queue = self._queue(submission_id)
+        if queue.blueprint is None and submission_id not in self.unreadable:
+            try:
+                queue.blueprint = self._blueprints.of(submission.accepted)
+            except (CrucibleError, ValueError) as error:
+                self.unreadable[submission_id] = str(error)
         return queue.blueprint
 
     def _plan_run(self, run: RunState, ready: Ready) -> Batches:
         batches = plan_releases(run, self._world.limits)
-        submission = self._world.submission(run.created.submission_id)
-        if submission is None:
+        if run.is_terminal:
             return batches
-        drafts = plan_run(run, submission, self._blueprint(submission), ready)
+        submission = self._world.submission(run.created.submission_id)
+        blueprint = self._blueprint(submission) if submission is not None else None
+        if submission is None or blueprint is None:
+            return batches
+        drafts = plan_run(run, submission, blueprint, ready)
         if drafts:
             batches.append(drafts)
         return batches
 
     def _plan_submission(self, submission: SubmissionState) -> Batches:
         queue = self._queue(submission.submission_id)
-        batches = self._plan_creation(submission, queue)
+        if submission.closed is not None and not queue.open_runs:
+            return []
+        blueprint = self._blueprint(submission)
+        if blueprint is None:
+            return []
+        batches = self._plan_creation(submission, queue, blueprint)
         if submission.cancel_reason is None:
-            batches.extend(self._plan_starts(submission, queue))
+            batches.extend(self._plan_starts(queue, blueprint))
         batches.extend([draft] for draft in _plan_end(submission, queue))
         return batches
 
-    def _plan_creation(self, submission: SubmissionState, queue: SubmissionQueue) -> Batches:
+    def _plan_creation(self, submission: SubmissionState, queue: SubmissionQueue, blueprint: Blueprint) -> Batches:
         if queue.created >= submission.accepted.run_count:
             return []
-        runs = self._blueprint(submission).runs
+        runs = blueprint.runs
         batches: Batches = []
         while queue.next_created < len(runs) and len(batches) < CREATED_PER_PLAN:
             fields = runs[queue.next_created]
@@ -192,14 +209,14 @@ class Agenda:
             self._dirty_submissions[submission.submission_id] = None
         return batches
 
-    def _plan_starts(self, submission: SubmissionState, queue: SubmissionQueue) -> Batches:
+    def _plan_starts(self, queue: SubmissionQueue, blueprint: Blueprint) -> Batches:
         """Runs that may start, in grid order, as long as workers are not far behind."""
         batches: Batches = []
         held_back: list[RunState] = []
         room = REQUESTED_MAX + queue.active - queue.requested
         while room > 0 and (run_id := queue.next_pending()) is not None:
             run = self._world.runs[run_id]
-            permits = self._permits(run, self._blueprint(submission))
+            permits = self._permits(run, blueprint)
             if permits is None:
                 held_back.append(run)
                 break
@@ -207,7 +224,7 @@ class Agenda:
                 batches.extend(permits)
                 held_back.append(run)
             elif self._holds_all(run):
-                batches.append(plan_start(run, self._blueprint(submission)))
+                batches.append(plan_start(run, blueprint))
                 queue.starting(run_id)
             else:
                 held_back.append(run)
@@ -225,7 +242,7 @@ class Agenda:
                 continue
             if (name, run.run_id) in self._asked:
                 return []
-            capacity = blueprint.capacities[name]
+            capacity = blueprint.capacities.get(name, CAPACITY_UNKNOWN)
             asked = sum(asked_limit == name for asked_limit, _ in self._asked)
             if len(holders) + asked >= capacity:
                 return None

@@ -74,7 +74,7 @@ def decide(world: World, command: Record, *, blueprints: Blueprints | None = Non
     return () if decider is None else decider(world, command)
 
 
-def _submit(world: World, command: SubmitExperiment, blueprints: Blueprints) -> Drafts:
+def _submit(world: World, command: SubmitExperiment, blueprints: Blueprints) -> Drafts:  # noqa: PLR0911  a return for each guard
     if world.is_answered(command):
         return _numbered_again(world, command, blueprints)
     if world.submission(command.submission_id) is not None:

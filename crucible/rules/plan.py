@@ -64,9 +64,7 @@ def plan_start(run: RunState, blueprint: Blueprint) -> Drafts:
 
 
 def plan_run(run: RunState, submission: SubmissionState, blueprint: Blueprint, ready: Ready) -> Drafts:
-    """What a run that is no longer to wait for its start needs now; empty if it needs nothing."""
-    if run.is_terminal:
-        return []
+    """What a run that has not ended needs now, but its start; empty if it needs nothing."""
     drafts: Drafts = []
     cancel_reason, cancel_event_id = run.cancel_reason, run.cancel_event_id
     if cancel_reason is None and (canceling := _cancel(run, submission)) is not None:

@@ -8,7 +8,7 @@ from crucible.rules.world import World
 
 RUN = "run-1"
 STAGES = ("fit", "score")
-_BLANK = {"string": "", "int": 0, "long": 0, "double": 0.0, "float": 0.0, "boolean": False}
+_BLANK = {"string": "", "int": 0, "long": 0, "double": 0.0, "float": 0.0, "boolean": False, "bytes": b""}
 
 
 def blank(avro_type):

@@ -212,7 +212,7 @@ def test_every_record_of_a_claim_is_its_last_one_in_turn(scene):
         lambda: scene.checkpoint(5),
         lambda: scene.artifact("model"),
         lambda: scene.dataset("digits"),
-        lambda: scene.complete(),
+        scene.complete,
     ):
         assert play() is None
         assert scene.claim_state("c1").last_event_id == scene.last.event_id

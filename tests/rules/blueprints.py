@@ -1,0 +1,99 @@
+"""Submissions for tests: a definition is a small JSON object that says how many runs, stages and permits there are."""
+
+import dataclasses
+import json
+
+from crucible.errors import DefinitionError, Problem
+from crucible.rules.blueprint import limit_name
+
+
+def definition(**fields):
+    """``runs``, ``stages`` ({name: {inputs, retried, retries}}) and ``max_concurrent`` as definition_json."""
+    return json.dumps({"runs": 1, "stages": {"fit": {}}, "max_concurrent": None, **fields}, sort_keys=True)
+
+
+@dataclasses.dataclass
+class PlainBlueprint:
+    accepted: object
+    plan: dict
+
+    @property
+    def runs(self):
+        accepted = self.accepted
+        return [
+            {
+                "run_id": f"{accepted.submission_id}-{index}",
+                "submission_id": accepted.submission_id,
+                "namespace": "",
+                "experiment": accepted.experiment,
+                "ref": f"{accepted.experiment}#{accepted.number}/{index}.1",
+                "label": str(index),
+                "cell_id": str(index),
+                "cell_index": index,
+                "grid_index": index,
+                "repeat": 1,
+                "params_json": "{}",
+                "seed": 0,
+                "stages": list(self.plan["stages"]),
+                "retries_max": [stage.get("retries", 3) for stage in self.plan["stages"].values()],
+                "limits": sorted(self.capacities),
+                "output_dir": "out",
+                "is_smoke": False,
+            }
+            for index in range(self.plan["runs"])
+        ]
+
+    @property
+    def capacities(self):
+        capacity = self.plan["max_concurrent"]
+        return {} if capacity is None else {limit_name(self.accepted.experiment): capacity}
+
+    def retried(self, stage):
+        return frozenset(self.plan["stages"][stage].get("retried", ["transient"]))
+
+    def inputs(self, stage):
+        return self.plan["stages"][stage].get("inputs", {})
+
+    def request(self, run, stage, attempt, inputs):
+        if self.plan["stages"][stage].get("is_broken"):
+            raise DefinitionError([Problem(f"stages.{stage}", "can't be asked for")])
+        return {
+            "run_id": run.run_id,
+            "stage": stage,
+            "attempt": attempt,
+            "stage_index": list(run.stages).index(stage),
+            "stage_type": "test:stage",
+            "stage_key": f"{run.run_id}/{stage}",
+            "command": None,
+            "options_json": "{}",
+            "inputs_json": json.dumps({name: artifact.digest for name, artifact in inputs.items()}),
+            "metrics_json": "{}",
+            "datasets_json": "{}",
+            "seed": 0,
+            "namespace": "",
+            "queue": "default",
+            "adapter": None,
+            "resources_json": "{}",
+            "code_path": None,
+            "code_digest": "",
+            "code_blob": None,
+            "blobs": [],
+            "timeout_ms": None,
+            "stall_timeout_ms": None,
+            "checkpoint_every_ms": 30_000,
+            "steps_max": None,
+            "is_smoke": False,
+        }
+
+
+class PlainBlueprints:
+    """Reads what `definition` wrote; a definition with ``problems`` is refused with them."""
+
+    def count(self, command):
+        plan = json.loads(command.definition_json)
+        if problems := plan.get("problems"):
+            raise DefinitionError([Problem(path, "wrong") for path in problems])
+        return plan["runs"]
+
+    def of(self, accepted):
+        return PlainBlueprint(accepted, json.loads(accepted.definition_json))

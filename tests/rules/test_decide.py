@@ -1,0 +1,299 @@
+"""What each command is answered, and what follows from it."""
+
+import pytest
+
+from crucible.records import RECORD_TYPES
+from crucible.rules.decide import (
+    MARK_BYTES_MAX,
+    NOTE_BYTES_MAX,
+    PURGED_BLOBS_MAX,
+    SUBMISSION_BYTES_MAX,
+    TAG_BYTES_MAX,
+    TAGS_MAX,
+    decide,
+)
+from tests.rules.blueprints import PlainBlueprints, definition
+from tests.rules.scene import RUN, Scene
+
+BLUEPRINTS = PlainBlueprints()
+
+
+@pytest.fixture
+def scene():
+    return Scene()
+
+
+def drafts_of(scene, name, /, position="", **fields):
+    command = scene.make(name, **fields)
+    return command, decide(scene.world, command, blueprints=BLUEPRINTS, position=position)
+
+
+def write(scene, drafts):
+    """Apply drafts as a journal would stamp them; the reasons of voids."""
+    header = {"occurred_at_us": 0, "actor": "test", "traceparent": None}
+    return [
+        scene.apply(
+            draft.record_type(
+                event_id=draft.event_id,
+                causation_id=draft.causation_id,
+                correlation_id=draft.correlation_id,
+                **header,
+                **draft.fields,
+            )
+        )
+        for draft in drafts
+    ]
+
+
+def answer_of(scene, name, /, **fields):
+    """Decide and apply: the kind of the answer, what it says, and the names of the effects."""
+    command, drafts = drafts_of(scene, name, **fields)
+    answer, *effects = drafts
+    assert answer.fields["command_id"] == command.event_id
+    assert answer.fields["command_type"] == name
+    assert answer.fields["subject_id"] == command.key
+    assert {draft.causation_id for draft in drafts} == {command.event_id}
+    assert {str(draft.fields[draft.record_type.KEY_FIELD]) for draft in drafts} == {command.key}
+    assert write(scene, drafts) == [None] * len(drafts)
+    assert decide(scene.world, command, blueprints=BLUEPRINTS) == ()
+    words = answer.fields.get("reason") or " ".join(answer.fields.get("errors", []))
+    return answer.record_type.__name__, words, [draft.record_type.__name__ for draft in effects]
+
+
+def submit(scene, submission_id="s1", definition_json=None, **fields):
+    given = {"experiment": "mine", "submission_id": submission_id, "definition_json": definition_json or definition()}
+    return answer_of(scene, "SubmitExperiment", **{**given, **fields})
+
+
+def test_a_submission_is_accepted_under_the_next_number(scene):
+    assert submit(scene, "s1", definition(runs=7), code_digest="abc") == ("CommandAccepted", "", ["SubmissionAccepted"])
+    accepted = scene.world.submission("s1").accepted
+    assert (accepted.number, accepted.run_count, accepted.code_digest) == (1, 7, "abc")
+    submit(scene, "s2")
+    assert scene.world.submission("s2").accepted.number == 2
+
+
+def test_a_wrong_definition_is_rejected_with_every_problem(scene):
+    kind, words, effects = submit(scene, definition_json=definition(problems=["repeat", "stages[0]"]))
+    assert (kind, effects) == ("CommandRejected", [])
+    assert "repeat: wrong" in words
+    assert "stages[0]: wrong" in words
+
+
+def test_a_definition_that_is_no_json_is_rejected(scene):
+    kind, words, _ = submit(scene, definition_json="{")
+    assert kind == "CommandRejected"
+    assert "can't be read" in words
+
+
+def test_an_empty_grid_is_rejected(scene):
+    kind, words, _ = submit(scene, definition_json=definition(runs=0))
+    assert (kind, "no run" in words) == ("CommandRejected", True)
+
+
+def test_a_submission_that_fits_no_append_is_rejected(scene):
+    kind, words, _ = submit(scene, environment_json="x" * SUBMISSION_BYTES_MAX)
+    assert (kind, "bytes" in words) == ("CommandRejected", True)
+    assert submit(scene, "s2", environment_json="x" * (SUBMISSION_BYTES_MAX - 1000))[0] == "CommandAccepted"
+
+
+def test_a_submission_that_was_accepted_is_not_accepted_again(scene):
+    submit(scene)
+    kind, words, _ = submit(scene)
+    assert (kind, "before" in words) == ("CommandObsolete", True)
+
+
+def test_a_submission_that_lost_its_number_gets_the_next_one_under_another_id(scene):
+    _, first = drafts_of(scene, "SubmitExperiment", experiment="mine", submission_id="s1", definition_json=definition())
+    command, second = drafts_of(
+        scene, "SubmitExperiment", experiment="mine", submission_id="s2", definition_json=definition(runs=3)
+    )
+    assert write(scene, first) == [None, None]
+    assert write(scene, second) == [None, "the number is not the next one"]
+    (again,) = decide(scene.world, command, blueprints=BLUEPRINTS)
+    assert again.event_id != second[1].event_id
+    assert again.fields == {**second[1].fields, "number": 2}
+    assert write(scene, [again]) == [None]
+    assert decide(scene.world, command, blueprints=BLUEPRINTS) == ()
+
+
+def test_a_rejected_submission_is_not_numbered_again(scene):
+    command, _ = drafts_of(
+        scene, "SubmitExperiment", experiment="mine", submission_id="s1", definition_json=definition()
+    )
+    scene.answer("CommandRejected", command.event_id, "SubmitExperiment", "mine")
+    assert decide(scene.world, command, blueprints=BLUEPRINTS) == ()
+
+
+def test_two_managers_that_decide_alike_write_the_same_ids(scene):
+    command, first = drafts_of(scene, "SubmitExperiment", experiment="mine", definition_json=definition())
+    assert decide(scene.world, command, blueprints=BLUEPRINTS) == first
+    assert write(scene, first) == [None, None]
+    assert write(scene, first) == ["the command has its answer", "the submission exists"]
+
+
+def test_a_submission_is_canceled_while_it_is_open(scene):
+    cancel = {"experiment": "mine", "submission_id": "s1", "reason": "enough"}
+    kind, words, _ = answer_of(scene, "CancelSubmission", **cancel)
+    assert (kind, "no submission s1" in words) == ("CommandRejected", True)
+    submit(scene)
+    assert answer_of(scene, "CancelSubmission", **{**cancel, "submission_id": "s2"})[0] == "CommandRejected"
+    assert answer_of(scene, "CancelSubmission", **cancel) == ("CommandAccepted", "", ["SubmissionCancelRequested"])
+    assert scene.world.submission("s1").cancel_reason == "enough"
+    kind, words, _ = answer_of(scene, "CancelSubmission", **cancel)
+    assert (kind, "is being canceled" in words) == ("CommandObsolete", True)
+    scene.play("SubmissionClosed", experiment="mine", submission_id="s1", generation=1)
+    kind, words, _ = answer_of(scene, "CancelSubmission", **cancel)
+    assert (kind, "has ended" in words) == ("CommandObsolete", True)
+
+
+def test_a_run_is_canceled_while_it_has_not_ended(scene):
+    cancel = {"run_id": RUN, "reason": "enough"}
+    kind, words, _ = answer_of(scene, "CancelRun", **cancel)
+    assert (kind, "no run run-1" in words) == ("CommandRejected", True)
+    scene.create()
+    assert answer_of(scene, "CancelRun", **cancel) == ("CommandAccepted", "", ["RunCancelRequested"])
+    assert scene.run.cancel_reason == "enough"
+    kind, words, _ = answer_of(scene, "CancelRun", **cancel)
+    assert (kind, "is being canceled" in words) == ("CommandObsolete", True)
+    scene.end("RunCanceled")
+    kind, words, _ = answer_of(scene, "CancelRun", **cancel)
+    assert (kind, "has ended: canceled" in words) == ("CommandObsolete", True)
+
+
+def test_a_failed_run_is_run_again_from_the_stage_that_did_not_complete(scene):
+    kind, words, _ = answer_of(scene, "RetryRun", run_id=RUN)
+    assert (kind, "no run" in words) == ("CommandRejected", True)
+    scene.running()
+    kind, words, _ = answer_of(scene, "RetryRun", run_id=RUN)
+    assert (kind, "has not ended" in words) == ("CommandObsolete", True)
+    scene.complete()
+    scene.request("score")
+    scene.claim("c2", "score")
+    scene.fail("c2", "score")
+    scene.fail_run("score")
+    assert answer_of(scene, "RetryRun", run_id=RUN) == ("CommandAccepted", "", ["RunReopened"])
+    assert (scene.run.generation, scene.last.from_stage) == (2, "score")
+
+
+def test_a_run_is_run_again_from_a_named_stage(scene):
+    scene.completed()
+    kind, words, _ = answer_of(scene, "RetryRun", run_id=RUN)
+    assert (kind, "name the stage" in words) == ("CommandObsolete", True)
+    kind, words, _ = answer_of(scene, "RetryRun", run_id=RUN, from_stage="scoer")
+    assert (kind, "it has fit, score" in words) == ("CommandRejected", True)
+    assert answer_of(scene, "RetryRun", run_id=RUN, from_stage="score")[0] == "CommandAccepted"
+    assert scene.last.from_stage == "score"
+
+
+def test_a_run_is_not_run_again_behind_a_stage_without_a_result(scene):
+    scene.failed()
+    kind, words, _ = answer_of(scene, "RetryRun", run_id=RUN, from_stage="score")
+    assert (kind, "again from 'fit'" in words) == ("CommandRejected", True)
+
+
+def test_a_purged_run_is_not_run_again(scene):
+    scene.failed()
+    scene.play("RunPurged", run_id=RUN)
+    kind, words, _ = answer_of(scene, "RetryRun", run_id=RUN)
+    assert (kind, "was purged" in words) == ("CommandRejected", True)
+
+
+def test_a_purge_names_every_blob_of_the_run(scene):
+    def blob(number):
+        return {"path": "x", "size_bytes": 1, "sha256": f"sha-{number}"}
+
+    kind, words, _ = answer_of(scene, "PurgeRun", run_id=RUN)
+    assert (kind, "no run" in words) == ("CommandRejected", True)
+    scene.running()
+    kind, words, _ = answer_of(scene, "PurgeRun", run_id=RUN)
+    assert (kind, "cancel it first" in words) == ("CommandRejected", True)
+    scene.checkpoint(1, files=[blob(2), blob(1)])
+    scene.artifact("model", files=[blob(2), blob(3)])
+    scene.fail(traceback_blob="sha-4")
+    scene.fail_run()
+    assert answer_of(scene, "PurgeRun", run_id=RUN, reason="asked") == ("CommandAccepted", "", ["RunPurged"])
+    assert (scene.last.blobs, scene.last.reason) == (["sha-1", "sha-2", "sha-3", "sha-4"], "asked")
+    kind, words, _ = answer_of(scene, "PurgeRun", run_id=RUN)
+    assert (kind, "before" in words) == ("CommandObsolete", True)
+
+
+def test_a_purge_that_fits_no_record_is_rejected(scene):
+    scene.running()
+    files = [{"path": "x", "size_bytes": 1, "sha256": str(number)} for number in range(PURGED_BLOBS_MAX + 1)]
+    scene.checkpoint(1, files=files)
+    scene.fail()
+    scene.fail_run()
+    kind, words, _ = answer_of(scene, "PurgeRun", run_id=RUN)
+    assert (kind, "blobs" in words) == ("CommandRejected", True)
+
+
+@pytest.mark.parametrize(("kind", "subject_id"), [("run", RUN), ("submission", "s1")])
+def test_tags_change_where_something_changes(scene, kind, subject_id):
+    scene.create()
+    submit(scene)
+    subject = {"subject_kind": kind, "subject_id": subject_id}
+    assert answer_of(scene, "ChangeTags", **subject, added=["a", "b"]) == ("CommandAccepted", "", ["TagsChanged"])
+    found = scene.run.tags if kind == "run" else scene.world.submission("s1").tags
+    assert found == {"a", "b"}
+    assert answer_of(scene, "ChangeTags", **subject, added=["a"], removed=["c"])[0] == "CommandObsolete"
+    assert answer_of(scene, "ChangeTags", **subject, removed=["a"])[0] == "CommandAccepted"
+
+
+def test_tags_have_bounds_and_all_that_is_wrong_is_said(scene):
+    scene.create()
+    subject = {"subject_kind": "run", "subject_id": RUN}
+    kind, words, _ = answer_of(scene, "ChangeTags", **subject, added=[" ", "x" * (TAG_BYTES_MAX + 1)])
+    assert (kind, "empty" in words, "longer" in words) == ("CommandRejected", True, True)
+    many = [f"t{number}" for number in range(TAGS_MAX + 1)]
+    assert answer_of(scene, "ChangeTags", **subject, added=many)[0] == "CommandRejected"
+    assert answer_of(scene, "ChangeTags", **subject, added=many[1:])[0] == "CommandAccepted"
+
+
+def test_a_note_is_kept_if_it_says_something(scene):
+    scene.create()
+    subject = {"subject_kind": "run", "subject_id": RUN}
+    assert answer_of(scene, "AddNote", **subject, text="odd") == ("CommandAccepted", "", ["NoteAdded"])
+    assert scene.run.notes == ("odd",)
+    assert answer_of(scene, "AddNote", **subject, text=" ")[0] == "CommandRejected"
+    assert answer_of(scene, "AddNote", **subject, text="é" * (NOTE_BYTES_MAX // 2 + 1))[0] == "CommandRejected"
+    assert answer_of(scene, "AddNote", **subject, text="é" * (NOTE_BYTES_MAX // 2))[0] == "CommandAccepted"
+
+
+@pytest.mark.parametrize("name", ["ChangeTags", "AddNote"])
+@pytest.mark.parametrize("kind", ["run", "submission", "planet"])
+def test_a_label_of_nothing_is_rejected(scene, name, kind):
+    answer, words, _ = answer_of(scene, name, subject_kind=kind, subject_id="x")
+    assert (answer, f"no {kind} x" in words) == ("CommandRejected", True)
+
+
+def test_a_mark_names_the_position_of_the_manager_once(scene):
+    assert answer_of(scene, "SetMark", name="paper", position="events=0:7") == ("CommandAccepted", "", ["MarkSet"])
+    assert scene.world.marks["paper"].mark.position == "events=0:7"
+    kind, words, _ = answer_of(scene, "SetMark", name="paper", position="events=0:9")
+    assert (kind, "events=0:7" in words) == ("CommandRejected", True)
+    assert answer_of(scene, "SetMark", name=" ")[0] == "CommandRejected"
+    assert answer_of(scene, "SetMark", name="x" * (MARK_BYTES_MAX + 1))[0] == "CommandRejected"
+
+
+def test_a_mark_whose_first_command_was_rejected_may_still_be_set(scene):
+    scene.answer("CommandRejected", "command-0", "SetMark", "paper")
+    assert answer_of(scene, "SetMark", name="paper", position="events=0:7")[0] == "CommandAccepted"
+
+
+def test_what_is_no_command_is_not_answered(scene):
+    assert decide(scene.world, scene.make("RunStarted", run_id=RUN), blueprints=BLUEPRINTS) == ()
+
+
+def test_every_command_has_an_answer(scene):
+    commands = [name for name, record_type in RECORD_TYPES.items() if record_type.TOPIC == "commands"]
+    for name in commands:
+        assert drafts_of(scene, name, **({"definition_json": "{"} if name == "SubmitExperiment" else {}))[1]
+
+
+def test_answers_begin_with_the_cause_that_the_command_had(scene):
+    scene.create()
+    _, drafts = drafts_of(scene, "CancelRun", run_id=RUN, correlation_id="first")
+    assert {draft.correlation_id for draft in drafts} == {"first"}
+    command, drafts = drafts_of(scene, "CancelRun", run_id=RUN)
+    assert {draft.correlation_id for draft in drafts} == {command.event_id}
