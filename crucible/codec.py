@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
+from collections.abc import Iterable
 from typing import Any
 
 import fastavro
@@ -18,6 +19,16 @@ from fastavro.schema import to_parsing_canonical_form
 
 from crucible.errors import LogRefusedError, RecordError
 from crucible.records.checks import IsInRange, Prepare, WrongValueError, preparer, range_check, scalar_types
+from crucible.records.columns import (
+    COLUMN_BYTES_MIN,
+    COLUMN_POINTS_MIN,
+    Column,
+    OtherBlocksError,
+    as_array,
+    decode_column,
+    encode_column,
+    split_columns,
+)
 from crucible.records.record import RECORD_TYPES, Record
 from crucible.records.schema import RecordSchema, latest_schema, own_schemas
 
@@ -45,6 +56,9 @@ class _Writer:
     parsed: Any
     fields: tuple[tuple[str, frozenset[type], Prepare], ...]
     has_rule: bool
+    head: Any
+    """The schema without the columns of numbers at its end."""
+    columns: tuple[Column, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -57,6 +71,10 @@ class _Reader:
     """The schema to resolve to; None if the writer's fields are ours."""
     ranges: tuple[tuple[str, IsInRange], ...]
     has_rule: bool
+    head: Any
+    """The schema without the columns of numbers at its end."""
+    columns: tuple[Column, ...]
+    """Those columns; none if the record is resolved to another schema."""
 
 
 class Codec:
@@ -71,25 +89,17 @@ class Codec:
         writer = _writer(type(record))
         values = record.__dict__
         try:
-            changed: dict[str, Any] | None = None
-            for name, exact, prepare in writer.fields:
-                value = values[name]
-                if type(value) not in exact:
-                    prepared = prepare(value, name)
-                    if prepared is not value:
-                        changed = changed or {}
-                        changed[name] = prepared
-            if changed is not None:
-                values = {**values, **changed}
-            buffer = io.BytesIO()
-            buffer.write(writer.prefix)
-            fastavro.schemaless_writer(buffer, writer.parsed, values)
+            if writer.columns and len(values[writer.columns[0].name]) >= COLUMN_POINTS_MIN:
+                values, body = _encode_columns(writer, values)
+            else:
+                values = _prepared(writer.fields, values)
+                body = _encode_body(writer.parsed, values)
         except (WrongValueError, *DECODE_ERRORS) as error:
             raise RecordError(_why_not_written(record, writer, error)) from None
         if writer.has_rule and (problem := _made(type(record), values).problem()):
             message = f"{type(record).__name__}: {problem}"
             raise RecordError(message)
-        return buffer.getvalue()
+        return writer.prefix + body
 
     def decode(self, value: bytes) -> Record | None:
         """The record of these bytes; None for a type that this version does not know.
@@ -100,15 +110,13 @@ class Codec:
         if reader is None:
             return None
         name = reader.record_type.__name__
-        buffer = io.BytesIO(value)
-        buffer.seek(HEADER_BYTES)
         try:
-            fields: Any = fastavro.schemaless_reader(buffer, reader.writer, reader.target)
+            fields, end = _decode_body(reader, value)
         except DECODE_ERRORS as error:
             message = f"{name}: {len(value)} bytes are no record of its schema ({type(error).__name__}: {error})"
             raise RecordError(message) from None
-        if buffer.tell() != len(value):
-            message = f"{name}: {len(value) - buffer.tell()} bytes are left over after the record"
+        if end != len(value):
+            message = f"{name}: {len(value) - end} bytes are left over after the record"
             raise RecordError(message)
         for field, is_in_range in reader.ranges:
             if not is_in_range(fields[field]):
@@ -169,6 +177,54 @@ def decode(value: bytes) -> Record | None:
     return _default().decode(value)
 
 
+def _prepared(fields: Iterable[tuple[str, frozenset[type], Prepare]], values: dict[str, Any]) -> dict[str, Any]:
+    """The values as they are written; the same mapping if they can be written as they are."""
+    changed: dict[str, Any] | None = None
+    for name, exact, prepare in fields:
+        value = values[name]
+        if type(value) not in exact:
+            prepared = prepare(value, name)
+            if prepared is not value:
+                changed = changed or {}
+                changed[name] = prepared
+    return values if changed is None else {**values, **changed}
+
+
+def _encode_body(schema: Any, values: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    fastavro.schemaless_writer(buffer, schema, values)
+    return buffer.getvalue()
+
+
+def _encode_columns(writer: _Writer, values: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """Values as they are written and the body, with long columns encoded as a whole."""
+    head = len(writer.fields) - len(writer.columns)
+    values = dict(_prepared(writer.fields[:head], values))
+    parts = [_encode_body(writer.head, values)]
+    for column, (name, _, prepare) in zip(writer.columns, writer.fields[head:], strict=True):
+        values[name] = as_array(column, values[name], prepare)
+        parts.append(encode_column(values[name]))
+    return values, b"".join(parts)
+
+
+def _decode_body(reader: _Reader, value: bytes) -> tuple[dict[str, Any], int]:
+    """The fields after the header, and where they end."""
+    buffer = io.BytesIO(value)
+    buffer.seek(HEADER_BYTES)
+    if reader.columns and len(value) >= COLUMN_BYTES_MIN:
+        try:
+            fields: Any = fastavro.schemaless_reader(buffer, reader.head, None)
+            end = buffer.tell()
+            for column in reader.columns:
+                fields[column.name], end = decode_column(value, end, column.avro_type)
+        except OtherBlocksError:
+            buffer.seek(HEADER_BYTES)
+        else:
+            return fields, end
+    fields = fastavro.schemaless_reader(buffer, reader.writer, reader.target)
+    return fields, buffer.tell()
+
+
 def _parse(schema: RecordSchema) -> Any:
     try:
         return fastavro.parse_schema(dict(schema.tree))
@@ -193,6 +249,7 @@ def _make_writer(record_type: type[Record]) -> _Writer:
         raise RecordError(message)
     schema = latest_schema(record_type.__name__)
     named: dict[str, Any] = {}
+    head, columns = split_columns(schema.tree)
     return _Writer(
         prefix=MAGIC + schema.schema_id.to_bytes(4, "big"),
         parsed=_parse(schema),
@@ -201,6 +258,8 @@ def _make_writer(record_type: type[Record]) -> _Writer:
             for field in schema.tree["fields"]
         ),
         has_rule=_has_rule(record_type),
+        head=fastavro.parse_schema(head),
+        columns=columns,
     )
 
 
@@ -212,6 +271,7 @@ def _make_reader(schema: RecordSchema) -> _Reader | None:
     named: dict[str, IsInRange | None] = {}
     checks = [(field["name"], range_check(field["type"], named)) for field in ours.tree["fields"]]
     written, target = _parse(schema), _parse(ours)
+    head, columns = split_columns(ours.tree)
     is_same = to_parsing_canonical_form(written) == to_parsing_canonical_form(target)
     return _Reader(
         record_type=record_type,
@@ -219,6 +279,8 @@ def _make_reader(schema: RecordSchema) -> _Reader | None:
         target=None if is_same else target,
         ranges=tuple((name, check) for name, check in checks if check is not None),
         has_rule=_has_rule(record_type),
+        head=fastavro.parse_schema(head),
+        columns=columns if is_same else (),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from crucible.records.record import Record, record
 
@@ -39,8 +40,7 @@ class MetricBatch(Record):
 
     def problem(self) -> str | None:
         """Columns of different lengths, or a name that is not among ``names``."""
-        indexes = self.name_index
-        if len(indexes) and not 0 <= min(indexes) <= max(indexes) < len(self.names):
+        if not _points_within(self.name_index, len(self.names)):
             return f"name_index points outside of the {len(self.names)} names"
         return _uneven(self, ("name_index", "step", "time_us", "value"))
 
@@ -170,6 +170,15 @@ class SystemSample(Record):
     """CPU time used so far."""
     memory_bytes: int | None
     """Resident memory."""
+
+
+def _points_within(indexes: Any, count: int) -> bool:
+    """Whether all indexes, a list or an array of them, are among ``count``."""
+    if not len(indexes):
+        return True
+    is_array = hasattr(indexes, "dtype")
+    low, high = (indexes.min(), indexes.max()) if is_array else (min(indexes), max(indexes))
+    return bool(0 <= low <= high < count)
 
 
 def _uneven(batch: Record, names: Sequence[str]) -> str | None:

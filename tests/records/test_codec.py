@@ -2,6 +2,8 @@ import copy
 import dataclasses
 import json
 import pickle
+import subprocess
+import sys
 import types
 
 import hypothesis
@@ -261,3 +263,10 @@ def test_record_types_register_under_their_name():
     assert RECORD_TYPES["StageCompleted"] is StageCompleted
     assert MetricBatch.TOPIC == "telemetry"
     assert metric_batch(run_id="r1").key == "r1"
+
+
+def test_the_light_path_loads_nothing_heavy():
+    heavy = {"numpy", "pyarrow", "duckdb", "scipy", "sklearn", "pydantic", "structlog", "rich", "apsw"}
+    program = f"import sys, crucible.journal, crucible.tail; sys.exit(str({heavy} & set(sys.modules) or ''))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""

@@ -11,7 +11,9 @@ from collections import Counter
 from crucible.codec import decode, encode
 from crucible.errors import RecordError
 from crucible.records import RECORD_TYPES
+from crucible.testing.ports import START_US
 from tests.golden.sample import sample
+from tests.records.samples import metric_batch
 
 FRAMES = int(os.environ.get("CRUCIBLE_FUZZ_FRAMES", "20000"))
 SEED = int(os.environ.get("CRUCIBLE_FUZZ_SEED", "1"))
@@ -75,7 +77,19 @@ MUTATIONS = (
 
 
 def frames():
-    return [encode(sample(name, variant)) for name in sorted(RECORD_TYPES) for variant in (0, 1)]
+    short = [encode(sample(name, variant)) for name in sorted(RECORD_TYPES) for variant in (0, 1)]
+    return [*short, *[encode(long_batch())] * (len(short) // 4)]
+
+
+def long_batch():
+    """A batch whose columns are read as a whole."""
+    count = 100
+    return metric_batch(
+        name_index=[0, 1] * (count // 2),
+        step=list(range(count)),
+        time_us=[START_US + point * 1_000 for point in range(count)],
+        value=[point / 7 for point in range(count)],
+    )
 
 
 def test_mutated_frames_give_a_record_or_a_record_error():
