@@ -145,7 +145,7 @@ def test_a_reaper_that_was_paused_does_not_blame_the_workers(office):
 
 
 def test_a_record_that_arrives_while_the_reaper_judges_saves_the_claim(office):
-    office.wait(15)
+    office.wait(14)
     append = office.reaper._journal.append_batches
 
     def too_late(batches):
