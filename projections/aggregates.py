@@ -40,12 +40,8 @@ class Aggregates:
         self._world = World()
         self._times: dict[str, RunTimes] = {}
 
-    def load(self, events: Iterable[Record]) -> None:
-        """Have the state of every key that these events are of."""
-        self.load_keys(aggregate_key(event) for event in events)
-
-    def load_keys(self, keys: Iterable[str]) -> None:
-        """Have the state of these keys."""
+    def load(self, keys: Iterable[str]) -> list[str]:
+        """Have the state of these keys; returns those that were folded again from the table."""
         missing = []
         for key in keys:
             if key in self._loaded:
@@ -53,9 +49,11 @@ class Aggregates:
             else:
                 self._loaded[key] = None
                 missing.append(key)
-        if not self._is_complete:
-            for start in range(0, len(missing), QUERY_KEYS_MAX):
-                self._fold_again(missing[start : start + QUERY_KEYS_MAX])
+        if self._is_complete:
+            return []
+        for start in range(0, len(missing), QUERY_KEYS_MAX):
+            self._fold_again(missing[start : start + QUERY_KEYS_MAX])
+        return missing
 
     def apply(self, event: Record) -> Void | None:
         """Fold one event in, whose key was loaded; None: applied."""

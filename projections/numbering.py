@@ -41,3 +41,7 @@ class Numbering:
             self._next += 1
             buffer.insert(self._table, (number, name))
         return number
+
+    def known(self, name: str) -> int:
+        """The number of an id that has one."""
+        return self._numbers[name]

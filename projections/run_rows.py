@@ -26,16 +26,17 @@ RUN_ROW_TABLES = (
     "datasets",
 )
 """Tables whose rows of a run are replaced together, by ``run_no``."""
+Rows = dict[str, list[Row]]
 _NUMBER = re.compile(r"#(\d+)/")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+=,@-]+")
 FOLDER_BYTES_MAX = 120
 """Longest part of a folder's name that is taken from a label."""
 
 
-def rows_of(run: RunState, run_no: int, times: RunTimes, dead_letters: int) -> dict[str, list[Row]]:
+def rows_of(run: RunState, run_no: int, times: RunTimes, *, is_complete: bool, dead_letters: int) -> Rows:
     """All rows of a run, by table."""
-    rows: dict[str, list[Row]] = {table: [] for table in RUN_ROW_TABLES}
-    rows["runs"].append(_run_row(run, run_no, times, dead_letters))
+    rows: Rows = {table: [] for table in RUN_ROW_TABLES}
+    rows["runs"].append(_run_row(run, run_no, times, is_complete, dead_letters))
     rows["params"].extend(_param_rows(run, run_no))
     for stage in run.stages:
         rows["stages"].append(_stage_row(run, stage, run_no, times))
@@ -69,7 +70,7 @@ def folder_name(run: RunState) -> str:
     return f"{safe_name(created.experiment)}/{number or 0:03d}-{safe_name(label)}.{created.repeat}{tail}"
 
 
-def _run_row(run: RunState, run_no: int, times: RunTimes, dead_letters: int) -> Row:
+def _run_row(run: RunState, run_no: int, times: RunTimes, is_complete: bool, dead_letters: int) -> Row:  # noqa: FBT001  a column
     created = run.created
     current = run.current_stage or run.stages[-1]
     return (
@@ -96,6 +97,7 @@ def _run_row(run: RunState, run_no: int, times: RunTimes, dead_letters: int) -> 
         created.is_smoke,
         any(_is_simulated(stage) for stage in run.stages),
         run.purged,
+        is_complete,
         dead_letters,
         created.output_dir,
         folder_name(run),
@@ -164,9 +166,7 @@ def _attempt_end(run: RunState, attempt: AttemptState, times: RunTimes) -> Any:
     return ended
 
 
-def _stage_parts(
-    run: RunState, stage: StageState, head: tuple[int, str, str], times: RunTimes, rows: dict[str, list[Row]]
-) -> None:
+def _stage_parts(run: RunState, stage: StageState, head: tuple[int, str, str], times: RunTimes, rows: Rows) -> None:
     links = effective.chain(stage)
     in_chain = {link.claim.claim_id for link in links}
     kept = {checkpoint.event_id for checkpoint in effective.checkpoints(stage)}

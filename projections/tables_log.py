@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crucible.projections.columns import EVENT_ID, RUN_ID, Column, Table, physical
+from crucible.projections.columns import EVENT_ID, Column, Table, physical
 
 _PARTITION = physical("log_partition", "INTEGER", "partition of the log")
 _OFFSET = physical("log_offset", "BIGINT", "offset in the partition")
@@ -170,16 +170,18 @@ DEAD_LETTERS = Table(
         _KEY,
         Column("value", "BLOB", "the bytes"),
         Column("reason", "VARCHAR", "why"),
+        physical("is_to_mirror", "BOOLEAN", "a copy goes to topic dead; false for what a rebuild found"),
         physical("appended_at", "TIMESTAMP", "when the log took it, UTC"),
     ),
 )
 
 MIRRORS = Table(
     "mirrors",
-    "Run folders that were written.",
+    "Folders of runs and submissions that were written.",
     (
-        RUN_ID,
-        Column("generation", "INTEGER", "end of the run that it was written at"),
+        _SUBJECT_KIND,
+        _SUBJECT_ID,
+        Column("generation", "INTEGER", "generation of the run or submission that was written"),
         Column("folder", "VARCHAR", "the folder"),
         Column("manifest_digest", "VARCHAR", "SHA-256 of its manifest.json"),
         Column("problem", "VARCHAR", "why it could not be written"),
@@ -194,19 +196,11 @@ POSITIONS = Table(
         _PARTITION,
         physical("next_offset", "BIGINT", "next offset to read"),
         physical("last_crc32c", "BIGINT", "CRC-32C of the value below it; null: none was read"),
-    ),
-)
-
-ACCOUNTING = Table(
-    "accounting",
-    "What became of the records that were read.",
-    (
-        Column("topic", "VARCHAR", "topic"),
-        Column("projected", "BIGINT", "they are in the tables"),
-        Column("void", "BIGINT", "without effect: precondition failed, or a repeat"),
-        Column("skipped", "BIGINT", "of a type that this version does not know"),
-        Column("dead", "BIGINT", "could not be applied"),
-        Column("purged", "BIGINT", "forgotten on request"),
+        physical("projected", "BIGINT", "records that are in the tables"),
+        physical("void", "BIGINT", "records without effect: precondition failed, or a repeat"),
+        physical("skipped", "BIGINT", "records of a type that this version does not know"),
+        physical("dead", "BIGINT", "records that could not be applied"),
+        physical("purged", "BIGINT", "records forgotten on request"),
     ),
 )
 
@@ -230,6 +224,5 @@ LOG_TABLES = (
     DEAD_LETTERS,
     MIRRORS,
     POSITIONS,
-    ACCOUNTING,
     META,
 )

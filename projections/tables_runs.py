@@ -82,6 +82,7 @@ RUNS = Table(
         Column("is_smoke", "BOOLEAN", "part of a smoke test"),
         Column("is_simulated", "BOOLEAN", "an adapter of one of its stages simulates"),
         Column("is_purged", "BOOLEAN", "its blobs were removed"),
+        Column("is_complete", "BOOLEAN", "it has ended, and all telemetry that its stages logged is here"),
         Column("dead_letters", "INTEGER", "records of this run that could not be applied"),
         Column("output_dir", "VARCHAR", "folder for run folders"),
         Column("folder", "VARCHAR", "folder of the run below it"),

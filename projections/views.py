@@ -208,6 +208,24 @@ FROM events WHERE type = 'MarkSet' AND NOT is_void
     ),
 )
 
+ACCOUNTING = View(
+    "accounting",
+    "What became of the records that were read: their sum is how many there were.",
+    """
+SELECT topic, sum(projected)::BIGINT AS projected, sum(void)::BIGINT AS void, sum(skipped)::BIGINT AS skipped,
+  sum(dead)::BIGINT AS dead, sum(purged)::BIGINT AS purged
+FROM positions GROUP BY topic
+""",
+    (
+        ("topic", "topic"),
+        ("projected", "they are in the tables"),
+        ("void", "without effect: precondition failed, or a repeat"),
+        ("skipped", "of a type that this version does not know"),
+        ("dead", "could not be applied"),
+        ("purged", "forgotten on request"),
+    ),
+)
+
 VIEWS = (
     METRICS,
     METRICS_EFFECTIVE,
@@ -219,4 +237,5 @@ VIEWS = (
     PERMITS,
     WORKERS,
     MARKS,
+    ACCOUNTING,
 )

@@ -1,0 +1,268 @@
+"""The read model's owner: follows the log, commits rows with the position they come from, and says how far it is.
+
+Everything here can be killed at any moment: what was committed is the model of a position, and reading goes on there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from crucible.errors import ReadModelError
+from crucible.journal import Journal
+from crucible.log.protocol import Topic
+from crucible.position import Position
+from crucible.projections.database import MEMORY_LIMIT_BYTES, THREADS, open_database
+from crucible.projections.identity import TOPICS, check_identity, log_ends, stamp_identity
+from crucible.projections.projection import OUTCOMES
+from crucible.projections.writer import Replacement, Writer
+
+COMMIT_ROWS = 10_000
+"""Rows at which a commit is made."""
+COMMIT_INTERVAL_S = 0.25
+"""Least time between two commits of small traffic; the first record after a quiet time is committed at once."""
+PAGE_ENTRIES: dict[Topic, int] = {"commands": 1_000, "events": 1_000, "telemetry": 100}
+"""Records in one read: at most about 100,000 points."""
+IDLE_WAIT_S = 0.1
+"""How long to sleep for the log's bell before looking whether to stop."""
+CHECKPOINT_IDLE_ROWS = 1_000
+"""Rows committed since the last checkpoint above which a quiet time is used for one."""
+CHECKPOINT_IDLE_S = 2.0
+"""How long nothing is committed in a quiet time."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Account:
+    """What became of the records of a topic: ``appended`` is the sum of all the others."""
+
+    appended: int
+    projected: int
+    void: int
+    skipped: int
+    dead: int
+    purged: int
+    pending: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Statistics:
+    """How the read model does."""
+
+    position: str
+    lag_records: int
+    """Records on the log that are not yet committed here."""
+    commits: int
+    rows: int
+    """Rows committed since it was opened."""
+    gaps: int
+    """Telemetry records that began beyond what was expected next."""
+    last_commit_ms: float
+    rebuilt_because: str | None
+    """Why an earlier model was set aside when this one was opened."""
+
+
+class Projector:
+    """Keeps the DuckDB read model of a log. One thread projects at a time; queries use cursors of their own."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        path: Path,
+        *,
+        memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
+        threads: int = THREADS,
+        commit_rows: int = COMMIT_ROWS,
+        commit_interval_s: float = COMMIT_INTERVAL_S,
+    ) -> None:
+        """Open or make the model at ``path``. Raises ``ReadModelError`` if the file can't be had."""
+        self.journal = journal
+        self.path = path
+        self.on_news: Callable[[], None] | None = None
+        """Called by the projecting thread after a commit in which a run became complete or a submission was closed."""
+        self._commit_rows = commit_rows
+        self._commit_interval_s = commit_interval_s
+        self._lock = threading.RLock()
+        self._changed = threading.Condition()
+        self._wake = threading.Event()
+        self._waiters = 0
+        self._commits = self._rows = self._rows_since_checkpoint = 0
+        self._last_commit_ms = 0.0
+        self._last_commit_at = journal.clock.monotonic() - commit_interval_s
+        check = check_identity(journal)
+        opened = open_database(path, check, memory_limit_bytes=memory_limit_bytes, threads=threads)
+        self._connection = opened.connection
+        self.rebuilt_because = opened.rebuilt_because
+        """Why an earlier model was set aside; None if it was not."""
+        if opened.is_new:
+            stamp_identity(self._connection, journal)
+        self._writer = Writer(journal, self._connection)
+        self._committed = Position(dict(self._writer.committed))
+
+    @property
+    def position(self) -> Position:
+        """What the committed rows come from."""
+        return self._committed
+
+    def cursor(self) -> Any:
+        """A connection of one's own to the model, for one thread; close it. Raises ``ReadModelError`` when closed."""
+        if self._connection is None:
+            message = f"the read model {self.path} is closed"
+            raise ReadModelError(message)
+        return self._connection.cursor()
+
+    def catch_up(self) -> Position:
+        """Project everything up to the ends of the log as of this call, and commit. Returns the position reached.
+
+        Raises ``ReadModelError`` if the disk fails, and as ``Journal.read``.
+        """
+        ends = log_ends(self.journal)
+        with self._lock:
+            while any(self._writer.progress[key].next_offset < end for key, end in ends.items()):
+                self._read()
+            self._commit_all()
+        return self._committed
+
+    def run(self, stop: threading.Event) -> None:
+        """Follow the log until ``stop`` is set, then commit what was read. Raises as ``catch_up``."""
+        while not stop.is_set():
+            with self._lock:
+                is_more = self._read()
+                if not is_more and self._is_due():
+                    self._commit_all()
+            if not is_more:
+                self._rest(stop)
+        with self._lock:
+            self._commit_all()
+
+    def wait_for(self, position: Position, timeout_s: float) -> bool:
+        """Sleep until the committed rows include ``position``; False when ``timeout_s`` passed first."""
+        with self._changed:
+            self._waiters += 1
+            self._wake.set()
+            try:
+                return self._changed.wait_for(lambda: self._includes(position), timeout_s)
+            finally:
+                self._waiters -= 1
+
+    def commit_rows(self, replacements: Sequence[Replacement]) -> None:
+        """Commit rows that others made from this model, together with what was read. From any thread."""
+        with self._lock:
+            self._commit(replacements)
+            self._commit_all()
+
+    @contextlib.contextmanager
+    def quiet(self) -> Iterator[Path]:
+        """The model's file with everything committed in it, checkpointed, and left alone while the block runs.
+
+        Only other processes may open or copy the file: closing any descriptor of it here would drop DuckDB's lock.
+        """
+        with self._lock:
+            self._commit_all()
+            self._checkpoint()
+            yield self.path
+
+    def accounting(self) -> dict[str, Account]:
+        """What became of the records of each topic, and how many wait."""
+        with self._lock:
+            ends = log_ends(self.journal)
+            found: dict[str, Account] = {}
+            for topic in TOPICS:
+                progress = {key: part for key, part in self._writer.progress.items() if key[0] == topic}
+                counts = {str(name): sum(part.counts[name] for part in progress.values()) for name in OUTCOMES}
+                appended = sum(ends[key] for key in progress)
+                pending = appended - sum(part.next_offset for part in progress.values())
+                found[topic] = Account(appended=appended, pending=pending, **counts)
+            return found
+
+    def statistics(self) -> Statistics:
+        """How the read model does, as of now."""
+        offsets = self._committed.offsets
+        return Statistics(
+            position=str(self._committed),
+            lag_records=sum(end - offsets.get(key, 0) for key, end in log_ends(self.journal).items()),
+            commits=self._commits,
+            rows=self._rows,
+            gaps=self._writer.projection.gaps,
+            last_commit_ms=self._last_commit_ms,
+            rebuilt_because=self.rebuilt_because,
+        )
+
+    def close(self) -> None:
+        """Close the model; what was read and not committed is read again next time. Safe to call twice."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _read(self) -> bool:
+        """Fold in a page of each partition, and commit when there is enough; True if there is more to read at once."""
+        ends = log_ends(self.journal)
+        is_more = False
+        for (topic, partition), progress in self._writer.progress.items():
+            if progress.next_offset >= ends[topic, partition]:
+                continue
+            entries = self.journal.read(topic, partition, progress.next_offset, PAGE_ENTRIES[topic])
+            self._writer.projection.take(entries)
+            is_more |= progress.next_offset < ends[topic, partition]
+            if self._writer.projection.row_count >= self._commit_rows or (is_more and self._is_interval_over()):
+                self._commit()
+                return True
+        return is_more
+
+    def _is_interval_over(self) -> bool:
+        return self.journal.clock.monotonic() - self._last_commit_at >= self._commit_interval_s
+
+    def _is_due(self) -> bool:
+        """Whether to commit though little was read: the last commit is a while ago, or someone waits for this one."""
+        return self._waiters > 0 or self._is_interval_over()
+
+    def _rest(self, stop: threading.Event) -> None:
+        """Sleep: until a commit is due if something was read, else until the log has more."""
+        if self._writer.has_uncommitted:
+            elapsed_s = self.journal.clock.monotonic() - self._last_commit_at
+            self._wake.wait(max(0.0, self._commit_interval_s - elapsed_s))
+            self._wake.clear()
+        elif self._wake.is_set():
+            self._wake.clear()
+        elif not self.journal.log.wait(self._committed.offsets, IDLE_WAIT_S) and not stop.is_set():
+            self._use_quiet_time()
+
+    def _use_quiet_time(self) -> None:
+        quiet_s = self.journal.clock.monotonic() - self._last_commit_at
+        if quiet_s >= CHECKPOINT_IDLE_S and self._rows_since_checkpoint >= CHECKPOINT_IDLE_ROWS:
+            with self._lock:
+                self._checkpoint()
+
+    def _commit_all(self) -> None:
+        """Commit what waits; again if dead letters had to be copied in between."""
+        while self._writer.has_uncommitted or self._writer.mirror_dead_letters():
+            self._commit()
+
+    def _commit(self, replacements: Sequence[Replacement] = ()) -> None:
+        started = self.journal.clock.monotonic()
+        count = self._writer.commit(replacements)
+        self._last_commit_at = self.journal.clock.monotonic()
+        self._last_commit_ms = (self._last_commit_at - started) * 1000
+        self._commits += 1
+        self._rows += count
+        self._rows_since_checkpoint += count
+        with self._changed:
+            self._committed = Position(dict(self._writer.committed))
+            self._changed.notify_all()
+        projection = self._writer.projection
+        if projection.has_news:
+            projection.has_news = False
+            if self.on_news is not None:
+                self.on_news()
+
+    def _checkpoint(self) -> None:
+        self._connection.execute("CHECKPOINT")
+        self._rows_since_checkpoint = 0
+
+    def _includes(self, position: Position) -> bool:
+        offsets = self._committed.offsets
+        return all(offsets.get(key, 0) >= offset for key, offset in position.offsets.items() if key[0] in TOPICS)

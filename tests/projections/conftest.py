@@ -1,0 +1,16 @@
+import contextlib
+
+import pytest
+
+from crucible.projections.readmodel import Projector
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Opens a read model of a journal; closes it at the end, or earlier by its own ``close``."""
+    with contextlib.ExitStack() as stack:
+
+        def open_model(journal, name="model", **options):
+            return stack.enter_context(contextlib.closing(Projector(journal, tmp_path / f"{name}.duckdb", **options)))
+
+        yield open_model
