@@ -89,10 +89,10 @@ class SpoolRecords:
             spool_id,
             first_sequence,
             names=batch_names,
-            name_index=name_index.tolist(),
-            step=points["step"].tolist(),
-            time_us=points["time_us"].tolist(),
-            value=points["value"].tolist(),
+            name_index=name_index,
+            step=points["step"],
+            time_us=points["time_us"],
+            value=points["value"],
         )
 
     def _of_predictions(self, items: Sequence[tuple[int, Prediction]], spool_id: str) -> Record:
