@@ -79,13 +79,14 @@ def dropout_masks(
 class AdaptedNetwork:
     """A base network with the adapter that changes it."""
 
-    __slots__ = ("adapter", "base", "scale")
+    __slots__ = ("_turned_weights", "adapter", "base", "scale")
 
     def __init__(self, base: Base, adapter: LowRank, scale: float) -> None:
         """Put ``scale`` times the adapter on the base."""
         self.base = base
         self.adapter = adapter
         self.scale = scale
+        self._turned_weights = [np.ascontiguousarray(weights.T) for weights in base.weights]  # faster to multiply by
 
     def logits(self, inputs: Floats) -> Floats:
         """Outputs before the softmax, one row per input, without dropout."""
@@ -96,10 +97,10 @@ class AdaptedNetwork:
     ) -> float:
         """Add the gradient of the summed loss by the adapter's weights to ``into``; return that loss, in nats."""
         hiddens, dropped, lowered = self._pass_forward(inputs, masks)
-        weights, adapter = self.base.weights, self.adapter
+        adapter = self.adapter
         with np.errstate(all="ignore"):  # a diverged model's NaN and infinity are results, not faults
             loss, gradient = cross_entropy(hiddens[-1], classes)
-            for layer in range(len(weights) - 1, -1, -1):
+            for layer in range(len(self._turned_weights) - 1, -1, -1):
                 into.up[layer] += lowered[layer].T @ gradient
                 low_gradient = (gradient @ adapter.up[layer].T) * self.scale
                 into.down[layer] += dropped[layer].T @ low_gradient
@@ -107,7 +108,7 @@ class AdaptedNetwork:
                     seen_gradient = low_gradient @ adapter.down[layer].T
                     if masks is not None:
                         seen_gradient *= masks[layer]
-                    gradient = (gradient @ weights[layer].T + seen_gradient) * (hiddens[layer] > 0)
+                    gradient = (gradient @ self._turned_weights[layer] + seen_gradient) * (hiddens[layer] > 0)
         return loss
 
     def _pass_forward(

@@ -15,12 +15,13 @@ EPSILON: Final = 1e-8
 class AdamW:
     """Moments of the gradient and the number of steps done: everything that a step depends on beside the gradient."""
 
-    __slots__ = ("first", "second", "step")
+    __slots__ = ("_scratch", "first", "second", "step")
 
     def __init__(self, size: int) -> None:
         """Start with zero moments for a vector of ``size`` numbers."""
         self.first: NDArray[np.float64] = np.zeros(size)
         self.second: NDArray[np.float64] = np.zeros(size)
+        self._scratch: NDArray[np.float64] = np.empty(size)  # a step of thousands of numbers is mostly allocation
         self.step = 0
 
     def apply(
@@ -28,14 +29,20 @@ class AdamW:
     ) -> None:
         """Change ``vector`` in place by one step."""
         self.step += 1
+        scratch = self._scratch
         with np.errstate(all="ignore"):  # a diverged model's NaN and infinity are results, not faults
+            np.multiply(gradient, 1 - FIRST_DECAY, out=scratch)
             self.first *= FIRST_DECAY
-            self.first += (1 - FIRST_DECAY) * gradient
+            self.first += scratch
+            np.multiply(gradient, gradient, out=scratch)
+            scratch *= 1 - SECOND_DECAY
             self.second *= SECOND_DECAY
-            self.second += (1 - SECOND_DECAY) * gradient * gradient
-            first = self.first / (1 - FIRST_DECAY**self.step)
-            second = self.second / (1 - SECOND_DECAY**self.step)
-            direction = first / (np.sqrt(second) + EPSILON)
+            self.second += scratch
+            np.divide(self.second, 1 - SECOND_DECAY**self.step, out=scratch)
+            np.sqrt(scratch, out=scratch)
+            scratch += EPSILON
+            np.divide(self.first, scratch, out=scratch)
+            scratch *= learning_rate / (1 - FIRST_DECAY**self.step)
             if weight_decay:
-                direction += weight_decay * vector
-            vector -= learning_rate * direction
+                vector *= 1 - learning_rate * weight_decay
+            vector -= scratch

@@ -34,7 +34,7 @@ class BaseOptions(pydantic.BaseModel):
         default="digits", description="reference of the dataset whose training split it learns"
     )
     hidden: list[int] = pydantic.Field(
-        default=[128, 64], min_length=1, max_length=8, description="units of each hidden layer"
+        default=[96, 48], min_length=1, max_length=8, description="units of each hidden layer"
     )
     epochs: int = pydantic.Field(default=30, ge=1, le=10_000, description="passes over the training split")
     learning_rate: float = pydantic.Field(default=1e-3, gt=0, description="Adam's learning rate")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from crucible.canonical import canonical_json
@@ -70,11 +70,11 @@ class Split(Sequence[Item]):
         """Each item."""
         return map(Item, self.ids, iter(self.inputs), self.labels)
 
-    def take(self, positions: Iterable[int]) -> Split:
+    def take(self, positions: Sequence[int] | NDArray[np.int64]) -> Split:
         """Return the items at these positions, in this order."""
         import numpy as np
 
-        chosen = [int(position) for position in positions]
+        chosen: list[int] = np.asarray(positions).tolist()
         inputs = self.inputs
         taken = inputs[chosen] if isinstance(inputs, np.ndarray) else [inputs[i] for i in chosen]
         return Split(self.name, [self.ids[i] for i in chosen], taken, [self.labels[i] for i in chosen])
