@@ -23,6 +23,7 @@ from crucible.frames import Channel
 from crucible.processors.process_control import adopt_orphans, die_with_parent, flush_c_streams, has_children
 from crucible.processors.stage_host import host_stage
 from crucible.run_seeds import seed_imported
+from crucible.spool.writer import SpoolWriter
 from crucible.stage_call import StageCall
 
 EXIT_FAULT: Final = 70
@@ -34,7 +35,7 @@ KEPT_THREAD_MODULES: Final = frozenset({"tqdm._monitor"})
 
 
 def main(descriptors: Sequence[int], zygote_pid: int) -> None:
-    """Be a child. ``descriptors``: socket to the worker, stdout, stderr, board, trace, then locks that it only holds."""
+    """Be a child. ``descriptors``: socket to the worker, stdout, stderr, board, trace, then locks only to hold."""
     os.setpgid(0, 0)
     if not die_with_parent(signal.SIGKILL, zygote_pid):
         os._exit(EXIT_FAULT)
@@ -78,10 +79,14 @@ class Child:
         while (message := self._channel.receive()) is not None and "stage" in message:
             call = StageCall.from_message(message["stage"])
             self._reset(call)
-            outcome = host_stage(call, self._channel, self._board, self._board_path)
+            telemetry = _spool(call)
+            outcome = host_stage(call, self._channel, telemetry, self._board, self._board_path)
             outcome["is_tainted"] = self._is_tainted()
             self._flush()
             self._channel.send({"outcome": outcome})
+            if any(outcome["marks"].values()):
+                self._channel.receive()  # the worker has it all; until then the spool's lock says that it is ours
+            telemetry.close()
 
     def _reset(self, call: StageCall) -> None:
         """Give the stage the environment, folder, streams, signals and random state that the first one had."""
@@ -117,6 +122,10 @@ class Child:
 
 def _stay(*_: Any) -> None:
     """The worker decides when a child ends; a signal to all processes of a machine is for the worker."""
+
+
+def _spool(call: StageCall) -> SpoolWriter:
+    return SpoolWriter(Path(call.spool), call.claim_id, run_id=call.run_id, stage=call.stage, attempt=call.attempt)
 
 
 def _text_stream(number: int) -> TextIO:

@@ -37,6 +37,7 @@ class ChildProcess:
         self._page = open_page()
         self._trace = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the child
         self._is_closed = False
+        self._end: str | None = None
         self._zygote = zygote
         try:
             self.pid = zygote.fork_child([theirs.fileno(), out, err, self._page, self._trace.fileno(), *locks])
@@ -83,7 +84,7 @@ class ChildProcess:
     def retire(self) -> None:
         """Let an idle child end by itself, and then end whatever it has left."""
         self.channel.close()
-        self._zygote.end_child(self.pid, exit_wait_s=EXIT_WAIT_S)
+        self.end_gone()
         self.close()
 
     def end(self) -> str:
@@ -91,14 +92,14 @@ class ChildProcess:
         return self._ended(0.0)
 
     def end_gone(self) -> str:
-        """`end` for one that closed its socket by itself: the answer is its own end where it had one."""
+        """`end` for one that is about to end by itself: the answer is its own end, if it comes soon."""
         return self._ended(EXIT_WAIT_S)
 
     def _ended(self, exit_wait_s: float) -> str:
-        code = self._zygote.end_child(self.pid, exit_wait_s=exit_wait_s)
-        if code is None:
-            return "lost"
-        return signal.Signals(-code).name if code < 0 else f"exit {code}"
+        if self._end is None:
+            code = self._zygote.end_child(self.pid, exit_wait_s=exit_wait_s)
+            self._end = "lost" if code is None else signal.Signals(-code).name if code < 0 else f"exit {code}"
+        return self._end
 
     def close(self) -> None:
         """Close what leads to it, once its last output was read. Safe to call twice."""

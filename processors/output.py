@@ -41,13 +41,15 @@ class Output:
         """When `flush` is to be called, on the monotonic clock; None: nothing waits."""
         return self._due_s
 
-    def read(self, stream: str, descriptor: int, *, is_rest: bool = False) -> None:
-        """Read a non-blocking pipe once, or with ``is_rest`` until it is empty."""
+    def read(self, stream: str, descriptor: int, *, is_rest: bool = False) -> bool:
+        """Read a non-blocking pipe once, or with ``is_rest`` until it is empty; False when it has no writer left."""
         with contextlib.suppress(BlockingIOError):
             while data := os.read(descriptor, READ_BYTES):
                 self._take(stream, data)
                 if not is_rest:
-                    return
+                    return True
+            return False
+        return True
 
     def flush(self) -> None:
         """Pass on what waits."""

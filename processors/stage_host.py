@@ -7,7 +7,6 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from crucible.board import Board
@@ -16,14 +15,14 @@ from crucible.errors import (
     FencedError,
     StageCanceledError,
     StageError,
+    StorageError,
     TransientError,
     UsageError,
 )
 from crucible.frames import Channel, Message
 from crucible.remote_services import RemoteServices
 from crucible.run import Run, set_current_run
-from crucible.spool.writer import SpoolWriter
-from crucible.stage_call import StageCall
+from crucible.stage_call import StageCall, Telemetry
 from crucible.stage_result import result_metrics, returned_values
 
 MESSAGE_CHARACTERS_MAX: Final = 1_000
@@ -40,13 +39,12 @@ class ScriptExitError(StageError):
     """A script ended with an exit code other than 0."""
 
 
-def host_stage(call: StageCall, channel: Channel, board: Board, board_path: str) -> Message:
+def host_stage(call: StageCall, channel: Channel, telemetry: Telemetry, board: Board, board_path: str) -> Message:
     """Run the stage that ``call`` names; the outcome as a message.
 
     ``status`` is completed, stopped (canceled or drained), fenced or failed; whatever else the stage did, this returns.
     """
     started = time.monotonic()
-    telemetry = SpoolWriter(Path(call.spool), call.claim_id, run_id=call.run_id, stage=call.stage, attempt=call.attempt)
     services = RemoteServices(channel)
     run = Run(call, telemetry, services, board=board)
     set_current_run(run)
@@ -61,7 +59,6 @@ def host_stage(call: StageCall, channel: Channel, board: Board, board_path: str)
         outcome = failure(error)
     finally:
         set_current_run(None)
-    telemetry.close()
     outcome["marks"] = {**outcome.get("marks", {}), **telemetry.mark()}
     outcome["duration_ms"] = (time.monotonic() - started) * 1000
     return outcome
@@ -109,11 +106,10 @@ def error_class(error: BaseException) -> str:
         return "exit"
     if isinstance(error, InvalidStageError):
         return "invalid"
-    if isinstance(error, TransientError | ConnectionError | TimeoutError) or _is_transport_error(error):
+    if isinstance(error, TransientError | StorageError | ConnectionError | TimeoutError):
         return "transient"
-    if isinstance(error, OSError) and error.errno in FULL_DISK:
-        return "transient"
-    return "permanent"
+    is_full = isinstance(error, OSError) and error.errno in FULL_DISK
+    return "transient" if is_full or _is_transport_error(error) else "permanent"
 
 
 def _is_transport_error(error: BaseException) -> bool:

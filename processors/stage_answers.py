@@ -1,0 +1,166 @@
+"""What a worker does for a running stage: checkpoints, artifacts, datasets, and where to resume from."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from crucible.blobs import BlobStore
+from crucible.canonical import canonical_json
+from crucible.errors import CrucibleError, DatasetError, FencedError, InternalError, UsageError
+from crucible.faults import fault_point
+from crucible.frames import Message
+from crucible.journal import Journal
+from crucible.processors.claim import Claim
+from crucible.processors.claim_telemetry import ClaimTelemetry
+from crucible.processors.earlier_scores import scored_items
+from crucible.processors.view import View
+from crucible.records.stage_events import ArtifactSaved, CheckpointSaved, DatasetUsed, StageResumed
+from crucible.remote_services import answer_of
+from crucible.rules.state import RunState
+from crucible.run_files import files_digest, store
+from crucible.stage_call import StageCall
+
+CHECKPOINTS_OFFERED_MAX: Final = 20
+"""How many earlier checkpoints a stage may try, should the newest ones be damaged."""
+
+
+class StageAnswers:
+    """Answers the questions of one claim's stage. Each record is durable before its answer is given."""
+
+    def __init__(
+        self,
+        call: StageCall,
+        claim: Claim,
+        *,
+        journal: Journal,
+        view: View,
+        blobs: BlobStore,
+        telemetry: ClaimTelemetry,
+    ) -> None:
+        """Answer for ``claim``."""
+        self._journal = journal
+        self._call = call
+        self._claim = claim
+        self._view = view
+        self._blobs = blobs
+        self._telemetry = telemetry
+        self._questions: dict[str, Callable[..., Any]] = {
+            "earlier_checkpoints": self._earlier_checkpoints,
+            "resume_from": self._resume_from,
+            "save_checkpoint": self._save_checkpoint,
+            "save_artifact": self._save_artifact,
+            "use_dataset": self._use_dataset,
+        }
+        self.checkpoints = 0
+        """How many were saved."""
+
+    def answer(self, question: Message) -> Message:
+        """The answer to a question; an error that the stage can do something about is an answer.
+
+        Raises ``FencedError`` when the claim has ended.
+        """
+        details = {name: value for name, value in question.items() if name != "ask"}
+        try:
+            return {"answer": self._questions[question["ask"]](**details)}
+        except FencedError:
+            raise
+        except CrucibleError as error:
+            return answer_of(error)
+
+    def _earlier_checkpoints(self) -> list[Message]:
+        found = [
+            {"event_id": saved.event_id, "step": saved.step, "digest": saved.digest, "files": list(saved.files)}
+            for saved in earlier_checkpoints(self._run_state(), self._call.stage, self._claim.claim_id)
+            if all(self._blobs.exists(file["sha256"]) for file in saved.files)
+        ]
+        return found[:CHECKPOINTS_OFFERED_MAX]
+
+    def _resume_from(self, event_id: str, step: int) -> Mapping[str, Any]:
+        self._claim.write(StageResumed, checkpoint_event_id=event_id, step=step)
+        fault_point("resume:after-record")
+        splits = {metric["mean_of"] for metric in self._call.metrics.values() if metric.get("mean_of") is not None}
+        if not splits:
+            return {}
+        self._claim.wait_checked()
+        return scored_items(self._journal, self._run_state(), self._call.stage, splits)
+
+    def _save_checkpoint(self, step: int, folder: str, mark: Mapping[str, int]) -> str:
+        source = self._inside_scratch(folder)
+        fault_point("checkpoint:before-file")
+        files = store(source, self._give_away, before_each=self._claim.wait_checked)
+        fault_point("checkpoint:after-file")
+        telemetry_end = self._telemetry.flush(mark)
+        digest = files_digest(files)
+        self._claim.write(CheckpointSaved, step=step, digest=digest, files=files, telemetry_end=telemetry_end)
+        fault_point("checkpoint:after-record")
+        self.checkpoints += 1
+        shutil.rmtree(source, ignore_errors=True)
+        return digest
+
+    def _save_artifact(
+        self, name: str, kind: str, source: str, metadata: Mapping[str, Any], *, is_given_away: bool
+    ) -> Message:
+        put = self._give_away if is_given_away else self._blobs.put_file
+        path = self._inside_scratch(source) if is_given_away else Path(source)
+        files = store(path, put, before_each=self._claim.wait_checked)
+        digest = files_digest(files)
+        self._claim.write(
+            ArtifactSaved, name=name, kind=kind, digest=digest, files=files, metadata_json=_json(name, metadata)
+        )
+        fault_point("artifact:after-record")
+        return {"digest": digest, "files": files}
+
+    def _use_dataset(self, name: str, digest: str, items: Mapping[str, int], source: Mapping[str, Any]) -> None:
+        for used in _datasets(self._run_state(), name):
+            if used.digest != digest:
+                message = (
+                    f"dataset {name} has changed: it has digest {digest}, and had {used.digest} in stage "
+                    f"{used.stage}, attempt {used.attempt} of this run; bring it back, or submit the experiment again"
+                )
+                raise DatasetError(message)
+        self._claim.write(DatasetUsed, name=name, digest=digest, items=dict(items), source_json=_json(name, source))
+
+    def _run_state(self) -> RunState:
+        run = self._view.run(self._call.run_id)
+        if run is None:
+            message = f"run {self._call.run_id} is not in the world, and a stage of it runs"
+            raise InternalError(message)
+        return run
+
+    def _give_away(self, path: Path) -> str:
+        return self._blobs.put_file(path, is_given_away=True)
+
+    def _inside_scratch(self, path: str) -> Path:
+        """A path that may become a blob without a copy: only what lies in the claim's own folder."""
+        if not Path(path).resolve().is_relative_to(Path(self._call.scratch).resolve()):
+            message = f"{path} is not in the folder of this claim, {self._call.scratch}"
+            raise UsageError(message)
+        return Path(path)
+
+
+def earlier_checkpoints(run: RunState, stage_name: str, claim_id: str) -> Iterator[CheckpointSaved]:
+    """The checkpoints that a new claim of a stage may go on from, newest first."""
+    stage = run.stage(stage_name)
+    for attempt in reversed(stage.attempts[stage.attempts_void :] if stage is not None else ()):
+        for claim in reversed(attempt.claims):
+            if claim.claim_id != claim_id:
+                yield from reversed(claim.checkpoints)
+
+
+def _datasets(run: RunState, name: str) -> Iterator[DatasetUsed]:
+    """Every use of a dataset of this name in the run."""
+    for stage in run.stages:
+        for attempt in stage.attempts:
+            for claim in attempt.claims:
+                yield from (used for used in claim.datasets if used.name == name)
+
+
+def _json(name: str, value: Mapping[str, Any]) -> str:
+    try:
+        return canonical_json(value)
+    except (TypeError, ValueError) as error:
+        message = f"what was said about {name!r} can't be written as JSON: {error}"
+        raise UsageError(message) from error
