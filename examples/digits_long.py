@@ -1,6 +1,6 @@
 """One longer training on the digits, with a checkpoint each second: something to kill, and to see resumed.
 
-    crucible run digits_long.py -j 1
+crucible run digits_long.py -j 1
 """
 
 import crucible as cr
@@ -22,7 +22,7 @@ experiment = cr.Experiment(
                 "learning_rate": 1e-3,
                 "schedule": "cosine",
                 "batch_size": 64,
-                "steps": 40_000,
+                "steps": 25_000,
             },
             checkpoint_every_s=1.0,
         ),

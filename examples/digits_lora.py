@@ -1,4 +1,4 @@
-"""Which rank is enough to read digits that lie on their side?
+"""Find the rank that is enough to read digits that lie on their side.
 
 A network that has learned upright digits stays as it is; low-rank adapters on it learn the same digits turned by 90
 degrees. 4 learning rates x 5 ranks x 10 repeats: 200 small trainings, for real, on this machine's processor.
