@@ -1,1 +1,1 @@
-""""""
+"""The log: what it promises (``protocol``), its engines, and the rescue of a damaged one."""

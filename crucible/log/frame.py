@@ -127,8 +127,18 @@ def stored_values(frame: Frame, partition: int, offset: int, limit: int) -> list
     return stored
 
 
+def tail_of(frame: Frame) -> bytes:
+    """The part of a frame that does not depend on where it stands, as in ``Body``."""
+    return frame.data[HEADER_BYTES:]
+
+
 def claimed_bytes(start: bytes) -> int | None:
-    """How long the frame says it is that ``start`` begins; None unless at least a header is there."""
+    """How long the frame says it is that ``start`` begins; None unless a whole header is there."""
     if len(start) < HEADER_BYTES or not start.startswith(MAGIC):
         return None
     return int(_FIELDS.unpack_from(start, _CHECKED_FROM)[0])
+
+
+def frame_crc(start: bytes) -> int:
+    """The CRC that the frame says it has that ``start`` begins."""
+    return int(_CRC.unpack_from(start, len(MAGIC))[0])
