@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from crucible.definition.plain import DEPTH_MAX
 from crucible.definition.problems import Loc, Problems
 
 DOCUMENT_BYTES_MAX: Final = 1 << 20
@@ -46,6 +47,9 @@ def read_document(text: str, problems: Problems) -> Document | None:
         problems.lines = {} if mark is None else {(): mark.line + 1}
         problems.add((), f"is not YAML: {error.problem or error.context}")
         return None
+    except RecursionError:
+        problems.add((), f"is nested more than {DEPTH_MAX} deep")
+        return None
     except YAMLError as error:
         problems.add((), f"is not YAML: {' '.join(str(error).split())}")
         return None
@@ -69,6 +73,9 @@ class _Reader:
 
     def value_of(self, node: Node, loc: Loc) -> Any:
         self.nodes += 1
+        if len(loc) > DEPTH_MAX:
+            self.problems.add_unusable(loc[:1], f"is nested more than {DEPTH_MAX} deep")
+            return None
         if self.nodes > DOCUMENT_NODES_MAX:
             if self.nodes == DOCUMENT_NODES_MAX + 1:
                 self.problems.add((), "has too many parts", expected=f"at most {DOCUMENT_NODES_MAX:,}")
@@ -111,7 +118,7 @@ class _Reader:
     def scalar(self, node: Node, loc: Loc) -> Any:
         kind = str(node.tag).rpartition(":")[2]
         if kind not in _PLAIN_TAGS:
-            self.problems.add(
+            self.problems.add_unusable(
                 loc,
                 f"is read as a {kind}: put it in quotes",
                 value=str(node.value),
@@ -121,7 +128,7 @@ class _Reader:
         try:
             return self.yaml.constructor.construct_object(node)
         except (YAMLError, ValueError) as error:
-            self.problems.add(loc, f"can't be read: {error}", value=str(node.value))
+            self.problems.add_unusable(loc, f"can't be read: {error}", value=str(node.value))
             return None
 
 

@@ -40,7 +40,7 @@ class Option:
         from pydantic.errors import PydanticUserError
 
         try:
-            return TypeAdapter(self.annotation, config=ConfigDict(strict=True))
+            return TypeAdapter(self.annotation, config=ConfigDict(strict=True, ser_json_inf_nan="constants"))
         except PydanticUserError:  # the type brings a configuration of its own
             return TypeAdapter(self.annotation)
 

@@ -45,7 +45,8 @@ def check_parameters(
         return Grid({}, None)
     if count * repeat > GRID_RUNS_MAX:
         problems.add(loc, "make too many runs", value=count * repeat, expected=f"at most {GRID_RUNS_MAX:,}")
-    checker.required(grid)
+    if grid.cells != []:
+        checker.required(grid)
     return grid
 
 
@@ -86,6 +87,8 @@ class _Checker:
         return key
 
     def no_route(self, key: str, loc: Loc, route: NoRoute) -> None:
+        if not self.stages:
+            return  # which is a problem of its own
         owner = self.stages.get(key.partition(".")[0])
         if "." in key and owner is not None:
             if not owner.fields.enabled:
@@ -146,7 +149,7 @@ class _Checker:
     def required(self, grid: Grid) -> None:
         given = set(grid.parameters or {}) | {key for cell in grid.cells or () for key in cell}
         for stage in self.stages.values():
-            for name in stage.required:
+            for name in stage.required if stage.fields.enabled else ():
                 if name not in stage.fields.options and f"{stage.name}.{name}" not in given:
                     message = "is missing: it has no default, and no parameter sets it"
                     self.problems.add((*stage.loc, "options", name), message)

@@ -10,8 +10,11 @@ from typing import Any, Final
 
 from crucible.definition.problems import Loc, Problems
 
-WHOLE_NUMBER_MAX: Final = 2**53
-"""Beyond it JSON readers round whole numbers."""
+WHOLE_NUMBER_MAX: Final = 2**53 - 1
+"""Beyond it JSON readers round whole numbers, and RFC 8785 refuses them."""
+
+EXPONENT_FROM: Final = 1e21
+"""From here on RFC 8785 writes a number with an exponent, so that it is read as a float again."""
 
 DEPTH_MAX: Final = 32
 
@@ -19,7 +22,7 @@ DEPTH_MAX: Final = 32
 def plain_value(value: Any, loc: Loc, problems: Problems) -> Any:
     """Return ``value`` as null, booleans, numbers, texts, lists and mappings; notes whatever JSON can't carry."""
     if len(loc) > DEPTH_MAX:
-        problems.add(loc[:DEPTH_MAX], f"is nested more than {DEPTH_MAX} deep")
+        problems.add_unusable(loc[:DEPTH_MAX], f"is nested more than {DEPTH_MAX} deep")
         return None
     value = _builtin(value)
     if value is None or isinstance(value, bool | str):
@@ -30,7 +33,7 @@ def plain_value(value: Any, loc: Loc, problems: Problems) -> Any:
         return _mapping(value, loc, problems)
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
         return [plain_value(each, (*loc, index), problems) for index, each in enumerate(value)]
-    problems.add(
+    problems.add_unusable(
         loc, "can't be kept as JSON", value=repr(value), expected="numbers, texts, true, false, lists or mappings"
     )
     return None
@@ -49,10 +52,11 @@ def _builtin(value: Any) -> Any:
 
 def _number(value: float, loc: Loc, problems: Problems) -> Any:
     if not math.isfinite(value):
-        problems.add(loc, "must be a finite number", value=repr(value))
+        problems.add_unusable(loc, "must be a finite number", value=repr(value))
         return None
-    if abs(value) > WHOLE_NUMBER_MAX and value == int(value):
-        problems.add(loc, "is a whole number that JSON can't carry exactly: write it as text", value=value)
+    is_written_as_float = isinstance(value, float) and abs(value) >= EXPONENT_FROM
+    if abs(value) > WHOLE_NUMBER_MAX and not is_written_as_float:
+        problems.add_unusable(loc, "is a whole number that JSON can't carry exactly: write it as text", value=value)
         return None
     return value
 

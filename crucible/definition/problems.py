@@ -39,6 +39,7 @@ class Problems:
         self.lines = lines or {}
         self.errors: list[Problem] = []
         self.warnings: list[Problem] = []
+        self._unusable: set[Loc] = set()
 
     def add(
         self,
@@ -50,7 +51,13 @@ class Problems:
         names: Iterable[str] | None = None,
     ) -> None:
         """Note an error; ``names`` are the valid names that the value, or else the last key, was meant to be among."""
-        self.errors.append(self._problem(loc, message, value, expected, names))
+        if loc not in self._unusable:
+            self.errors.append(self._problem(loc, message, value, expected, names))
+
+    def add_unusable(self, loc: Loc, message: str, *, value: Any = NOT_SHOWN, expected: str | None = None) -> None:
+        """Note an error of a value that nothing can be done with: what is put in its place draws no further errors."""
+        self.add(loc, message, value=value, expected=expected)
+        self._unusable.add(loc)
 
     def warn(self, loc: Loc, message: str, *, value: Any = NOT_SHOWN, expected: str | None = None) -> None:
         """Note something that works here and now, but may not elsewhere or later."""

@@ -33,12 +33,15 @@ def check_structure(
     """
     kept: dict[str, Any] = dict(raw)
     known = (*model.model_fields, *names)
+    removed: set[tuple[str | int, ...]] = set()
     for _ in range(_ROUNDS_MAX):
         try:
             return model.model_validate(kept)
         except ValidationError as error:
             for detail in error.errors(include_url=False):
-                _note(detail, loc, problems, known)
+                if detail["loc"] not in removed:
+                    _note(detail, loc, problems, known)
+                    removed.add(detail["loc"])
                 kept = _without(kept, detail["loc"])
                 field = str(detail["loc"][0]) if detail["loc"] else ""
                 if field in (stand_ins or {}) and field not in kept:

@@ -72,7 +72,7 @@ def test_each_problem_names_the_line_that_it_is_in(problems):
     assert all(problem.line is not None for problem in problems)
     for problem in problems:
         key = problem.path.replace("]", ".").replace("[", ".").replace("'", "").rstrip(".").split(".")[-1]
-        if not key.isdigit() and problem.message not in ("is missing",) and "no default" not in problem.message:
+        if not key.isdigit() and problem.message != "is missing" and "no default" not in problem.message:
             assert key in lines[problem.line - 1] or "name" in lines[problem.line - 1], problem
 
 

@@ -30,7 +30,10 @@ def test_a_file_has_the_same_digest_whether_it_is_run_or_loaded(tmp_path):
 
 
 def test_a_file_inside_a_package_is_known_by_its_dotted_name(tmp_path):
-    write(tmp_path, {"lab/__init__.py": "", "lab/tools.py": "RATE = 0.5\n", "lab/mine.py": "from lab import tools\n" + MINE})
+    write(
+        tmp_path,
+        {"lab/__init__.py": "", "lab/tools.py": "RATE = 0.5\n", "lab/mine.py": "from lab import tools\n" + MINE},
+    )
     loaded = load_experiment(str(tmp_path / "lab" / "mine.py"))
     assert [stage.type for stage in loaded.definition.stages] == ["lab.mine:fit", "lab.mine:score"]
 
@@ -57,16 +60,23 @@ def test_a_decorated_function_is_still_called_as_it_was_written(tmp_path):
 
 
 def test_stages_can_be_added_in_a_chain(tmp_path):
-    write(tmp_path, {"mine.py": MINE.replace(
-        'stages=[fit, score.with_inputs(model="fit.model")],', ""
-    ) + "\nexperiment.add_stage(fit).add_stage(score, inputs={'model': 'fit.model'})\n"})
+    write(
+        tmp_path,
+        {
+            "mine.py": MINE.replace('stages=[fit, score.with_inputs(model="fit.model")],', "")
+            + "\nexperiment.add_stage(fit).add_stage(score, inputs={'model': 'fit.model'})\n"
+        },
+    )
     write(tmp_path / "other", {"mine.py": MINE})
     chained = load_experiment(str(tmp_path / "mine.py")).definition
     assert chained == load_experiment(str(tmp_path / "other" / "mine.py")).definition
 
 
 def test_stages_may_be_plain_functions_mappings_and_names_of_types(tmp_path):
-    write(tmp_path, {"mine.py": """
+    write(
+        tmp_path,
+        {
+            "mine.py": """
         import crucible as cr
 
         def prepare(run, *, size: int = 3):
@@ -77,7 +87,9 @@ def test_stages_may_be_plain_functions_mappings_and_names_of_types(tmp_path):
 
         experiment = cr.Experiment("plain", stages=[prepare, {"name": "again", "type": "mine:prepare", "config": {"size": 4}}])
         experiment.add_stage("mine:report").add_stage(prepare, name="third", options={"size": 5})
-    """})
+    """
+        },
+    )
     stages = load_experiment(str(tmp_path / "mine.py")).definition.stages
     assert [(stage.name, stage.type, stage.options) for stage in stages] == [
         ("prepare", "mine:prepare", {"size": 3}),
@@ -110,7 +122,10 @@ def test_numpy_values_and_tuples_become_plain_numbers(tmp_path):
 
 
 def test_problems_of_a_python_file_name_the_lines_of_the_call(tmp_path):
-    write(tmp_path, {"mine.py": """
+    write(
+        tmp_path,
+        {
+            "mine.py": """
         import crucible as cr
 
         def fit(run, *, rank: int = 1):
@@ -125,7 +140,9 @@ def test_problems_of_a_python_file_name_the_lines_of_the_call(tmp_path):
             stages=[fit],
             quality_targets={"x": cr.at_least(1)},
         )
-    """})
+    """
+        },
+    )
     with pytest.raises(DefinitionError) as caught:
         load_experiment(str(tmp_path / "mine.py"))
     assert {problem.path: problem.line for problem in caught.value.problems} == {
@@ -252,6 +269,7 @@ def test_a_loaded_experiment_knows_its_code_and_recipe(tmp_path):
     loaded = load_experiment(str(tmp_path / "mine.py"))
     assert loaded.code_path == (tmp_path / "mine.py").resolve()
     assert loaded.recipe_digest == loaded.definition.recipe_digest(loaded.code_digest)
-    assert loaded.source_lines["stages"] == MINE.splitlines().index(
-        '    stages=[fit, score.with_inputs(model="fit.model")],'
-    ) + 1
+    assert (
+        loaded.source_lines["stages"]
+        == MINE.splitlines().index('    stages=[fit, score.with_inputs(model="fit.model")],') + 1
+    )
