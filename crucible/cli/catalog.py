@@ -44,7 +44,8 @@ def _stages() -> list[dict[str, Any]]:
         except (CrucibleError, ImportError, LookupError) as error:
             found.append({"name": name, "problem": str(error)})
             continue
-        metrics = {key: each.model_dump(mode="json") for key, each in stage.stage.metrics.items()}
+        defaults = {key: each.default for key, each in stage.signature.options.items() if not each.is_required}
+        metrics = dict(stage.stage.metrics_for(defaults))
         summary = (stage.function.__doc__ or "").strip().partition("\n")[0]
         options = stage.signature.json_schema()
         found.append({"name": name, "summary": summary, "options": options, "metrics": metrics})

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-import pydantic
+from pydantic import Field
 
 import crucible as cr
 from crucible.adapters import Session
@@ -28,9 +28,9 @@ def evaluate(
     run: cr.Run,
     adapter: cr.Artifact,
     *,
-    dataset: str,
-    split: str = "test",
-    batch_size: Annotated[int, pydantic.Field(ge=1)] = PREDICTED_AT_ONCE,
+    dataset: Annotated[str, Field(description="name or source of the dataset")],
+    split: Annotated[str, Field(description="split that is predicted and scored")] = "test",
+    batch_size: Annotated[int, Field(ge=1, description="inputs in one call of the adapter")] = PREDICTED_AT_ONCE,
 ) -> None:
     """Predict each item of a split with a trained adapter; the score is 1 where the prediction is the label, else 0."""
     items = run.dataset(dataset).split(split)

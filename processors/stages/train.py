@@ -7,22 +7,19 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-import pydantic
+from pydantic import Field
 
 import crucible as cr
 from crucible.adapters import Batch, ScheduleName, Session, StepReport, learning_rate_at, take_step
 from crucible.datasets import Split
 from crucible.definition.metrics import Declared
+from crucible.errors import AdapterError
 from crucible.processors.stages.eval import predict_split
 
 ARTIFACT = "adapter"
 """Name of the artifact: what ``eval`` takes as its input."""
 
 ORDER_STREAM = "order"
-
-Positive = Annotated[int, pydantic.Field(ge=1)]
-Natural = Annotated[int, pydantic.Field(ge=0)]
-Amount = Annotated[float, pydantic.Field(ge=0)]
 
 
 def declare_metrics(options: Mapping[str, Any]) -> dict[str, Declared]:
@@ -43,19 +40,19 @@ def declare_metrics(options: Mapping[str, Any]) -> dict[str, Declared]:
 def train(
     run: cr.Run,
     *,
-    dataset: str,
-    rank: Positive = 8,
-    alpha: Annotated[float, pydantic.Field(gt=0)] = 16.0,
-    dropout: Annotated[float, pydantic.Field(ge=0, lt=1)] = 0.0,
-    learning_rate: Amount = 3e-3,
-    weight_decay: Amount = 0.0,
-    schedule: ScheduleName = "constant",
-    warmup_steps: Natural = 0,
-    epochs: Positive = 10,
-    steps: Positive | None = None,
-    batch_size: Positive = 32,
-    validation_split: str = "val",
-    adapter_options: dict[str, Any] | None = None,
+    dataset: Annotated[str, Field(description="name or source of the dataset")],
+    rank: Annotated[int, Field(ge=1, description="rank of the adapter")] = 8,
+    alpha: Annotated[float, Field(gt=0, description="the adapter is scaled by alpha / rank")] = 16.0,
+    dropout: Annotated[float, Field(ge=0, lt=1, description="share of adapter inputs dropped")] = 0.0,
+    learning_rate: Annotated[float, Field(ge=0, description="highest learning rate")] = 3e-3,
+    weight_decay: Annotated[float, Field(ge=0, description="decoupled weight decay")] = 0.0,
+    schedule: Annotated[ScheduleName, Field(description="learning rate over the steps")] = "constant",
+    warmup_steps: Annotated[int, Field(ge=0, description="steps of rise before the schedule")] = 0,
+    epochs: Annotated[int, Field(ge=1, description="passes over the training split")] = 10,
+    steps: Annotated[int | None, Field(ge=1, description="optimizer steps; none: epochs decide")] = None,
+    batch_size: Annotated[int, Field(ge=1, description="examples in a step")] = 32,
+    validation_split: Annotated[str, Field(description="split that is scored at the end")] = "val",
+    adapter_options: Annotated[dict[str, Any] | None, Field(description="further options of the adapter")] = None,
 ) -> None:
     """Train a low-rank adapter on the training split; keep it, and score it on the validation split.
 
@@ -68,12 +65,13 @@ def train(
     split = data.split("train")
     total = steps if steps is not None else epochs * -(-len(split) // batch_size)
     chosen = {"rank": rank, "alpha": alpha, "dropout": dropout, "weight_decay": weight_decay}
+    can_resume = run.adapter().capabilities.can_resume
     with contextlib.closing(_session(run, {**(adapter_options or {}), **chosen})) as session:
         batches = itertools.islice(_batches(run, split, batch_size), total)
         for step, batch in run.steps(batches, start=session.step, total=total):
             rate = learning_rate_at(step, total, learning_rate, schedule, warmup_steps)
             _log(run, take_step(session, batch, rate))
-            if run.checkpoint_due:
+            if can_resume and run.checkpoint_due:
                 with run.checkpoint(step) as folder:
                     session.save(folder)
         _keep(run, session)
@@ -83,7 +81,10 @@ def train(
 def _session(run: cr.Run, options: Mapping[str, Any]) -> Session:
     """Open a session, or load the newest checkpoint of an earlier attempt."""
     adapter, request = run.adapter(), run.open_request(options)
-    checkpoint = run.resume()
+    if not adapter.capabilities.can_train:
+        message = f"adapter {adapter.name} does not train; use it in eval, or name another adapter"
+        raise AdapterError(message)
+    checkpoint = run.resume() if adapter.capabilities.can_resume else None
     return adapter.open(request) if checkpoint is None else adapter.load(request, checkpoint.path)
 
 
