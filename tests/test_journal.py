@@ -95,7 +95,7 @@ def test_schemas_are_on_the_log_before_their_first_use_and_only_once():
     make_journal(log).append(claimed())
     make_journal(log, seed=2).append(heartbeat())
     assert [batch.topic for batch in log.calls[0]] == ["schemas"] * len(RECORD_TYPES)
-    assert [batch.topic for call in log.calls[1:] for batch in call] == ["events", "events"]
+    assert [[batch.topic for batch in call] for call in log.calls[1:]] == [["events"], ["events"]]
     for stored in log.topics["schemas"]:
         value = json.loads(stored.value)
         schema = own_schemas()[value["id"]]
@@ -290,10 +290,23 @@ def test_a_schema_whose_docs_were_said_otherwise_is_the_same():
     log = FakeLog()
     own = latest_schema("StageHeartbeat")
     store_schema(log, parse_schema_text(json.dumps({**own.tree, "doc": "Older words."}), own.schema_id))
-    make_journal(log).append(heartbeat())
-    assert on_log(log) == [heartbeat()]
+    make_journal(log).append(heartbeat(), claimed())
+    assert on_log(log) == [heartbeat(), claimed()]
     keys = [stored.key for stored in log.topics["schemas"]]
-    assert keys.count(own.subject) == 1
+    assert sorted(keys) == sorted({schema.subject for schema in own_schemas().values()})
+    assert keys[0] == own.subject
+
+
+def test_schemas_are_read_once():
+    log = FakeLog()
+    make_journal(log).append(heartbeat())
+    store(log, "events", "r", b"\x00\x00\x00\x00\x07body")
+    reads, read = [], log.read
+    log.read = lambda topic, *where: reads.append((topic, where[1])) or read(topic, *where)
+    journal = make_journal(log)
+    for _ in range(3):
+        journal.read("events", 0, 0)
+    assert [offset for topic, offset in reads if topic == "schemas"] == [0]
 
 
 def test_ids_that_a_registry_gave_are_read():

@@ -18,13 +18,13 @@ def records(entries):
 
 
 def test_catch_up_reads_all_there_is_and_then_nothing(journal):
-    journal.append(heartbeat(beat=1))
+    journal.append(heartbeat(beat=1), heartbeat(beat=2), heartbeat(beat=3))
     journal.append(metric_batch())
     tail = Tail(journal, ["events", "telemetry"])
-    assert records(tail.catch_up()) == [heartbeat(beat=1), metric_batch()]
+    assert records(tail.catch_up()) == [heartbeat(beat=1), heartbeat(beat=2), heartbeat(beat=3), metric_batch()]
     assert tail.catch_up() == []
-    journal.append(heartbeat(beat=2))
-    assert records(tail.catch_up()) == [heartbeat(beat=2)]
+    journal.append(heartbeat(beat=4))
+    assert records(tail.poll(0)) == [heartbeat(beat=4)]
 
 
 def test_catch_up_stops_at_the_end_as_of_the_call(journal):

@@ -107,6 +107,11 @@ WRONG = {
         {"files": [{"path": "p", "size_bytes": 1, "sha": ""}]},
         "CheckpointSaved.files[0]",
     ),
+    "one field too many in a nested record": (
+        checkpoint_saved,
+        {"files": [{"path": "p", "size_bytes": 1, "sha256": "", "mode": 1}]},
+        "CheckpointSaved.files[0]",
+    ),
     "a wrong field of a nested record": (
         checkpoint_saved,
         {"files": [{"path": "p", "size_bytes": 1.5, "sha256": ""}]},

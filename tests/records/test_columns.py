@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from crucible.codec import decode, encode
+from crucible.codec import Codec, decode, encode
 from crucible.errors import RecordError
 from crucible.records.checks import LONG_MAX, LONG_MIN
 from crucible.records.columns import (
@@ -21,6 +21,7 @@ from crucible.records.columns import (
 )
 from crucible.records.schema import latest_schema
 from tests.records.samples import metric_batch
+from tests.records.versions import changed
 
 POINTS = 2 * COLUMN_POINTS_MIN
 COLUMNS = {
@@ -139,6 +140,7 @@ def test_blocks_of_other_writers_are_read(sized):
         (b"\x04\x02\x80", "long"),
         (b"\x02" + b"\xff" * 9 + b"\x02\x00", "long"),
         (b"\x02" + b"\x80" * 10 + b"\x00\x00", "long"),
+        (b"\x04" + b"\x80" * 10 + b"\x01\x02\x00", "long"),
         (b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01\x02", "long"),
         (b"\x02" + b"1234567", "double"),
         (b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01" + b"12345678", "double"),
@@ -147,6 +149,17 @@ def test_blocks_of_other_writers_are_read(sized):
 def test_bytes_that_are_no_column_are_refused(data, avro_type):
     with pytest.raises(ValueError, match=r".|^$"):
         decode_column(data, 0, avro_type)
+
+
+def test_long_batches_of_other_versions_are_resolved():
+    def add_and_reverse(tree):
+        tree["fields"].append({"name": "host", "type": "string", "default": ""})
+        tree["fields"].reverse()
+
+    codec, other = Codec(), changed("MetricBatch", add_and_reverse)
+    codec.learn(other)
+    frame = other.encode({**vars(metric_batch(**COLUMNS)), "host": "h"})
+    assert codec.decode(frame) == metric_batch(**COLUMNS)
 
 
 def test_a_cut_column_is_refused_at_every_length():
