@@ -89,14 +89,12 @@ class _Checker:
     def no_route(self, key: str, loc: Loc, route: NoRoute) -> None:
         if not self.stages:
             return  # which is a problem of its own
-        owner = self.stages.get(key.partition(".")[0])
-        if "." in key and owner is not None:
-            if not owner.fields.enabled:
-                self.problems.add(loc, f"sets an option of {owner.name!r}, which is not enabled")
-                return
-            if not owner.is_resolved:
-                return
-        elif not self.is_complete and "." not in key and nearest_name(key, route.candidates) is None:
+        owner = self.stages.get(key.partition(".")[0]) if "." in key else None
+        if owner is not None and not owner.fields.enabled:
+            self.problems.add(loc, f"sets an option of {owner.name!r}, which is not enabled")
+            return
+        is_near = owner is None and nearest_name(key, route.candidates) is not None
+        if not (self.is_complete if owner is None else owner.is_resolved) and not is_near:
             return  # it may be an option of the stage that was not found
         if route.is_ambiguous:
             self.problems.add(loc, route.message, value=key, expected="one of " + ", ".join(route.candidates))
