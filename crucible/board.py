@@ -34,6 +34,15 @@ class Board:
         self._map = mmap.mmap(descriptor, BOARD_BYTES)
         self._numbers = memoryview(self._map).cast("q")
 
+    @classmethod
+    def alone(cls) -> Board:
+        """A page that nobody shares: for a stage without a worker."""
+        descriptor = open_page()
+        try:
+            return cls(descriptor)
+        finally:
+            os.close(descriptor)
+
     def clear(self) -> None:
         """Begin a stage: go on, no step, no progress."""
         for place in (_WISH, _STEP, _PROGRESS):

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, SupportsFloat, TypeVar
 
-from crucible.board import Board, open_page
+from crucible.board import Board
 from crucible.errors import BlobError, UsageError
 from crucible.ports import Clock, SystemClock
 from crucible.run_files import checked_path, materialise
@@ -52,7 +52,7 @@ class Run:
         self._services = services
         self._clock = clock or SystemClock()
         self._pace = Pace(
-            board or Board(open_page()),
+            board or Board.alone(),
             self._clock.monotonic,
             checkpoint_every_ms=call.checkpoint_every_ms,
             steps_max=call.steps_max,

@@ -37,6 +37,8 @@ from crucible.version import VERSION
 LEASE_MS: Final = 15_000
 WAIT_S: Final = 0.1
 """Longest sleep before the worker looks whether it is to stop."""
+BUSY_S: Final = 0.02
+"""While every slot is busy the worker's thread reads this seldom: the slots read for themselves."""
 DRAIN_WAIT_S: Final = 0.02
 """The same while it drains."""
 DRAIN_S_MAX: Final = 60.0
@@ -109,6 +111,8 @@ class Worker:
         self._nursery = Nursery(self._fork, slots=slots)
         self._lock_file = -1
         self._is_stopping = False
+        self._is_hungry = threading.Event()
+        self._waiting = 0
         self._killed = threading.Event()
         self._problem: BaseException | None = None
         tools = SlotTools(
@@ -145,6 +149,7 @@ class Worker:
                 threads[-1].start()
             while not stop.is_set() and self._problem is None and not self._killed.is_set():
                 self._follow(WAIT_S)
+                self._is_hungry.wait(BUSY_S)
             self._drain(threads)
             self._raise_problem()
         finally:
@@ -315,7 +320,12 @@ class Worker:
                 offer = self._offers.take(self.worker_id, self._view.world.workers)
                 if offer is not None:
                     return offer
+                self._waiting += 1
+                self._is_hungry.set()
                 self._changed.wait(self._offers.wait_s(IDLE_S))
+                self._waiting -= 1
+                if not self._waiting:
+                    self._is_hungry.clear()
             return None
 
     def _refuse(self, offer: Offer, problem: str) -> None:
