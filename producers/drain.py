@@ -15,8 +15,8 @@ from crucible.blobs import BlobStore
 from crucible.errors import InternalError, LogError, LogRefusedError, RecordError, SpoolError, StorageError
 from crucible.journal import Journal
 from crucible.place import Place
-from crucible.producers.drained_claim import DrainedClaim, Harvest, claim_of, spool_names
-from crucible.producers.drained_spool import DrainedSpool
+from crucible.producers.drained_claim import DrainedClaim, Harvest
+from crucible.producers.drained_spool import DrainedSpool, claim_of, remove_leftovers, spool_names
 from crucible.producers.process_sample import measure_groups
 from crucible.spool.layout import SpoolMeta
 
@@ -89,6 +89,7 @@ class Drain:
         Returns the claims. Any number of adopters may call this at any time.
         """
         adopted = []
+        remove_leftovers(self._root)
         with self._changed:
             self._refuse_if_closed()
             for name in spool_names(self._root):

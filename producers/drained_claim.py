@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,12 +15,12 @@ from crucible.blobs import BlobStore
 from crucible.errors import SpoolError
 from crucible.journal import Journal
 from crucible.producers.batches import SpoolRecords
-from crucible.producers.drained_spool import DrainedSpool, Taken
+from crucible.producers.drained_spool import DrainedSpool, Taken, claim_of
 from crucible.producers.process_sample import GroupUsage
 from crucible.records.record import Record
 from crucible.records.telemetry import SystemSample
 from crucible.spool.frames import Lines
-from crucible.spool.layout import NEW_PREFIX, SpoolMeta
+from crucible.spool.layout import SpoolMeta
 
 PENDING_LINES_BYTES_MAX = 16 * 1024 * 1024
 """Most printed bytes that wait for the log; what comes above is counted as dropped."""
@@ -189,16 +188,3 @@ class DrainedClaim:
             cpu_seconds=content.usage.cpu_seconds,
             memory_bytes=content.usage.memory_bytes,
         )
-
-
-def claim_of(folder_name: str) -> str:
-    """The claim that a spool's folder belongs to: a forked process adds a dot and letters of its own."""
-    return folder_name.partition(".")[0]
-
-
-def spool_names(root: Path) -> list[str]:
-    """The names of the spools below ``root``, without those that are being made."""
-    try:
-        return sorted(entry.name for entry in os.scandir(root) if not entry.name.startswith(NEW_PREFIX))
-    except FileNotFoundError:
-        return []

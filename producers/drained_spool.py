@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 import shutil
+import time
 from pathlib import Path
 
 from crucible.blobs import BlobStore
+from crucible.errors import SpoolError
 from crucible.journal import Journal
 from crucible.producers.batches import POINTS_MAX, SpoolRecords
 from crucible.records.record import Record
-from crucible.spool.layout import LOCK_FILE, META_FILE, SpoolMeta, spool_id
+from crucible.spool.layout import LOCK_FILE, META_FILE, NEW_PREFIX, OLD_PREFIX, SpoolMeta, spool_id
 from crucible.spool.lock import HeldLock, is_free
 from crucible.spool.reader import FrameCursor, FrameReader, MetricReader
 
 POINTS_PER_PASS = 4 * POINTS_MAX
 """Most points that one pass takes from a spool, so that no spool waits long for another."""
+
+NEW_AGE_S = 600.0
+"""A folder that is being made for longer than this belongs to a process that was killed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -85,8 +92,13 @@ class DrainedSpool:
     def take(self, journal: Journal, blobs: BlobStore) -> Taken:
         """Records of what is new. Raises ``StorageError`` if a blob can't be written: take again later."""
         make = SpoolRecords(journal, blobs, self.meta)
-        records, points = self._take_points(make)
-        frames, cursor = self._frames.read()
+        try:
+            records, points = self._take_points(make)
+            frames, cursor = self._frames.read()
+        except SpoolError:
+            if self.is_gone():  # removed while we were reading
+                return Taken([], 0, None)
+            raise
         records += make.of_frames(frames, spool_id=spool_id(self.folder, "r"))
         return Taken(records, points, cursor)
 
@@ -110,9 +122,12 @@ class DrainedSpool:
         return not self.folder.exists()
 
     def remove(self) -> None:
-        """Remove the spool, all of which is on the log, unless another drain does."""
+        """Remove the spool, all of which is on the log, unless another drain does. It disappears as a whole."""
         if self._lock is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            old = self.folder.with_name(f"{OLD_PREFIX}{self.folder.name}")
+            with contextlib.suppress(OSError):  # what can't be removed is drained again, which does no harm
+                self.folder.rename(old)
+                shutil.rmtree(old)
         self.release()
 
     def release(self) -> None:
@@ -133,3 +148,31 @@ class DrainedSpool:
             records += make.of_points(part, names, spool_id=spool_id(self.folder, "m"), first_sequence=sequence)
             sequence += len(part)
         return records, sequence - first
+
+
+def spool_names(root: Path) -> list[str]:
+    """The names of the spools below ``root``, without those that are being made or removed."""
+    return sorted(name for name in _names(root) if not name.startswith((NEW_PREFIX, OLD_PREFIX)))
+
+
+def claim_of(folder_name: str) -> str:
+    """The claim that a spool's folder belongs to: a forked process adds a dot and letters of its own."""
+    return folder_name.partition(".")[0]
+
+
+def remove_leftovers(root: Path) -> None:
+    """Remove what killed processes were making or removing; nothing in there is needed."""
+    for name in _names(root):
+        folder = root / name
+        with contextlib.suppress(FileNotFoundError):
+            is_old_new = name.startswith(NEW_PREFIX) and time.time() - folder.stat().st_mtime > NEW_AGE_S
+            if name.startswith(OLD_PREFIX) or is_old_new:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _names(root: Path) -> list[str]:
+    try:
+        with os.scandir(root) as entries:
+            return [entry.name for entry in entries]
+    except FileNotFoundError:
+        return []

@@ -50,6 +50,8 @@ LOCK_FILE = "lock"
 NAMES_FILE = "names"
 NEW_PREFIX = ".new-"
 """Begins the name of a folder that is being made."""
+OLD_PREFIX = ".old-"
+"""Begins the name of a folder that is being removed."""
 
 Channel = Literal["m", "r"]
 """Points, or everything else."""

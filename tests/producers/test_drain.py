@@ -21,6 +21,7 @@ from crucible.log.protocol import BATCH_BYTES_MAX
 from crucible.place import Place
 from crucible.producers import batches, drain
 from crucible.producers.drain import Drain
+from crucible.producers.drained_spool import NEW_AGE_S
 from crucible.records.telemetry import LogLines, MetricBatch, PredictionBatch, Span, SystemSample
 from crucible.spool import layout
 from tests.producers.telemetry import (
@@ -513,3 +514,13 @@ def test_close_gives_up_on_a_log_that_does_not_answer_and_leaves_the_spool(
     second.flush_all(WAIT_S)
     second.close()
     assert len(points(journal, "c1.m")) == 1
+
+
+def test_what_killed_processes_were_making_or_removing_is_cleared_away(drained: Drain, place: Place) -> None:
+    for name in (".old-c1", ".new-c2-1-a", ".new-c3-1-a"):
+        (place.spool / name).mkdir()
+        (place.spool / name / "lock").touch()
+    past = time.time() - NEW_AGE_S - 60
+    os.utime(place.spool / ".new-c2-1-a", (past, past))
+    assert drained.adopt() == []
+    assert [path.name for path in place.spool.iterdir()] == [".new-c3-1-a"]
