@@ -40,11 +40,13 @@ class Source:
     """Model of its options; refuses unknown ones."""
     load: Callable[[str, Any], Dataset]
     """Called with the dataset's name and its options."""
+    version: str | None = None
+    """What a reference's version must be, if it has one; None: the source has no versions."""
 
 
 BUILT_IN: Mapping[str, Source] = {
-    "digits": Source("1,797 handwritten digits, 8 by 8 pixels, upright", DigitsOptions, load_digits),
-    "digits_rotated": Source("the same digits, turned by 90 degrees", RotatedDigitsOptions, load_digits),
+    "digits": Source("1,797 handwritten digits, 8 by 8 pixels, upright", DigitsOptions, load_digits, "1998"),
+    "digits_rotated": Source("the same digits, turned by 90 degrees", RotatedDigitsOptions, load_digits, "1998"),
 }
 
 
@@ -63,7 +65,12 @@ def sources() -> dict[str, Source]:
 def describe() -> list[dict[str, Any]]:
     """Return name, summary and JSON Schema of the options of each source, files last."""
     rows = [
-        {"name": name, "summary": source.summary, "options": source.options.model_json_schema()}
+        {
+            "name": name,
+            "summary": source.summary,
+            "version": source.version,
+            "options": source.options.model_json_schema(),
+        }
         for name, source in sorted(sources().items())
     ]
     files = {
@@ -86,10 +93,12 @@ def load(
     wanted = as_reference(reference)
     title = name or wanted.source
     if is_file_source(wanted.source):
+        _check_version(title, wanted, None)
         options = _options(title, FileOptions, wanted.options)
         dataset = load_file(title, (root or Path()) / wanted.source, options)
     else:
         source = _named(wanted.source)
+        _check_version(title, wanted, source.version)
         dataset = source.load(title, _options(title, source.options, wanted.options))
     _check_pin(dataset, wanted)
     return _restricted(dataset, wanted)
@@ -135,6 +144,13 @@ def _problems(error: pydantic.ValidationError) -> str:
         f"{'.'.join(map(str, problem['loc'])) or 'value'}: {problem['msg']} (got {problem['input']!r})"
         for problem in error.errors()
     )
+
+
+def _check_version(title: str, reference: DatasetReference, version: str | None) -> None:
+    if reference.version not in {None, version}:
+        has = f"has version {version}" if version else "has no versions: pin it by its digest"
+        message = f"dataset {title}: version {reference.version} is asked for, {reference.source} {has}"
+        raise DatasetError(message)
 
 
 def _check_pin(dataset: Dataset, reference: DatasetReference) -> None:

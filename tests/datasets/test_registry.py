@@ -77,3 +77,11 @@ def test_each_source_is_described_with_the_schema_of_its_options():
     assert rows["digits_rotated"]["options"]["properties"]["quarter_turns"]["default"] == 1
     assert "label" in rows["*.csv *.jsonl *.npz"]["options"]["properties"]
     assert all("description" in each for row in rows.values() for each in row["options"]["properties"].values())
+
+
+def test_a_version_is_that_of_the_source_or_an_error_that_names_both(tmp_path):
+    assert datasets.load({"source": "digits", "version": "1998"}).items["train"] > 1
+    with pytest.raises(DatasetError, match="dataset digits: version 2 is asked for, digits has version 1998"):
+        datasets.load({"source": "digits", "version": "2"})
+    with pytest.raises(DatasetError, match=r"points.csv has no versions: pin it by its digest"):
+        datasets.load({"source": "points.csv", "version": "2"}, root=tmp_path)
