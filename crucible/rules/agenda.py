@@ -37,7 +37,7 @@ from crucible.records.stage_events import (
 )
 from crucible.rules.blueprint import Blueprint, Blueprints
 from crucible.rules.draft import Draft
-from crucible.rules.plan import Ready, plan_created, plan_grant, plan_releases, plan_run, plan_start
+from crucible.rules.plan import Ready, inherits_cancel, plan_created, plan_grant, plan_releases, plan_run, plan_start
 from crucible.rules.queue import SubmissionQueue
 from crucible.rules.state import RunState, SubmissionState
 from crucible.rules.world import World
@@ -190,8 +190,7 @@ class Agenda:
         if blueprint is None:
             return []
         batches = self._plan_creation(submission, queue, blueprint)
-        if submission.cancel_reason is None:
-            batches.extend(self._plan_starts(queue, blueprint))
+        batches.extend(self._plan_starts(submission, queue, blueprint))
         batches.extend([draft] for draft in _plan_end(submission, queue))
         return batches
 
@@ -209,13 +208,15 @@ class Agenda:
             self._dirty_submissions[submission.submission_id] = None
         return batches
 
-    def _plan_starts(self, queue: SubmissionQueue, blueprint: Blueprint) -> Batches:
+    def _plan_starts(self, submission: SubmissionState, queue: SubmissionQueue, blueprint: Blueprint) -> Batches:
         """Runs that may start, in grid order, as long as workers are not far behind."""
         batches: Batches = []
         held_back: list[RunState] = []
         room = REQUESTED_MAX + queue.active - queue.requested
         while room > 0 and (run_id := queue.next_pending()) is not None:
             run = self._world.runs[run_id]
+            if inherits_cancel(run, submission):
+                continue
             permits = self._permits(run, blueprint)
             if permits is None:
                 held_back.append(run)

@@ -105,15 +105,23 @@ def retry_delay_s(retries: int) -> float:
     return min(RETRY_DELAY_MAX_S, RETRY_DELAY_S * 2.0 ** min(retries, 10))
 
 
-def _cancel(run: RunState, submission: SubmissionState) -> Draft | None:
-    """The cancel of a submission handed on to one of its runs, once."""
+def inherits_cancel(run: RunState, submission: SubmissionState) -> bool:
+    """Whether the cancel of a submission is still to be handed on to a run: once, so a run retried since goes on."""
     if submission.cancel_event_id is None or submission.closed is not None:
-        return None
-    event_id = derived_id(run.run_id, submission.cancel_event_id, "RunCancelRequested")
-    if event_id in run.effects:
+        return False
+    return _cancel_id(run, submission.cancel_event_id) not in run.effects
+
+
+def _cancel_id(run: RunState, cause: str) -> str:
+    return derived_id(run.run_id, cause, "RunCancelRequested")
+
+
+def _cancel(run: RunState, submission: SubmissionState) -> Draft | None:
+    cause = submission.cancel_event_id
+    if cause is None or not inherits_cancel(run, submission):
         return None
     fields = {"run_id": run.run_id, "reason": submission.cancel_reason}
-    return _with_id(run, RunCancelRequested, event_id, fields, submission.cancel_event_id)
+    return _with_id(run, RunCancelRequested, _cancel_id(run, cause), fields, cause)
 
 
 def _plan_stage(run: RunState, stage: StageState, blueprint: Blueprint, ready: Ready) -> Drafts:
