@@ -16,13 +16,13 @@ from typing import Any
 from crucible.errors import ReadModelError
 from crucible.projections.tables import MODEL_VERSION, create_tables
 
-MEMORY_LIMIT_BYTES = 1024**3
-"""What DuckDB may use by default; its own default is four fifths of the machine for each process."""
-SPILL_BYTES_MAX = 10 * 1024**3
-"""Most bytes that queries may put on disk beside the model."""
+MEMORY_LIMIT = "1GB"
+"""What DuckDB may use by default, in its words; its own default is four fifths of the machine for each process."""
+SPILL_MAX = "10GB"
+"""Most that queries may put on disk beside the model, in DuckDB's words."""
 THREADS = 2
 """Threads of DuckDB by default."""
-CHECKPOINT_BYTES = 16 * 1024**2
+CHECKPOINT_SIZE = "16MiB"
 """Size of the write-ahead log at which a commit checkpoints."""
 ASIDE_SUFFIX = ".aside"
 """Ends the name of a model that was set aside; the one before it is removed."""
@@ -42,9 +42,7 @@ class Opened:
     is_new: bool
 
 
-def open_database(
-    path: Path, check: Check, *, memory_limit_bytes: int = MEMORY_LIMIT_BYTES, threads: int = THREADS
-) -> Opened:
+def open_database(path: Path, check: Check, *, memory_limit: str = MEMORY_LIMIT, threads: int = THREADS) -> Opened:
     """Open the model at ``path``, or make an empty one.
 
     Raises ``ReadModelError`` when another process has the file open, or the disk does not let us.
@@ -52,12 +50,12 @@ def open_database(
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         Path(f"{path}{WAL_SUFFIX}").unlink(missing_ok=True)
-        return Opened(_create(path, memory_limit_bytes, threads), None, is_new=True)
-    connection, problem = _try_open(path, check, memory_limit_bytes, threads)
+        return Opened(_create(path, memory_limit, threads), None, is_new=True)
+    connection, problem = _try_open(path, check, memory_limit, threads)
     if connection is not None:
         return Opened(connection, None, is_new=False)
     set_aside(path)
-    return Opened(_create(path, memory_limit_bytes, threads), problem, is_new=True)
+    return Opened(_create(path, memory_limit, threads), problem, is_new=True)
 
 
 def set_aside(path: Path) -> None:
@@ -70,12 +68,12 @@ def set_aside(path: Path) -> None:
             target.unlink(missing_ok=True)
 
 
-def _try_open(path: Path, check: Check, memory_limit_bytes: int, threads: int) -> tuple[Any, str | None]:
+def _try_open(path: Path, check: Check, memory_limit: str, threads: int) -> tuple[Any, str | None]:
     """A connection to a model that passes, or why there is none."""
     import duckdb
 
     try:
-        connection = _connect(path, memory_limit_bytes, threads)
+        connection = _connect(path, memory_limit, threads)
     except duckdb.Error as error:
         _raise_if_not_ours(path, error)
         return None, f"it can't be opened: {_first_line(error)}"
@@ -92,11 +90,11 @@ def _try_open(path: Path, check: Check, memory_limit_bytes: int, threads: int) -
     return connection, None
 
 
-def _create(path: Path, memory_limit_bytes: int, threads: int) -> Any:
+def _create(path: Path, memory_limit: str, threads: int) -> Any:
     import duckdb
 
     try:
-        connection = _connect(path, memory_limit_bytes, threads)
+        connection = _connect(path, memory_limit, threads)
         connection.execute("BEGIN")
         create_tables(connection)
         connection.execute("INSERT INTO meta VALUES ('model_version', ?)", [MODEL_VERSION])
@@ -109,17 +107,17 @@ def _create(path: Path, memory_limit_bytes: int, threads: int) -> Any:
     return connection
 
 
-def _connect(path: Path, memory_limit_bytes: int, threads: int) -> Any:
+def _connect(path: Path, memory_limit: str, threads: int) -> Any:
     import duckdb
 
     connection = duckdb.connect(
         str(path),
         config={
             "threads": threads,
-            "memory_limit": f"{memory_limit_bytes // 1024}KiB",
+            "memory_limit": memory_limit,
             "temp_directory": f"{path}.spill",
-            "max_temp_directory_size": f"{SPILL_BYTES_MAX // 1024}KiB",
-            "checkpoint_threshold": f"{CHECKPOINT_BYTES // 1024}KiB",
+            "max_temp_directory_size": SPILL_MAX,
+            "checkpoint_threshold": CHECKPOINT_SIZE,
             "python_enable_replacements": False,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,

@@ -8,9 +8,10 @@ from typing import Any
 import google_crc32c
 
 from crucible.journal import Journal
-from crucible.log.protocol import PartitionKey, Topic
+from crucible.log.protocol import PartitionKey
 from crucible.position import Position
 from crucible.projections.projection import read_progress
+from crucible.records.record import Topic
 
 TOPICS: tuple[Topic, ...] = ("commands", "events", "telemetry")
 """Topics that are projected."""

@@ -244,8 +244,8 @@ class Projection:
         elif isinstance(event, TagsChanged):
             self._tags.add((event.subject_kind, event.subject_id))
         elif isinstance(event, NoteAdded):
-            row = (event.subject_kind, event.subject_id, event.text, event.actor, at, event.event_id)
-            self._buffer.insert("notes", row)
+            note = (event.subject_kind, event.subject_id, event.text, event.actor, at, event.event_id)
+            self._buffer.insert("notes", note)
         elif isinstance(event, CommandAccepted | CommandRejected | CommandObsolete):
             reasons = event.errors if isinstance(event, CommandRejected) else []
             reasons = [event.reason] if isinstance(event, CommandObsolete) else reasons

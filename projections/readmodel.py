@@ -14,17 +14,20 @@ from typing import Any
 
 from crucible.errors import ReadModelError
 from crucible.journal import Journal
-from crucible.log.protocol import Topic
+from crucible.place import Place
 from crucible.position import Position
-from crucible.projections.database import MEMORY_LIMIT_BYTES, THREADS, open_database
+from crucible.projections.database import MEMORY_LIMIT, THREADS, open_database
 from crucible.projections.identity import TOPICS, check_identity, log_ends, stamp_identity
 from crucible.projections.projection import OUTCOMES
 from crucible.projections.writer import Replacement, Writer
+from crucible.records.record import Topic
 
 COMMIT_ROWS = 10_000
 """Rows at which a commit is made."""
 COMMIT_INTERVAL_S = 0.25
-"""Least time between two commits of small traffic; the first record after a quiet time is committed at once."""
+"""Longest time for which what was read waits for more; the first record after a quiet time is committed at once."""
+COMMIT_SHARE = 0.1
+"""Share of the time that commits of small traffic may take: cheap ones may follow each other sooner."""
 PAGE_ENTRIES: dict[Topic, int] = {"commands": 1_000, "events": 1_000, "telemetry": 100}
 """Records in one read: at most about 100,000 points."""
 IDLE_WAIT_S = 0.1
@@ -71,16 +74,16 @@ class Projector:
     def __init__(
         self,
         journal: Journal,
-        path: Path,
+        place: Place,
         *,
-        memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
+        memory_limit: str = MEMORY_LIMIT,
         threads: int = THREADS,
         commit_rows: int = COMMIT_ROWS,
         commit_interval_s: float = COMMIT_INTERVAL_S,
     ) -> None:
-        """Open or make the model at ``path``. Raises ``ReadModelError`` if the file can't be had."""
+        """Open or make the model of the log at ``place``. Raises ``ReadModelError`` if the file can't be had."""
         self.journal = journal
-        self.path = path
+        self.path = place.read_model
         self.on_news: Callable[[], None] | None = None
         """Called by the projecting thread after a commit in which a run became complete or a submission was closed."""
         self._commit_rows = commit_rows
@@ -93,7 +96,7 @@ class Projector:
         self._last_commit_ms = 0.0
         self._last_commit_at = journal.clock.monotonic() - commit_interval_s
         check = check_identity(journal)
-        opened = open_database(path, check, memory_limit_bytes=memory_limit_bytes, threads=threads)
+        opened = open_database(self.path, check, memory_limit=memory_limit, threads=threads)
         self._connection = opened.connection
         self.rebuilt_because = opened.rebuilt_because
         """Why an earlier model was set aside; None if it was not."""
@@ -214,7 +217,12 @@ class Projector:
         return is_more
 
     def _is_interval_over(self) -> bool:
-        return self.journal.clock.monotonic() - self._last_commit_at >= self._commit_interval_s
+        return self._commit_wait_s() <= 0
+
+    def _commit_wait_s(self) -> float:
+        """How long the next commit of small traffic should wait yet."""
+        interval_s = min(self._commit_interval_s, self._last_commit_ms / 1000 / COMMIT_SHARE)
+        return self._last_commit_at + interval_s - self.journal.clock.monotonic()
 
     def _is_due(self) -> bool:
         """Whether to commit though little was read: the last commit is a while ago, or someone waits for this one."""
@@ -223,8 +231,7 @@ class Projector:
     def _rest(self, stop: threading.Event) -> None:
         """Sleep: until a commit is due if something was read, else until the log has more."""
         if self._writer.has_uncommitted:
-            elapsed_s = self.journal.clock.monotonic() - self._last_commit_at
-            self._wake.wait(max(0.0, self._commit_interval_s - elapsed_s))
+            self._wake.wait(max(0.0, self._commit_wait_s()))
             self._wake.clear()
         elif self._wake.is_set():
             self._wake.clear()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Whole = NDArray[np.int64]
+    Whole = NDArray[np.integer[Any]]
     Real = NDArray[np.float64]
 
 Pick = tuple[float, int]

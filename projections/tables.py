@@ -19,5 +19,5 @@ TABLES_BY_NAME = {table.name: table for table in TABLES}
 
 def create_tables(connection: Any) -> None:
     """Make all tables and views in an empty database."""
-    for declared in (*TABLES, *VIEWS):
-        connection.execute(declared.sql)
+    for statement in [*(table.sql for table in TABLES), *(view.sql for view in VIEWS)]:
+        connection.execute(statement)

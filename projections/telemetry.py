@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from crucible.log.protocol import Stored
@@ -66,7 +66,7 @@ class Telemetry:
         )
         return taken > 0 or count == 0
 
-    def write_summary(self, run_id: str, stage: str, better: dict[str, str | None], buffer: Buffer) -> None:
+    def write_summary(self, run_id: str, stage: str, better: Mapping[str, str | None], buffer: Buffer) -> None:
         """Replace the summary rows of a stage."""
         spools = [
             spool
@@ -120,7 +120,7 @@ class Telemetry:
         import pyarrow as pa
 
         numbers = np.array([self._name_no(name, buffer) for name in record.names], dtype=np.int32)
-        names = numbers[np.asarray(record.name_index[repeats:], dtype=np.int64)]
+        names: NDArray[np.int32] = numbers[np.asarray(record.name_index[repeats:], dtype=np.int64)]
         step = np.asarray(record.step[repeats:], dtype=np.int64)
         value = np.asarray(record.value[repeats:], dtype=np.float64)
         count = len(value)

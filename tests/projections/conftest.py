@@ -2,6 +2,7 @@ import contextlib
 
 import pytest
 
+from crucible.place import Place
 from crucible.projections.readmodel import Projector
 
 
@@ -11,6 +12,6 @@ def project(tmp_path):
     with contextlib.ExitStack() as stack:
 
         def open_model(journal, name="model", **options):
-            return stack.enter_context(contextlib.closing(Projector(journal, tmp_path / f"{name}.duckdb", **options)))
+            return stack.enter_context(contextlib.closing(Projector(journal, Place(tmp_path / name), **options)))
 
         yield open_model

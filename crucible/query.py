@@ -1,0 +1,142 @@
+"""Asking the living engine: a client of the query port.
+
+It speaks HTTP through the standard library: importing httpx costs a third of the time that ``crucible ls`` may take,
+and this is one connection to 127.0.0.1 without redirects, proxies or TLS.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from crucible.errors import ReadModelError, UsageError
+from crucible.place import Place
+from crucible.query_format import Row, decode_answer
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CONNECT_TIMEOUT_S = 2.0
+"""A port on this host that does not take a connection for this long is taken for dead."""
+ANSWER_TIMEOUT_S = 90.0
+"""Longest time without a byte of an answer: the port's own limits are below."""
+
+Parameters = Sequence[object] | Mapping[str, object]
+
+
+class QueryClient:
+    """A connection to a query port. For one thread; close it."""
+
+    def __init__(self, place: Place) -> None:
+        """Read the address. Raises ``ReadModelError`` if no engine has written one, or it does not answer."""
+        try:
+            owner = json.loads(place.owner.read_text(encoding="utf-8"))
+            self._address: tuple[str, int] = (owner["host"], owner["port"])
+            self._headers = {"Authorization": f"Bearer {owner['token']}", "Content-Type": "application/json"}
+            log_id = owner["log_id"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            message = f"no engine is running for {place.root}"
+            raise ReadModelError(message) from error
+        self._connection: http.client.HTTPConnection | None = None
+        health = self._json("GET", "/health?fresh", None)
+        if health.get("log_id") != log_id:
+            message = f"the port in {place.owner} is of another log"
+            raise ReadModelError(message)
+        self._position = str(health["position"])
+
+    @property
+    def position(self) -> str:
+        """The position of the log that answers come from, at least."""
+        return self._position
+
+    def rows(self, sql: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
+        """The rows of a SELECT by column name. Raises ``UsageError`` for a query that is wrong or too large."""
+        names, rows = self.table(sql, parameters)
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def table(self, sql: str, parameters: Parameters = ()) -> tuple[Sequence[str], Sequence[Row]]:
+        """The column names and rows of a SELECT. Raises as ``rows``."""
+        body = self._query(sql, parameters, "json", None)
+        names, _, rows, self._position = decode_answer(body)
+        return names, rows
+
+    def arrow(self, sql: str, parameters: Parameters = ()) -> bytes:
+        """The answer as an Arrow IPC stream. Raises as ``rows``."""
+        return self._query(sql, parameters, "arrow", None)
+
+    def arrow_table(self, sql: str, parameters: Parameters = ()) -> pa.Table:
+        """The answer as an Arrow table. Raises as ``rows``."""
+        import pyarrow as pa
+
+        return pa.ipc.open_stream(self.arrow(sql, parameters)).read_all()
+
+    def rows_after(self, position: str, sql: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
+        """As ``rows``, once the read model includes ``position``. Raises ``UsageError`` if it does not in time."""
+        names, _, rows, self._position = decode_answer(self._query(sql, parameters, "json", position))
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def statistics(self) -> dict[str, Any]:
+        """How the read model does."""
+        return self._json("GET", "/statistics", None)
+
+    def close(self) -> None:
+        """Close the connection. Safe to call twice."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _query(self, sql: str, parameters: Parameters, form: str, after: str | None) -> bytes:
+        params = dict(parameters) if isinstance(parameters, Mapping) else list(parameters)
+        request = {"sql": sql, "params": params, "format": form, "after": after}
+        return self._send("POST", "/query", json.dumps(request, default=str).encode())
+
+    def _json(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
+        answer = json.loads(self._send(method, path, body))
+        return answer if isinstance(answer, dict) else {}
+
+    def _send(self, method: str, path: str, body: bytes | None) -> bytes:
+        """Send a request, on a new connection if the kept one was closed; returns the body of a good answer."""
+        is_kept = self._connection is not None
+        try:
+            return self._exchange(method, path, body)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            if not is_kept:
+                raise self._gone(error) from error
+        try:
+            return self._exchange(method, path, body)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise self._gone(error) from error
+
+    def _gone(self, error: Exception) -> ReadModelError:
+        host, port = self._address
+        return ReadModelError(f"the engine does not answer at {host}:{port} ({error}); ask again")
+
+    def _exchange(self, method: str, path: str, body: bytes | None) -> bytes:
+        if self._connection is None:
+            self._connection = http.client.HTTPConnection(*self._address, timeout=CONNECT_TIMEOUT_S)
+            self._connection.connect()
+            self._connection.sock.settimeout(ANSWER_TIMEOUT_S)
+        self._connection.request(method, path, body, self._headers)
+        response = self._connection.getresponse()
+        answer = response.read()
+        if response.status == http.client.OK:
+            return answer
+        try:
+            problem = json.loads(answer)["error"]
+        except (ValueError, KeyError, TypeError):
+            problem = f"{response.status} {response.reason}"
+        if response.status in {http.client.UNAUTHORIZED, http.client.SERVICE_UNAVAILABLE}:
+            raise ReadModelError(problem)
+        raise UsageError(problem)
+
+
+def connect(place: Place) -> QueryClient | None:
+    """A client of the living engine of a log; None if none answers."""
+    try:
+        return QueryClient(place)
+    except ReadModelError:
+        return None

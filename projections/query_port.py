@@ -1,0 +1,334 @@
+"""The query port: the one process that owns the read model answers SQL for all others of this host and user.
+
+HTTP on 127.0.0.1, a random port and a random token, both in ``owner.json`` (mode 0600). ``POST /query`` answers a
+SELECT; ``GET /health`` says whose log this is and how far it was read, ``GET /statistics`` how the read model does.
+A thread for each connection, a DuckDB cursor for each thread, connections kept open between queries.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hmac
+import json
+import os
+import secrets
+import socket
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, cast
+
+from crucible.errors import CrucibleError, ReadModelError, UsageError
+from crucible.place import Place
+from crucible.position import Position
+from crucible.projections.identity import log_ends
+from crucible.projections.queries import (
+    QUERY_TIME_MAX_S,
+    RESULT_BYTES_MAX,
+    RESULT_ROWS_MAX,
+    AnswerTooLargeError,
+    Limits,
+    QueryTimeoutError,
+    Session,
+    Watchdog,
+)
+from crucible.projections.readmodel import Projector
+from crucible.query_format import encode_answer
+
+HOST = "127.0.0.1"
+BODY_BYTES_MAX = 4 * 1024**2
+"""Longest request body."""
+IDLE_TIMEOUT_S = 300.0
+"""A connection without a request for this long is closed."""
+WAIT_MAX_S = 30.0
+"""Longest wait for a position."""
+FRESH_WAIT_S = 2.0
+"""Longest wait of ``GET /health?fresh`` for what was on the log when it was asked."""
+QUERIES_AT_ONCE = 8
+"""Queries that run at a time; others wait."""
+CLOSE_WAIT_S = 10.0
+"""Longest wait for queries that were interrupted."""
+TOKEN_BYTES = 24
+
+
+class QueryPort:
+    """Serves queries from the moment that it is made until ``close``."""
+
+    def __init__(self, projector: Projector, place: Place) -> None:
+        """Listen, and say where in ``owner.json``."""
+        self._projector = projector
+        self._owner_path = place.owner
+        self._token = secrets.token_urlsafe(TOKEN_BYTES)
+        self._watchdog = Watchdog()
+        self._slots = threading.BoundedSemaphore(QUERIES_AT_ONCE)
+        self._server = _Server((HOST, 0), _Handler)
+        self._server.port = self
+        self.number: int = self._server.server_address[1]
+        """The TCP port."""
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="crucible-query-port", daemon=True
+        )
+        self._thread.start()
+        write_owner(self._owner_path, self.owner)
+
+    @property
+    def owner(self) -> dict[str, Any]:
+        """What ``owner.json`` holds."""
+        return {
+            "host": HOST,
+            "port": self.number,
+            "token": self._token,
+            "pid": os.getpid(),
+            "log_id": self._projector.journal.log_id,
+        }
+
+    def close(self) -> None:
+        """Stop answering, and take ``owner.json`` back if it is still ours. Safe to call twice."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+            self._watchdog.interrupt_all()
+            self._server.close_connections()
+            self._watchdog.close()
+        self._server.server_close()
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            if json.loads(self._owner_path.read_text()).get("token") == self._token:
+                self._owner_path.unlink()
+
+    def open_session(self) -> Session:
+        """A session for one connection."""
+        return Session(self._projector.cursor(), self._watchdog)
+
+    def is_known(self, authorization: str | None) -> bool:
+        """Whether a request carries the token."""
+        return hmac.compare_digest((authorization or "").encode(), f"Bearer {self._token}".encode())
+
+    def health(self, *, is_fresh: bool) -> dict[str, Any]:
+        """Whose log this is and how far it was read, after waiting a little for what is there now if ``is_fresh``."""
+        if is_fresh:
+            self._projector.wait_for(Position(log_ends(self._projector.journal)), FRESH_WAIT_S)
+        return {"log_id": self._projector.journal.log_id, "position": str(self._projector.position)}
+
+    def statistics(self) -> dict[str, Any]:
+        """How the read model does."""
+        return dataclasses.asdict(self._projector.statistics())
+
+    def answer(self, session: Session, request: dict[str, Any]) -> tuple[str, bytes]:
+        """Content type and body of the answer to a query. Raises ``UsageError`` for a wrong one."""
+        sql, parameters, form = _query_of(request)
+        limits = _limits_of(request)
+        after = request.get("after")
+        if after is not None and not self._projector.wait_for(
+            Position.parse(str(after)), min(limits.time_s, WAIT_MAX_S)
+        ):
+            message = f"the read model has not reached {after}, it is at {self._projector.position}; try again"
+            raise QueryTimeoutError(message)
+        if not self._slots.acquire(timeout=limits.time_s):
+            message = f"{QUERIES_AT_ONCE} other queries are running; try again"
+            raise QueryTimeoutError(message)
+        try:
+            position = str(self._projector.position)
+            if form == "arrow":
+                return "application/vnd.apache.arrow.stream", session.arrow(sql, parameters, limits)
+            answer = session.rows(sql, parameters, limits)
+        finally:
+            self._slots.release()
+        if form == "csv":
+            return "text/csv; charset=utf-8", _csv(answer.names, answer.rows)
+        body = encode_answer(answer.names, answer.types, answer.rows, position)
+        if len(body) > limits.size_bytes:
+            message = f"the answer is larger than {limits.size_bytes} bytes; narrow it, or use a snapshot"
+            raise AnswerTooLargeError(message)
+        return "application/json", body
+
+
+class _Server(ThreadingHTTPServer):
+    """A thread for each connection; remembers the connections, so that closing the port ends them."""
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+    port: QueryPort
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._open: set[Any] = set()
+        self._changed = threading.Condition()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._changed:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        with self._changed:
+            self._open.discard(request)
+            self._changed.notify_all()
+
+    def close_connections(self) -> None:
+        """End every connection and wait for its thread: an open cursor would keep the model's file locked."""
+        with self._changed:
+            for connection in self._open:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+            self._changed.wait_for(lambda: not self._open, CLOSE_WAIT_S)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away in the middle is no error of ours; its connection is closed by now."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Requests of one connection."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    timeout = IDLE_TIMEOUT_S
+    session: Session | None = None
+
+    @property
+    def port(self) -> QueryPort:
+        return cast("_Server", self.server).port
+
+    def finish(self) -> None:
+        if self.session is not None:
+            self.session.close()
+        with contextlib.suppress(OSError):  # the client has gone: there is nobody to tell
+            super().finish()
+
+    def do_GET(self) -> None:
+        path, _, options = self.path.partition("?")
+        if path == "/health":
+            self._respond(lambda: self.port.health(is_fresh=options == "fresh"))
+        elif path == "/statistics":
+            self._respond(self.port.statistics)
+        else:
+            self._send_problem(HTTPStatus.NOT_FOUND, "unknown path; there are /query, /health and /statistics")
+
+    def do_POST(self) -> None:
+        body = self._read_body()
+        if body is None:
+            return
+        if self.path != "/query":
+            self._send_problem(HTTPStatus.NOT_FOUND, "unknown path; there are /query, /health and /statistics")
+            return
+        self._respond(lambda: self._answer(body))
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: every query would be a line."""
+
+    def _answer(self, body: bytes) -> tuple[str, bytes]:
+        try:
+            request = json.loads(body)
+        except ValueError as error:
+            message = f"the body is no JSON: {error}"
+            raise UsageError(message) from error
+        if not isinstance(request, dict):
+            message = 'the body is no JSON object; expected {"sql": …, "params": […]}'
+            raise UsageError(message)
+        if self.session is None:
+            self.session = self.port.open_session()
+        return self.port.answer(self.session, request)
+
+    def _respond(self, make: Any) -> None:
+        """Send what ``make`` returns, or the problem that it raises."""
+        if not self.port.is_known(self.headers.get("Authorization")):
+            self._send_problem(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong; it is in owner.json")
+            return
+        try:
+            made = make()
+        except QueryTimeoutError as error:
+            self._send_problem(HTTPStatus.GATEWAY_TIMEOUT, str(error))
+        except AnswerTooLargeError as error:
+            self._send_problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
+        except UsageError as error:
+            self._send_problem(HTTPStatus.BAD_REQUEST, str(error))
+        except CrucibleError as error:
+            self._send_problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+        except Exception as error:  # noqa: BLE001  a thread of the server must answer, whatever happened
+            self._send_problem(HTTPStatus.INTERNAL_SERVER_ERROR, f"{type(error).__name__}: {error}")
+        else:
+            kind, body = made if isinstance(made, tuple) else ("application/json", json.dumps(made).encode())
+            self._send(HTTPStatus.OK, kind, body)
+
+    def _read_body(self) -> bytes | None:
+        try:
+            length = int(self.headers.get("Content-Length", ""))
+        except ValueError:
+            length = -1
+        if 0 <= length <= BODY_BYTES_MAX:
+            return self.rfile.read(length)
+        self.close_connection = True
+        self._send_problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"expected a body of at most {BODY_BYTES_MAX} bytes")
+        return None
+
+    def _send_problem(self, status: HTTPStatus, message: str) -> None:
+        self._send(status, "application/json", json.dumps({"error": message}).encode())
+
+    def _send(self, status: HTTPStatus, kind: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+
+
+def write_owner(path: Path, owner: dict[str, Any]) -> None:
+    """Write ``owner.json``: whole or not at all, for this user alone."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(owner, file)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        message = f"the address of the query port can't be written to {path}: {error.strerror}"
+        raise ReadModelError(message) from error
+
+
+def _query_of(request: dict[str, Any]) -> tuple[str, Any, str]:
+    sql, parameters, form = request.get("sql"), request.get("params", []), request.get("format", "json")
+    if not isinstance(sql, str):
+        message = "the request has no sql"
+        raise UsageError(message)
+    if not isinstance(parameters, list | dict):
+        message = "params: expected a list or an object"
+        raise UsageError(message)
+    if form not in {"json", "arrow", "csv"}:
+        message = f"format: expected json, arrow or csv, got {form!r}"
+        raise UsageError(message)
+    return sql, parameters, form
+
+
+def _limits_of(request: dict[str, Any]) -> Limits:
+    """Limits that a request names, never above our own."""
+
+    def named(name: str, most: float) -> float:
+        value = request.get(name, most)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            message = f"{name}: expected a number above 0, got {value!r}"
+            raise UsageError(message)
+        return min(value, most)
+
+    return Limits(
+        time_s=named("time_s", QUERY_TIME_MAX_S),
+        rows=int(named("rows_max", RESULT_ROWS_MAX)),
+        size_bytes=int(named("bytes_max", RESULT_BYTES_MAX)),
+    )
+
+
+def _csv(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> bytes:
+    import csv
+    import io
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows(rows)
+    return text.getvalue().encode()
