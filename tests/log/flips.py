@@ -105,7 +105,9 @@ def rescue_fault(folder: Path, target: Path, content: Content) -> str | None:
     return None
 
 
-def trial(original: Path, content: Content, chance: random.Random, folder: Path, *, with_rescue: bool) -> tuple[str, str]:
+def trial(
+    original: Path, content: Content, chance: random.Random, folder: Path, *, with_rescue: bool
+) -> tuple[str, str]:
     """Flip one bit in a copy; the file that was hit, and the outcome."""
     shutil.copytree(original, folder / "copy")
     name = chance.choice(FILES)
@@ -127,7 +129,7 @@ def run(trials: int, seed: int, *, with_rescue: bool) -> collections.Counter[tup
     outcomes: collections.Counter[tuple[str, str]] = collections.Counter()
     with tempfile.TemporaryDirectory() as folder:
         originals = [Path(folder) / f"log-{share}" for share in CHECKPOINTS_AFTER]
-        contents = [prepare(path, seed, checkpoint_after=share) for path, share in zip(originals, CHECKPOINTS_AFTER)]
+        contents = [prepare(path, seed, checkpoint_after=share) for path, share in zip(originals, CHECKPOINTS_AFTER, strict=True)]
         for number in range(trials):
             original, content = originals[number % 3], contents[number % 3]
             outcomes[trial(original, content, chance, Path(folder), with_rescue=with_rescue)] += 1
