@@ -43,7 +43,7 @@ class Experiment:
         self.fields: dict[str, Any] = {
             key: value
             for key, value in {
-                "parameters": parameters if isinstance(parameters, Mapping | None) else list(parameters),
+                "parameters": parameters if isinstance(parameters, Mapping | None) else _as_list(parameters),
                 "quality_targets": quality_targets,
                 "datasets": datasets,
                 **fields,
@@ -97,6 +97,11 @@ class Experiment:
         from crucible.cli.library import run_experiment
 
         return run_experiment(self, **options)
+
+
+def _as_list(value: Any) -> Any:
+    """Return the items of an iterable; whatever is none is checked later, with everything else."""
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, str) else value
 
 
 def _caller() -> tuple[Path | None, int | None]:

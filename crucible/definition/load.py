@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from crucible.definition.code_digest import CodeTooLargeError, code_digest, with
 from crucible.definition.experiment import Experiment
 from crucible.definition.model import Definition
 from crucible.definition.problems import Loc, Problems, nearest_name, path_text
-from crucible.definition.project import ProjectError, import_file
+from crucible.definition.project import MAIN, ProjectError, find_attribute, import_file
 from crucible.definition.sets import Setting, parse_settings
 from crucible.definition.source_lines import experiment_lines
 from crucible.definition.stage import Stage
@@ -142,16 +143,15 @@ def _load_object(
     experiment: Experiment, file: Path | None, digest: str, settings: list[Setting], adapter_default: str | None
 ) -> Loaded:
     at_hand = {each.type: each for each in experiment.stage_objects() if isinstance(each, Stage) and each.function}
-    lines = {} if file is None else experiment_lines(file, experiment.line)
+    is_own = file is not None and experiment.code_path is not None and experiment.code_path.resolve() == file.resolve()
+    lines = experiment_lines(file, experiment.line) if file is not None and is_own else {}
     problems = Problems(lines)
 
     def find_stage(stage_type: str) -> Stage:
         known = at_hand.get(stage_type)
         if known is None:
             return find_stage_of_type(stage_type, file, digest)
-        if stage_type.startswith("__main__:") or "<" in stage_type:
-            message = "workers can't import it: define the function at the top level of a file"
-            raise LookupError(message)
+        _require_importable(known)
         return dataclasses.replace(known, fields={}, metrics=known.metrics)
 
     return _checked(
@@ -162,6 +162,19 @@ def _load_object(
         source=_Source(file, digest),
         adapter_default=adapter_default,
     )
+
+
+def _require_importable(known: Stage) -> None:
+    """Refuse a function that a worker could not find again by its name."""
+    module, _, name = known.type.partition(":")
+    try:
+        find_attribute(sys.modules[getattr(known.function, "__module__", module)], name)
+        is_found = module != MAIN
+    except (AttributeError, KeyError):
+        is_found = False
+    if not is_found:
+        message = "workers can't import it: define the function at the top level of a file"
+        raise LookupError(message)
 
 
 def _load_document(file: Path, name: str | None, settings: list[Setting], adapter_default: str | None) -> Loaded:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeGuard, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -32,7 +33,6 @@ def check_structure(
     nearest name. Returns None only if a required field without a stand-in is wrong.
     """
     kept: dict[str, Any] = dict(raw)
-    known = (*model.model_fields, *names)
     removed: set[tuple[str | int, ...]] = set()
     for _ in range(_ROUNDS_MAX):
         try:
@@ -40,7 +40,7 @@ def check_structure(
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 if detail["loc"] not in removed:
-                    _note(detail, loc, problems, known)
+                    _note(detail, loc, problems, model, names)
                     removed.add(detail["loc"])
                 kept = _without(kept, detail["loc"])
                 field = str(detail["loc"][0]) if detail["loc"] else ""
@@ -55,18 +55,19 @@ def note_errors(model: type[BaseModel], raw: Mapping[str, Any], loc: Loc, proble
         model.model_validate(raw)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
-            _note(detail, loc, problems, tuple(model.model_fields))
+            _note(detail, loc, problems, model, ())
 
 
-def _note(detail: ErrorDetails, loc: Loc, problems: Problems, known: tuple[str, ...]) -> None:
+def _note(detail: ErrorDetails, loc: Loc, problems: Problems, model: type[BaseModel], names: tuple[str, ...]) -> None:
     where = (*loc, *(part for part in detail["loc"] if part != "[key]"))
     context = detail.get("ctx", {})
     value = detail["input"]
     expected = detail["msg"].removeprefix("Input should be ")
     match detail["type"]:
         case "extra_forbidden":
-            keys = known if len(detail["loc"]) == 1 else None
-            problems.add(where, "is no key that is known here", value=NOT_SHOWN, names=keys)
+            problems.add(
+                where, "is no key that is known here", value=NOT_SHOWN, names=_keys(model, detail["loc"], names)
+            )
         case "missing":
             problems.add(where, "is missing")
         case "literal_error":
@@ -80,6 +81,22 @@ def _note(detail: ErrorDetails, loc: Loc, problems: Problems, known: tuple[str, 
             problems.add(where, "must not be empty", value=value)
         case _:
             problems.add(where, "is out of range", value=value, expected=expected)
+
+
+def _keys(model: type[BaseModel], loc: tuple[str | int, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the valid keys at a place: those of the model of the part that it is in, ``names`` too at the top."""
+    if len(loc) == 1:
+        return (*model.model_fields, *names)
+    for part in loc[:-1]:
+        field = model.model_fields.get(str(part))
+        if field is not None:
+            inner = [each for each in (field.annotation, *typing.get_args(field.annotation)) if _is_model(each)]
+            model = inner[0] if inner else model
+    return tuple(model.model_fields)
+
+
+def _is_model(value: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(value, type) and issubclass(value, BaseModel)
 
 
 def _without(raw: dict[str, Any], loc: tuple[str | int, ...]) -> dict[str, Any]:

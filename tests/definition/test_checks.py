@@ -131,6 +131,25 @@ def test_a_mistake_is_one_problem_at_its_place(tmp_path, fields, path, message):
     assert one(tmp_path, **fields) == (path, message)
 
 
+@pytest.mark.parametrize(
+    ("fields", "path", "nearest"),
+    [
+        (
+            {"quality_targets": "{val/accuracy: {atleast: .5, at_most: 1}}"},
+            "quality_targets['val/accuracy'].atleast",
+            "at_least",
+        ),
+        ({"datasets": "{d: {source: digits, limits: 3}}"}, "datasets.d.limits", "limit"),
+        ({"stages": f"[{{{FIT}, retry: {{maximum: 3}}}}]"}, "stages[0].retry.maximum", "max"),
+        ({"stages": f"[{{{FIT}, metrics: {{x: {{units: ms}}}}}}]"}, "stages[0].metrics.x.units", "unit"),
+        ({"stages": f"[{{{FIT}, time_out_s: 3}}]"}, "stages[0].time_out_s", "timeout_s"),
+        ({"parameter": "{}"}, "parameter", "parameters"),
+    ],
+)
+def test_a_misspelt_key_is_answered_with_the_nearest_one_of_its_part(tmp_path, fields, path, nearest):
+    assert problems_of(tmp_path, experiment_yaml(**fields))[path].nearest == nearest
+
+
 def test_required_fields_that_are_missing_are_named(tmp_path):
     assert {path: each.message for path, each in problems_of(tmp_path, "description: x\n").items()} == {
         "name": "is missing",

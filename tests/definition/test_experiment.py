@@ -167,6 +167,42 @@ def test_a_function_that_workers_cannot_import_is_a_problem():
         cr.Experiment("x", stages=[fit]).definition()
 
 
+def test_a_function_that_its_module_does_not_hold_is_a_problem(tmp_path):
+    write(
+        tmp_path,
+        {
+            "mine.py": """
+        import crucible as cr
+
+        def made():
+            def fit(run):
+                pass
+            fit.__qualname__ = "fit"
+            return fit
+
+        experiment = cr.Experiment("x", stages=[made()])
+    """
+        },
+    )
+    with pytest.raises(DefinitionError, match="define the function at the top level of a file"):
+        load_experiment(str(tmp_path / "mine.py"))
+
+
+def test_parameters_may_be_any_iterable_of_cells_and_anything_else_is_a_problem():
+    stage = cr.command_stage("s", command="true {rate}")
+    cells = cr.Experiment("x", stages=[stage], parameters=({"rate": value} for value in (1, 2))).definition().cells
+    assert cells == [{"s.rate": 1}, {"s.rate": 2}]
+    with pytest.raises(DefinitionError, match=r"parameters.*has the wrong type"):
+        cr.Experiment("x", stages=[stage], parameters=3).definition()
+
+
+def test_an_experiment_that_another_file_defines_can_be_run_from_a_file_that_imports_it(tmp_path):
+    write(tmp_path, {"mine.py": MINE, "again.py": "from mine import experiment\n"})
+    loaded = load_experiment(str(tmp_path / "again.py"))
+    assert loaded.definition == load_experiment(str(tmp_path / "mine.py")).definition
+    assert loaded.source_lines == {}
+
+
 def test_a_file_that_raises_is_a_problem_with_its_line(tmp_path):
     write(tmp_path, {"mine.py": "import crucible as cr\n\nvalue = 1 / 0\n"})
     with pytest.raises(DefinitionError) as caught:
