@@ -2,6 +2,7 @@
 
 import pytest
 
+from crucible.cli.start import TEMPLATES, init
 from crucible.definition.load import load_experiment
 from tests.stages.host import EXAMPLES, Host, KilledError
 
@@ -74,3 +75,13 @@ def test_the_longer_run_saves_about_a_checkpoint_each_second(tmp_path):
     assert stage.checkpoint_every_s == 1.0
     outcome = host.run("train", steps=50)
     assert outcome.last_checkpoint.step == 50
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_an_experiment_that_init_writes_runs_where_it_stands(tmp_path, template, capsys):
+    init(template, tmp_path / "project")
+    (source,) = (tmp_path / "project").glob("experiment.*")
+    host = Host(tmp_path / "log", source)
+    first, second = host.definition.stages
+    host.run(first.name, epochs=1)
+    assert host.run(second.name).run.scores.mean("test")[1] == 269
