@@ -31,10 +31,9 @@ ATTACHMENT_FILE: Final = "attach.json"
 class ScriptTelemetry(SpoolWriter):
     """A spool writer that remembers the last value of each declared metric: a script returns nothing."""
 
-    def __init__(self, folder: Path, call: StageCall) -> None:
-        """Use a spool beside that of the stage's own process."""
-        own = folder.with_name(f"{call.claim_id}.{os.urandom(4).hex()}")
-        super().__init__(own, call.claim_id, run_id=call.run_id, stage=call.stage, attempt=call.attempt)
+    def __init__(self, folder: Path, call: StageCall, **options: int) -> None:
+        """Use ``folder``; ``options`` are limits of a spool writer."""
+        super().__init__(folder, call.claim_id, run_id=call.run_id, stage=call.stage, attempt=call.attempt, **options)
         self.last: dict[str, float] = {}
         self._declared = frozenset(call.metrics)
 
@@ -63,7 +62,8 @@ def attached_run() -> Run | None:
     except OSError as error:
         message = f"the stage that {name} tells of has ended: {error.strerror}; unset {VARIABLE}"
         raise UsageError(message) from error
-    telemetry = ScriptTelemetry(Path(call.spool), call)
+    beside = Path(call.spool).with_name(f"{call.claim_id}.{os.urandom(4).hex()}")
+    telemetry = ScriptTelemetry(beside, call)
     run = Run(call, telemetry, services, board=board)
     atexit.register(_report, os.getpid(), run, telemetry, services)
     return run

@@ -13,6 +13,9 @@ from typing import Any, Protocol, Self, SupportsFloat
 
 from crucible.records.record import StoredFile
 
+SCRIPT_TYPE = "script"
+"""Type of the stage that a plain script is: no worker runs it, the script claims it itself."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class StageCall:
