@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from crucible.cli.compose import open_manager
 from crucible.cli.exits import FINE
 from crucible.cli.text import say
@@ -52,7 +54,7 @@ def retry(reference: str | None, from_stage: str | None, failed: str | None) -> 
     return FINE
 
 
-def tag(reference: str, tags: list[str]) -> int:
+def tag(reference: str, tags: Sequence[str]) -> int:
     """Add tags, and remove those with a minus before them."""
     removed = [text[1:] for text in tags if text.startswith("-")]
     added = [text for text in tags if not text.startswith("-")]

@@ -3,68 +3,58 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
 
-import typer
+import click
 
 from crucible.cli import exits
+from crucible.version import VERSION
 
-app = typer.Typer(
-    name="crucible",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    help="Machine-learning experiments on a message log.",
-)
-log_app = typer.Typer(no_args_is_help=True, help="The log itself.", rich_markup_mode=None)
-app.add_typer(log_app, name="log")
+REFERENCE_HELP = "A REFERENCE is name#3/label.repeat, name#3, name, a unique prefix, @last or @best."
+FORMATS = ("table", "csv", "json", "arrow")
 
-Reference = Annotated[str, typer.Argument(help="name#3/label.repeat, name#3, a unique prefix, @last or @best")]
-Format = Annotated[str, typer.Option("--format", help="table, csv, json or arrow")]
+reference_argument = click.argument("reference")
+jobs_option = click.option("-j", "--jobs", type=int, help="Stages at once.")
+short_format_option = click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+format_option = click.option("--format", "form", type=click.Choice(FORMATS), default="table")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(VERSION, prog_name="crucible")
+def app() -> None:
+    """Machine-learning experiments on a message log."""
 
 
 @app.command()
-def init(
-    template: Annotated[str, typer.Argument(help="minimal, digits or yaml")] = "minimal",
-    folder: Annotated[Path, typer.Option(help="where to put it")] = Path(),
-) -> int:
-    """Write a crucible.toml and an experiment that runs."""
+@click.argument("template", default="minimal")
+@click.option("--folder", type=click.Path(path_type=Path), default=Path(), help="Where to put it.")
+def init(template: str, folder: Path) -> int:
+    """Write a crucible.toml and an experiment that runs: minimal, digits or yaml."""
     from crucible.cli.start import init as act
 
     return act(template, folder)
 
 
 @app.command()
-def run(
-    file: Annotated[str, typer.Argument(help="FILE[:NAME], Python or YAML")],
-    jobs: Annotated[int | None, typer.Option("-j", "--jobs", help="stages at once; 0 only submits and follows")] = None,
-    sets: Annotated[list[str] | None, typer.Option("--set", help="train.learning_rate=1e-3,1e-2")] = None,
-    smoke: Annotated[bool, typer.Option("--smoke", help="first cell, one repeat, five steps")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="show the grid, start nothing")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="go on with the unfinished submission")] = False,
-    new: Annotated[bool, typer.Option("--new", help="make a new submission")] = False,
-    output_dir: Annotated[Path | None, typer.Option("--output-dir", help="folder of the run folders")] = None,
-) -> int:
-    """Run an experiment's grid."""
+@click.argument("file", metavar="FILE[:NAME]")
+@click.option("-j", "--jobs", type=int, help="Stages at once; 0 only submits and follows.")
+@click.option("--set", "sets", multiple=True, metavar="NAME=V1,V2", help="Replace the values of a parameter.")
+@click.option("--smoke", "is_smoke", is_flag=True, help="First cell, one repeat, five steps.")
+@click.option("--dry-run", "is_dry_run", is_flag=True, help="Show the grid, start nothing.")
+@click.option("--resume", "wants_resume", is_flag=True, help="Go on with the unfinished submission.")
+@click.option("--new", "wants_new", is_flag=True, help="Make a new submission.")
+@click.option("--output-dir", type=click.Path(path_type=Path), help="Folder of the run folders.")
+def run(jobs: int | None, output_dir: Path | None, **call: str | bool | tuple[str, ...]) -> int:
+    """Run an experiment's grid. The same file again resumes what is unfinished."""
     from crucible.cli.run import RunCall, run_experiment
 
-    call = RunCall(
-        file=file,
-        sets=tuple(sets or ()),
-        is_smoke=smoke,
-        is_dry_run=dry_run,
-        wants_resume=resume,
-        wants_new=new,
-    )
-    return run_experiment(call, jobs=jobs, output_dir=output_dir)
+    return run_experiment(RunCall(**call), jobs=jobs, output_dir=output_dir)  # type: ignore[arg-type]
 
 
 @app.command()
-def demo(
-    keep: Annotated[Path | None, typer.Option(help="folder to work in; default: a new one under artifacts")] = None,
-) -> int:
+@click.option("--keep", type=click.Path(path_type=Path), help="Folder to work in; default: a new one under artifacts.")
+def demo(keep: Path | None) -> int:
     """Run a real grid, kill a worker on screen, and see another one go on."""
     from crucible.cli.demo import demo as act
 
@@ -72,88 +62,94 @@ def demo(
 
 
 @app.command("ls")
-def list_runs(
-    experiment: Annotated[str | None, typer.Argument(help="experiment, name#3, or nothing for all")] = None,
-    where: Annotated[str | None, typer.Option("--where", help='"params.rank = 16 and test/accuracy > .95"')] = None,
-    sort: Annotated[str | None, typer.Option("--sort", help="-test/accuracy,params.rank; default: newest")] = None,
-    limit: Annotated[int, typer.Option("-n", "--limit", help="how many")] = 20,
-    form: Format = "table",
-) -> int:
-    """List runs, the newest 20 unless told otherwise."""
+@click.argument("experiment", required=False)
+@click.option("--where", help='For example "params.rank = 16 and test/accuracy > .95".')
+@click.option("--sort", help="For example -test/accuracy,params.rank; default: newest first.")
+@click.option("-n", "--limit", type=int, default=20, show_default=True, help="How many.")
+@format_option
+def list_runs(experiment: str | None, where: str | None, sort: str | None, limit: int, form: str) -> int:
+    """List runs: all, those of an EXPERIMENT, or of name#3."""
     from crucible.cli.query import list_runs as act
 
     return act(experiment, where=where, sort=sort, limit=limit, form=form)
 
 
-@app.command()
-def show(reference: Reference, form: Annotated[str, typer.Option("--format", help="table or json")] = "table") -> int:
+@app.command(epilog=REFERENCE_HELP)
+@reference_argument
+@short_format_option
+def show(reference: str, form: str) -> int:
     """Everything about a run, a submission or an experiment."""
     from crucible.cli.show import show as act
 
     return act(reference, form)
 
 
-@app.command()
-def diff(first: Reference, second: Reference) -> int:
+@app.command(epilog=REFERENCE_HELP)
+@click.argument("first")
+@click.argument("second")
+def diff(first: str, second: str) -> int:
     """What two runs differ in: parameters, results, code."""
     from crucible.cli.show import diff as act
 
     return act(first, second)
 
 
-@app.command()
-def logs(reference: Reference, follow: Annotated[bool, typer.Option("-f", "--follow")] = False) -> int:
+@app.command(epilog=REFERENCE_HELP)
+@reference_argument
+@click.option("-f", "--follow", "is_following", is_flag=True, help="Go on until the run ends.")
+def logs(reference: str, is_following: bool) -> int:
     """What the stages of a run printed."""
     from crucible.cli.stream import logs as act
 
-    return act(reference, follow)
+    return act(reference, is_following)
 
 
-@app.command()
-def events(
-    reference: Annotated[str | None, typer.Argument(help="a run; nothing for all")] = None,
-    follow: Annotated[bool, typer.Option("-f", "--follow")] = False,
-    form: Annotated[str, typer.Option("--format", help="table or json")] = "table",
-) -> int:
-    """The events of a run, or of the whole log."""
+@app.command(epilog=REFERENCE_HELP)
+@click.argument("reference", required=False)
+@click.option("-f", "--follow", "is_following", is_flag=True, help="Go on as they come.")
+@short_format_option
+def events(reference: str | None, is_following: bool, form: str) -> int:
+    """The events of a run, or of the whole log; void ones are marked."""
     from crucible.cli.stream import events as act
 
-    return act(reference, follow, form)
+    return act(reference, is_following, form)
 
 
-@app.command()
-def cancel(reference: Reference, reason: Annotated[str, typer.Option(help="why")] = "canceled by hand") -> int:
+@app.command(epilog=REFERENCE_HELP)
+@reference_argument
+@click.option("--reason", default="canceled by hand", show_default=True)
+def cancel(reference: str, reason: str) -> int:
     """Stop a run, a submission, or an experiment's unfinished runs."""
     from crucible.cli.control import cancel as act
 
     return act(reference, reason)
 
 
-@app.command()
-def retry(
-    reference: Annotated[str | None, typer.Argument(help="a failed or canceled run")] = None,
-    from_stage: Annotated[str | None, typer.Option("--from", help="first stage to run again")] = None,
-    failed: Annotated[str | None, typer.Option("--failed", help="every failed run of this experiment")] = None,
-) -> int:
-    """Run failed runs again."""
+@app.command(epilog=REFERENCE_HELP)
+@click.argument("reference", required=False)
+@click.option("--from", "from_stage", metavar="STAGE", help="First stage to run again.")
+@click.option("--failed", metavar="EXPERIMENT", help="Every failed run of this experiment.")
+def retry(reference: str | None, from_stage: str | None, failed: str | None) -> int:
+    """Run failed or canceled runs again."""
     from crucible.cli.control import retry as act
 
     return act(reference, from_stage, failed)
 
 
-@app.command()
-def tag(
-    reference: Reference,
-    tags: Annotated[list[str], typer.Argument(help="tags to add; with a minus before it, to remove (after --)")],
-) -> int:
-    """Add and remove tags."""
+@app.command(epilog=REFERENCE_HELP)
+@reference_argument
+@click.argument("tags", nargs=-1, required=True)
+def tag(reference: str, tags: tuple[str, ...]) -> int:
+    """Add tags; one with a minus before it, after --, is removed."""
     from crucible.cli.control import tag as act
 
     return act(reference, tags)
 
 
-@app.command()
-def note(reference: Reference, text: Annotated[str, typer.Argument(help="the note")]) -> int:
+@app.command(epilog=REFERENCE_HELP)
+@reference_argument
+@click.argument("text")
+def note(reference: str, text: str) -> int:
     """Attach a note."""
     from crucible.cli.control import note as act
 
@@ -161,22 +157,23 @@ def note(reference: Reference, text: Annotated[str, typer.Argument(help="the not
 
 
 @app.command()
-def sql(query: Annotated[str, typer.Argument(help="one SELECT")], form: Format = "table") -> int:
-    """Ask the read model in SQL."""
+@click.argument("query")
+@format_option
+def sql(query: str, form: str) -> int:
+    """Ask the read model: one SELECT."""
     from crucible.cli.query import sql as act
 
     return act(query, form)
 
 
 @app.command()
-def worker(
-    jobs: Annotated[int | None, typer.Option("-j", "--jobs", help="stages at once")] = None,
-    queues: Annotated[list[str] | None, typer.Option("--queue", help="queues to serve")] = None,
-) -> int:
+@jobs_option
+@click.option("--queue", "queues", multiple=True, help="A queue to serve; again for more.")
+def worker(jobs: int | None, queues: tuple[str, ...]) -> int:
     """Run stages of any experiment on this log until told to stop."""
     from crucible.cli.parts import worker as act
 
-    return act(jobs, queues)
+    return act(jobs, list(queues) or None)
 
 
 @app.command()
@@ -188,17 +185,23 @@ def engine() -> int:
 
 
 @app.command("list")
-def list_known(
-    what: Annotated[str, typer.Argument(help="stages, adapters or datasets")],
-    form: Annotated[str, typer.Option("--format", help="table or json")] = "table",
-) -> int:
+@click.argument("what", type=click.Choice(["stages", "adapters", "datasets"]))
+@short_format_option
+def list_known(what: str, form: str) -> int:
     """Stages, adapters or datasets, with the schema of their options."""
     from crucible.cli.catalog import list_known as act
 
     return act(what, form)
 
 
-@log_app.command()
+@app.group("log")
+def log_group() -> None:
+    """The log itself."""
+
+
+@log_group.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path))
 def salvage(source: Path, target: Path) -> int:
     """Rescue every batch whose checksum holds, and list what is lost."""
     from crucible.cli.parts import salvage as act
@@ -206,21 +209,21 @@ def salvage(source: Path, target: Path) -> int:
     return act(source, target)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Run the command line and exit."""
-    sys.exit(call(arguments))
+    sys.exit(call())
 
 
-def call(arguments: list[str] | None = None) -> int:
+def call(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     try:
-        outcome: Any = app(args=arguments, prog_name="crucible", standalone_mode=False)
-    except typer.Abort:
+        outcome = app.main(args=arguments, prog_name="crucible", standalone_mode=False)
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except click.Abort:
         return exits.INTERRUPTED
-    except typer.TyperException as error:
-        show = getattr(error, "show", None)
-        if show is not None:
-            show()
+    except click.ClickException as error:
+        error.show()
         return exits.WRONG
     except BaseException as error:  # noqa: BLE001 - the one place where every error gets its exit code
         return exits.report(error)
