@@ -62,7 +62,7 @@ class PlainBlueprint:
             "stage": stage,
             "attempt": attempt,
             "stage_index": list(run.stages).index(stage),
-            "stage_type": "test:stage",
+            "stage_type": self.plan["stages"][stage].get("type", "test:stage"),
             "stage_key": f"{run.run_id}/{stage}",
             "command": None,
             "options_json": "{}",

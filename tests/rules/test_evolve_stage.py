@@ -84,6 +84,15 @@ def test_retries_come_to_an_end(started):
     assert started.request(attempt=3) == "no retry is left"
 
 
+def test_a_stage_without_retries_has_one_attempt(scene):
+    scene.create(retries_max=[0, 0])
+    scene.start()
+    assert scene.request() is None
+    scene.claim()
+    scene.fail()
+    assert scene.request(attempt=2) == "no retry is left"
+
+
 def test_another_generation_has_retries_of_its_own(started):
     started.request()
     started.claim()

@@ -6,7 +6,7 @@ import pytest
 
 from crucible.rules.agenda import CREATED_PER_PLAN, REQUESTED_MAX, Agenda
 from crucible.rules.blueprint import limit_name
-from crucible.rules.plan import LOST_CLAIMS_MAX, retry_delay_s
+from crucible.rules.plan import LOST_CLAIMS_MAX, SCRIPT_CLAIM_S, retry_delay_s
 from tests.rules.blueprints import PlainBlueprints, definition
 from tests.rules.scene import Scene
 
@@ -319,6 +319,31 @@ def test_a_stage_that_loses_every_worker_ends_its_run():
         office.work("s1-0", "StageLeaseExpired")
     assert office.step() == [["RunFailed"]]
     assert "workers were lost" in office.world.runs["s1-0"].end_reason
+
+
+def test_a_script_that_is_gone_ends_its_run_at_once_and_can_not_be_run_again_from_here():
+    office = Office(runs=1, stages={"script": {"type": "script"}})
+    office.is_ready = False
+    office.settle()
+    office.work("s1-0", "StageLeaseExpired")
+    assert office.step() == [["RunFailed"]]
+    assert "ended without a word" in office.world.runs["s1-0"].end_reason
+    office.settle()
+    office.play("RunReopened", run_id="s1-0", generation=2, from_stage="script")
+    assert office.settle().count("RunFailed") == 1
+    assert "start the script again" in office.world.runs["s1-0"].end_reason
+
+
+def test_a_script_that_never_begins_ends_its_run_after_a_while():
+    office = Office(runs=1, stages={"script": {"type": "script"}})
+    office.is_ready = False
+    office.settle()
+    assert office.delays["s1-0", "script", 1] == SCRIPT_CLAIM_S
+    assert office.statuses() == ["running"]
+    office.is_ready = True
+    office.agenda.wake("s1-0")
+    assert office.step() == [["RunFailed"]]
+    assert "did not begin within" in office.world.runs["s1-0"].end_reason
 
 
 def test_a_canceled_run_ends_when_its_worker_has_stopped():
