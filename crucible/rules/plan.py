@@ -19,6 +19,7 @@ from crucible.rules.blueprint import Blueprint
 from crucible.rules.draft import Draft
 from crucible.rules.effective import artifacts
 from crucible.rules.state import AttemptState, LimitState, RunState, StageState, SubmissionState
+from crucible.stage_call import SCRIPT_TYPE
 
 RETRY_DELAY_S = 1.0
 """Before the first retry of a stage; doubles with each further one."""
@@ -26,6 +27,8 @@ RETRY_DELAY_MAX_S = 30.0
 """Before any retry at most."""
 LOST_CLAIMS_MAX = 100
 """Claims of one attempt that may end in silence or with their worker before the run fails."""
+SCRIPT_CLAIM_S = 60.0
+"""How long a script may take to claim its own run."""
 REASON_CHARACTERS_MAX = 500
 """Of a failure's message in the reason of a run's end."""
 
@@ -130,9 +133,24 @@ def _plan_stage(run: RunState, stage: StageState, blueprint: Blueprint, ready: R
         return [_request(run, stage, blueprint, causation_id=_cause(run, stage))]
     if attempt.status == "failed":
         return _plan_failed(run, stage, attempt, blueprint, ready)
+    if attempt.status == "requested" and attempt.request is not None and attempt.request.stage_type == SCRIPT_TYPE:
+        return _plan_script(run, stage, attempt, ready)
     if attempt.status == "requested" and attempt.lost_claims >= LOST_CLAIMS_MAX:
         return [_failure(run, stage, f"{stage.name}: {attempt.lost_claims} workers were lost while they ran it", None)]
     return []
+
+
+def _plan_script(run: RunState, stage: StageState, attempt: AttemptState, ready: Ready) -> Drafts:
+    """The end of a run that only its script can work on, once that is gone."""
+    if attempt.lost_claims:
+        reason = "the script's process ended without a word"
+    elif attempt.number > 1:
+        reason = "only the script itself can do it: start the script again"
+    elif ready(run.run_id, stage.name, attempt.number, SCRIPT_CLAIM_S):
+        reason = f"the script did not begin within {SCRIPT_CLAIM_S:g} s"
+    else:
+        return []
+    return [_failure(run, stage, f"{stage.name}: {reason}", None)]
 
 
 def _plan_failed(run: RunState, stage: StageState, attempt: AttemptState, blueprint: Blueprint, ready: Ready) -> Drafts:
