@@ -25,7 +25,7 @@ def test_a_grid_gives_results_verdicts_and_findings(project):
     assert "quick#1: 4 completed" in out
     assert "x 0.5 is best" in out or "best by score" in out
     rows = project.sql("select ref, repeat, seed, status from runs order by grid_index")
-    assert [row["ref"] for row in rows] == ["quick#1/x0.25.1", "quick#1/x0.25.2", "quick#1/x0.5.1", "quick#1/x0.5.2"]
+    assert [row["ref"] for row in rows] == ["quick#1/x0p25.1", "quick#1/x0p25.2", "quick#1/x0p5.1", "quick#1/x0p5.2"]
     assert rows[0]["seed"] == rows[2]["seed"] != rows[1]["seed"]
     verdicts = project.sql("select status, n, value from targets order by cell_index")
     assert [v["status"] for v in verdicts] == ["met", "met"]
@@ -70,16 +70,16 @@ def test_a_smoke_test_is_one_run_marked_and_outside_best(project):
     assert "smoke" in project.run("ls").stdout
     assert project.run("show", "@best", code=2).stderr
     project.run("run", "quick.py")
-    assert "quick#2/x0.5" in project.run("show", "@best").stdout
+    assert "quick#2/x0p5" in project.run("show", "@best").stdout
 
 
 def test_filters_and_formats(project):
     project.write("quick.py", QUICK)
     project.run("run", "quick.py")
     rows = json.loads(project.run("ls", "--where", "params.x = 0.5 and score > 0.5", "--format", "json").stdout)
-    assert {row["ref"] for row in rows} == {"quick#1/x0.5.1", "quick#1/x0.5.2"}
+    assert {row["ref"] for row in rows} == {"quick#1/x0p5.1", "quick#1/x0p5.2"}
     first = json.loads(project.run("ls", "--sort=-score", "-n", "1", "--format", "json").stdout)[0]
-    assert first["ref"] == "quick#1/x0.5.2"
+    assert first["ref"] == "quick#1/x0p5.2"
     table = list(csv.reader(io.StringIO(project.run("ls", "quick#1", "--format", "csv").stdout)))
     assert len(table) == 5
     assert "did you mean" in project.run("ls", "--where", "stats = completed", code=2).stderr
@@ -99,7 +99,7 @@ def test_sql_reads_only(project):
 def test_diff_names_what_differs(project):
     project.write("quick.py", QUICK)
     project.run("run", "quick.py")
-    out = project.run("diff", "quick#1/x0.25.1", "quick#1/x0.5.1").stdout
+    out = project.run("diff", "quick#1/x0p25.1", "quick#1/x0p5.1").stdout
     assert "0.25" in out
     assert "+0.25" in out
     assert "seed" not in out
@@ -108,13 +108,13 @@ def test_diff_names_what_differs(project):
 def test_tags_and_notes_can_be_found_again(project):
     project.write("quick.py", QUICK)
     project.run("run", "quick.py")
-    project.run("tag", "quick#1/x0.5.1", "good", "baseline")
-    project.run("tag", "quick#1/x0.5.1", "--", "-baseline")
-    project.run("note", "quick#1/x0.5.1", "the one for the paper")
-    shown = project.run("show", "quick#1/x0.5.1").stdout
+    project.run("tag", "quick#1/x0p5.1", "good", "baseline")
+    project.run("tag", "quick#1/x0p5.1", "--", "-baseline")
+    project.run("note", "quick#1/x0p5.1", "the one for the paper")
+    shown = project.run("show", "quick#1/x0p5.1").stdout
     assert "tags: good" in shown
     assert "the one for the paper" in shown
-    assert "quick#1/x0.5.1" in project.run("ls", "--where", "tags = good").stdout
+    assert "quick#1/x0p5.1" in project.run("ls", "--where", "tags = good").stdout
 
 
 def test_events_and_logs_show_what_happened(project):
@@ -123,11 +123,11 @@ def test_events_and_logs_show_what_happened(project):
         QUICK.replace("    if fail:", '    print("hello from the stage")\n    if fail:').replace('"quick"', '"talk"'),
     )
     project.run("run", "talk.py")
-    events = project.run("events", "talk#1/x0.5.1").stdout
+    events = project.run("events", "talk#1/x0p5.1").stdout
     assert [
         name for name in ("RunCreated", "StageClaimed", "StageCompleted", "RunCompleted") if name not in events
     ] == []
-    assert "hello from the stage" in project.run("logs", "talk#1/x0.5.1").stdout
+    assert "hello from the stage" in project.run("logs", "talk#1/x0p5.1").stdout
 
 
 def test_the_run_folder_holds_what_happened(project):
@@ -136,7 +136,7 @@ def test_the_run_folder_holds_what_happened(project):
     rows = project.sql("select output_dir, folder from runs order by grid_index limit 1")
     folder = project.folder / rows[0]["output_dir"] / rows[0]["folder"]
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["params"] == {"x": 0.25}
+    assert manifest["params"] == {"fit.x": 0.25}
     assert [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()] == [1, 2, 3]
 
 
@@ -191,7 +191,7 @@ def test_the_python_side_runs_and_reads_the_same_records(project):
         timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "quick#1/x0.5.2" in done.stdout
+    assert "quick#1/x0p5.2" in done.stdout
     assert "0 best by score" in done.stdout
     assert project.sql("select count(*) n from runs")[0]["n"] == 4
 
