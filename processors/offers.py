@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import time
@@ -11,10 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from crucible.blobs import BlobStore
-from crucible.definition.code_digest import CodeTooLargeError, code_digest
+from crucible.definition.code_digest import CodeTooLargeError, code_digest, with_command_files
+from crucible.definition.model import Definition
 from crucible.records.run_events import RunCreated
 from crucible.records.stage_events import StageRequested
-from crucible.rules.state import RunState, WorkerState
+from crucible.rules.state import RunState, SubmissionState, WorkerState
 
 PREFERENCE_S: Final = 0.05
 """How long the preferred worker has a stage for itself."""
@@ -153,8 +155,8 @@ class Eligibility:
         self._blobs = blobs
         self._digests: dict[str, tuple[float, str | None]] = {}
 
-    def problem(self, request: StageRequested) -> str | None:
-        """Why this worker can't serve the request; None if it can."""
+    def problem(self, request: StageRequested, submission: SubmissionState | None) -> str | None:
+        """Why this worker can't serve a request of this submission; None if it can."""
         able = self._abilities
         if request.queue not in able.queues:
             return f"it is for queue {request.queue!r}, this worker serves {', '.join(sorted(able.queues))}"
@@ -168,15 +170,18 @@ class Eligibility:
         missing = [digest for digest in request.blobs if not self._blobs.exists(digest)]
         if missing:
             return f"it needs blob {missing[0]}, which can't be read here"
-        return self._code_problem(request)
+        return self._code_problem(request, submission)
 
-    def _code_problem(self, request: StageRequested) -> str | None:
+    def _code_problem(self, request: StageRequested, submission: SubmissionState | None) -> str | None:
         path = request.code_path
         if path is None or not request.code_digest:
             return None
         found = self._digest(path)
         if found is None:
             return f"it needs the code of {path}, which is not on this host"
+        if found != request.code_digest and submission is not None:
+            definition = _definition(submission.accepted.definition_json)
+            found = with_command_files(found, definition, Path(path).parent)
         if found != request.code_digest:
             return f"the code of {path} has changed since the experiment was submitted: submit it again"
         return None
@@ -194,6 +199,11 @@ class Eligibility:
         took_s = time.monotonic() - now_s
         self._digests[path] = (now_s + took_s + max(CODE_DIGEST_S, CODE_DIGEST_SHARE * took_s), digest)
         return digest
+
+
+@functools.lru_cache(maxsize=16)
+def _definition(text: str) -> Definition:
+    return Definition.parse(text)
 
 
 def _lacking(needed: Mapping[str, Any], present: Mapping[str, float | str]) -> str | None:

@@ -307,7 +307,9 @@ class Worker:
     def _next_offer(self) -> Offer | None:
         """Wait for an attempt that this worker is to claim; None when it stops."""
         while (offer := self._taken_offer()) is not None:
-            problem = self._eligibility.problem(offer.request)
+            with self._view.lock:
+                submission = self._view.world.submission(offer.created.submission_id)
+            problem = self._eligibility.problem(offer.request, submission)
             if problem is None:
                 return offer
             with self._changed:

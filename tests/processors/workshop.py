@@ -14,22 +14,22 @@ from crucible.place import Place
 from crucible.processors.manager import Manager
 from crucible.processors.reaper import Reaper
 from crucible.processors.worker import Worker
-from crucible.processors.zygote import Zygote
 from crucible.producers.drain import Drain
 from crucible.producers.submit import Sender, environment_json
+from crucible.records import RunFailed, StageFailed
 from crucible.tail import Tail
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 20.0
 
 
 class Workshop:
     """Close it with ``with``: it fails then if a part of it has failed."""
 
-    def __init__(self, folder, *, lease_ms=15_000):
+    def __init__(self, folder, zygote, *, lease_ms=15_000):
         self.folder = folder
         self.lease_ms = lease_ms
         self.place = Place(folder / ".crucible")
-        self.zygote = Zygote.start()
+        self.zygote = zygote
         self.journal = open_journal(self.place, actor="test")
         self.blobs = BlobStore(self.place.blobs)
         self.drain = Drain(self.journal, self.place)
@@ -53,7 +53,6 @@ class Workshop:
             thread.join(TIMEOUT_S)
         self.drain.close()
         self.journal.close()
-        self.zygote.close()
         assert self._problems == []
 
     def worker(self, **options):
@@ -99,9 +98,21 @@ class Workshop:
         deadline = time.monotonic() + TIMEOUT_S
         while len(found) < count:
             assert self._problems == []
-            assert time.monotonic() < deadline, f"{[type(each).__name__ for each in self.events()]}"
-            found += [entry.record for entry in tail.poll(0.2) if isinstance(entry.record, types)]
+            assert time.monotonic() < deadline, (
+                f"{[type(each).__name__ for each in self.events()]} {[each.statistics() for each in self.workers]}"
+            )
+            for record in (entry.record for entry in tail.poll(0.2)):
+                assert isinstance(record, types) or not isinstance(record, RunFailed), self.events(StageFailed)
+                found += [record] if isinstance(record, types) else []
         return found[:count]
+
+    def until(self, is_so):
+        """Wait until ``is_so()``."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while not is_so():
+            assert self._problems == []
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
     def events(self, *types):
         """Every event of these types, all without a type."""
