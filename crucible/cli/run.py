@@ -165,26 +165,31 @@ def _asked_to_resume(call: RunCall, loaded: Loaded, row: Mapping[str, Any]) -> b
 
 def _submit(host: Host, loaded: Loaded, call: RunCall, output_dir: Path | None) -> str:
     from crucible.definition.model import OUTPUT_DIR_DEFAULT
+
+    own = loaded.definition.output_dir
+    is_default = output_dir is not None or own == OUTPUT_DIR_DEFAULT
+    folder = host.settings.output_dir if is_default else host.settings.project / own
+    return host.sender.submit(submission_fields(loaded, folder, is_smoke=call.is_smoke))
+
+
+def submission_fields(loaded: Loaded, output_dir: Path, *, is_smoke: bool) -> dict[str, object]:
+    """What ``SubmitExperiment`` says of a loaded experiment."""
     from crucible.producers.submit import environment_json
 
     definition = loaded.definition
-    own = definition.output_dir if definition.output_dir != OUTPUT_DIR_DEFAULT else None
-    folder = host.settings.output_dir if output_dir is not None or own is None else host.settings.project / own
-    return host.sender.submit(
-        {
-            "namespace": definition.namespace,
-            "experiment": definition.name,
-            "definition_json": definition.canonical_json(),
-            "definition_digest": definition.definition_digest,
-            "recipe_digest": loaded.recipe_digest,
-            "code_path": None if loaded.code_path is None else str(loaded.code_path),
-            "code_digest": loaded.code_digest,
-            "code_blob": None,
-            "environment_json": environment_json(),
-            "output_dir": str(folder),
-            "is_smoke": call.is_smoke,
-        }
-    )
+    return {
+        "namespace": definition.namespace,
+        "experiment": definition.name,
+        "definition_json": definition.canonical_json(),
+        "definition_digest": definition.definition_digest,
+        "recipe_digest": loaded.recipe_digest,
+        "code_path": None if loaded.code_path is None else str(loaded.code_path),
+        "code_digest": loaded.code_digest,
+        "code_blob": None,
+        "environment_json": environment_json(),
+        "output_dir": str(output_dir),
+        "is_smoke": is_smoke,
+    }
 
 
 def _conclude(reader: Reading, submission_id: str) -> int:
