@@ -120,19 +120,20 @@ def explain(error: apsw.Error, connection: apsw.Connection | None, doing: str, f
     """
     place = f"{doing} the log in {folder}"
     extended = getattr(error, "extendedresult", 0)
+    detail = str(error) or f"{type(error).__name__} {extended}"
     # The system's last error stays on a connection, so it means something only for an error of the system.
     system = connection.system_errno if connection is not None and isinstance(error, apsw.IOError) else 0
     if isinstance(error, apsw.FullError) or (system in _FULL and extended not in _SYNC_FAILED):
         return LogError(f"{place}: the disk is full; nothing of this was written. Free some space and go on")
     if isinstance(error, _NOT_WRITABLE):
-        return LogError(f"{place}: it can't be opened for writing ({error}); see who owns it and how it is mounted")
+        return LogError(f"{place}: it can't be opened for writing ({detail}); see who owns it and how it is mounted")
     if isinstance(error, _DAMAGED) or extended in _CUT_SHORT:
-        return LogCorruptError(f"{place}: the database is damaged ({error}). {rescue(folder)}")
+        return LogCorruptError(f"{place}: the database is damaged ({detail}). {rescue(folder)}")
     if isinstance(error, apsw.IOError) and doing == COMMITTING:
-        return AppendUnknownError(f"{place}: the disk failed ({error}); the batches may or may not be in the log")
+        return AppendUnknownError(f"{place}: the disk failed ({detail}); the batches may or may not be in the log")
     if isinstance(error, apsw.IOError):
-        return LogError(f"{place}: the disk failed ({error}); see the system's log")
-    return LogError(f"{place}: SQLite refused ({type(error).__name__}: {error})")
+        return LogError(f"{place}: the disk failed ({detail}); see the system's log")
+    return LogError(f"{place}: SQLite refused ({type(error).__name__}: {detail})")
 
 
 def rescue(folder: Path) -> str:

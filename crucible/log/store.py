@@ -87,10 +87,12 @@ class Store:
             create_or_check(connection, self.folder)
             for topic in TOPICS:
                 self.checked_end(connection, topic)
-        except BaseException as error:
+        except apsw.Error as error:
+            explained = explain(error, connection, "opening", self.folder)
             self.discard(connection)
-            if isinstance(error, apsw.Error):
-                raise explain(error, connection, "opening", self.folder) from error
+            raise explained from error
+        except BaseException:
+            self.discard(connection)
             raise
         return connection
 
@@ -129,18 +131,26 @@ class Store:
                 connection = self.connect()
         try:
             yield connection
-        except BaseException as error:
-            explained = explain(error, connection, "reading", self.folder) if isinstance(error, apsw.Error) else None
+        except apsw.Error as error:
+            explained = explain(error, connection, "reading", self.folder)
             with self.lock:
                 self.discard(connection)
-            if explained is not None:
-                raise explained from error
+            raise explained from error
+        except LogError:
+            self._give_back(connection)
             raise
+        except BaseException:
+            with self.lock:
+                self.discard(connection)
+            raise
+        self._give_back(connection)
+
+    def _give_back(self, connection: apsw.Connection) -> None:
         if len(self._idle) < IDLE_MAX:
             self._idle.append(connection)
-        else:
-            with self.lock:
-                self.discard(connection)
+            return
+        with self.lock:
+            self.discard(connection)
 
     def discard(self, connection: apsw.Connection) -> None:
         """Close a connection, which writes nothing by that; the caller holds the lock."""

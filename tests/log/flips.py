@@ -129,7 +129,10 @@ def run(trials: int, seed: int, *, with_rescue: bool) -> collections.Counter[tup
     outcomes: collections.Counter[tuple[str, str]] = collections.Counter()
     with tempfile.TemporaryDirectory() as folder:
         originals = [Path(folder) / f"log-{share}" for share in CHECKPOINTS_AFTER]
-        contents = [prepare(path, seed, checkpoint_after=share) for path, share in zip(originals, CHECKPOINTS_AFTER, strict=True)]
+        contents = [
+            prepare(path, seed, checkpoint_after=share)
+            for path, share in zip(originals, CHECKPOINTS_AFTER, strict=True)
+        ]
         for number in range(trials):
             original, content = originals[number % 3], contents[number % 3]
             outcomes[trial(original, content, chance, Path(folder), with_rescue=with_rescue)] += 1
