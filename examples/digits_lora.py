@@ -17,12 +17,12 @@ experiment = cr.Experiment(
     repeat=10,
     parameters={"train.learning_rate": [3e-4, 1e-3, 3e-3, 3e-2], "train.rank": [1, 2, 4, 8, 16]},
     stages=[
-        cr.builtin_stage("train", options={"dataset": "digits_rotated", "alpha": 32.0, "epochs": 30, "batch_size": 64}),
+        cr.builtin_stage("train", options={"dataset": "digits_rotated", "alpha": 32.0, "epochs": 20, "batch_size": 64}),
         cr.builtin_stage("eval", options={"dataset": "digits_rotated"}, inputs={"adapter": "train.adapter"}),
     ],
     select="val/accuracy",  # the best cell is chosen on the validation split,
     quality_targets={"test/accuracy": cr.at_least(0.95)},  # and judged on the test split, once
-    margin=0.01,  # a difference in accuracy that does not matter
+    margin=0.015,  # a difference in accuracy that does not matter: which rank is enough?
 )
 
 if __name__ == "__main__":
