@@ -106,6 +106,17 @@ class Workshop:
                 found += [record] if isinstance(record, types) else []
         return found[:count]
 
+    def send(self, command_type, **fields):
+        """Send a command and wait for its answer."""
+        (answer,) = Sender(self.journal).send(self.journal.make(command_type, **fields))
+        return answer
+
+    def pid(self, name):
+        """The process that a stage has written into the file ``name``."""
+        path = self.folder / f"{name}.pid"
+        self.until(lambda: path.exists() and path.read_text())
+        return int(path.read_text())
+
     def until(self, is_so):
         """Wait until ``is_so()``."""
         deadline = time.monotonic() + TIMEOUT_S
