@@ -106,7 +106,7 @@ class Aggregates:
 
     def _apply_rows(self, condition: str, parameters: list[str]) -> None:
         rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM events WHERE {condition} AND NOT is_void ORDER BY log_partition, log_offset",  # noqa: S608  names of ours
+            f"SELECT {_COLUMNS} FROM events WHERE {condition} AND NOT is_void ORDER BY log_partition, log_offset",
             parameters,
         ).fetchall()
         for record_type, event_id, occurred_at, actor, causation_id, correlation_id, traceparent, payload in rows:

@@ -78,7 +78,7 @@ class Buffer:
                 continue
             connection.register("incoming", pa.Table.from_batches(batches))
             try:
-                connection.execute(f"INSERT INTO {table} SELECT * FROM incoming")  # noqa: S608  a table of ours
+                connection.execute(f"INSERT INTO {table} SELECT * FROM incoming")
             finally:
                 connection.unregister("incoming")
         self._arrow.clear()
@@ -99,9 +99,9 @@ class Buffer:
 
 def _delete(connection: Any, table: str, column: str, keys: Sequence[Any]) -> None:
     if column == "*":
-        connection.execute(f"DELETE FROM {table}")  # noqa: S608  a table of ours
+        connection.execute(f"DELETE FROM {table}")
         return
     for start in range(0, len(keys), DELETE_KEYS_MAX):
         part = keys[start : start + DELETE_KEYS_MAX]
         marks = ", ".join("?" * len(part))
-        connection.execute(f"DELETE FROM {table} WHERE {column} IN ({marks})", part)  # noqa: S608  names of ours
+        connection.execute(f"DELETE FROM {table} WHERE {column} IN ({marks})", part)

@@ -17,8 +17,8 @@ class Numbering:
     def __init__(self, connection: Any, table: str, number_column: str, id_column: str) -> None:
         self._connection = connection
         self._table = table
-        self._query = f"SELECT {id_column}, {number_column} FROM {table} WHERE {id_column} IN "  # noqa: S608  names of ours
-        (last,) = connection.execute(f"SELECT max({number_column}) FROM {table}").fetchone()  # noqa: S608  names of ours
+        self._query = f"SELECT {id_column}, {number_column} FROM {table} WHERE {id_column} IN "
+        (last,) = connection.execute(f"SELECT max({number_column}) FROM {table}").fetchone()
         self._next = 0 if last is None else last + 1
         self._is_complete = last is None
         self._numbers: dict[str, int] = {}

@@ -170,7 +170,7 @@ class Projection:
         ids = [record.event_id for record in records if record.event_id not in self._commands]
         if ids:
             marks = ", ".join("?" * len(ids))
-            query = f"SELECT command_id FROM command_records WHERE command_id IN ({marks})"  # noqa: S608  marks alone
+            query = f"SELECT command_id FROM command_records WHERE command_id IN ({marks})"
             self._commands.update(row[0] for row in self._connection.execute(query, ids).fetchall())
 
     def _take(self, entry: Entry) -> Outcome:

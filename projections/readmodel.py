@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,13 @@ from crucible.errors import ReadModelError
 from crucible.journal import Journal
 from crucible.place import Place
 from crucible.position import Position
+from crucible.projections.closing import Closer
 from crucible.projections.database import MEMORY_LIMIT, THREADS, open_database
 from crucible.projections.identity import TOPICS, check_identity, log_ends, stamp_identity
+from crucible.projections.judging import Judge, judge_by_statistics
+from crucible.projections.mirror import Mirror
 from crucible.projections.projection import OUTCOMES
+from crucible.projections.snapshot import Snapshots
 from crucible.projections.writer import Replacement, Writer
 from crucible.records.record import Topic
 
@@ -76,22 +80,28 @@ class Projector:
         journal: Journal,
         place: Place,
         *,
+        judge: Judge | None = judge_by_statistics,
+        is_mirroring: bool = True,
+        is_publishing: bool = True,
         memory_limit: str = MEMORY_LIMIT,
         threads: int = THREADS,
         commit_rows: int = COMMIT_ROWS,
         commit_interval_s: float = COMMIT_INTERVAL_S,
     ) -> None:
-        """Open or make the model of the log at ``place``. Raises ``ReadModelError`` if the file can't be had."""
+        """Open or make the model of the log at ``place``. Raises ``ReadModelError`` if the file can't be had.
+
+        ``run`` writes folders of what has ended unless ``is_mirroring`` is false, and publishes snapshots unless
+        ``is_publishing`` is.
+        """
         self.journal = journal
         self.path = place.read_model
-        self.on_news: Callable[[], None] | None = None
-        """Called by the projecting thread after a commit in which a run became complete or a submission was closed."""
         self._commit_rows = commit_rows
         self._commit_interval_s = commit_interval_s
         self._lock = threading.RLock()
         self._changed = threading.Condition()
         self._wake = threading.Event()
         self._waiters = 0
+        self._closing_failure: BaseException | None = None
         self._commits = self._rows = self._rows_since_checkpoint = 0
         self._last_commit_ms = 0.0
         self._last_commit_at = journal.clock.monotonic() - commit_interval_s
@@ -103,6 +113,14 @@ class Projector:
         if opened.is_new:
             stamp_identity(self._connection, journal)
         self._writer = Writer(journal, self._connection)
+        self.snapshots = Snapshots(self, place)
+        """Copies of the model for other DuckDB clients."""
+        self._closer = Closer(
+            self,
+            judge=judge,
+            folders=Mirror(journal, place) if is_mirroring else None,
+            snapshots=self.snapshots if is_publishing else None,
+        )
         self._committed = Position(dict(self._writer.committed))
 
     @property
@@ -118,20 +136,42 @@ class Projector:
         return self._connection.cursor()
 
     def catch_up(self) -> Position:
-        """Project everything up to the ends of the log as of this call, and commit. Returns the position reached.
+        """Project everything up to the ends of the log as of this call, and judge what has ended.
 
-        Raises ``ReadModelError`` if the disk fails, and as ``Journal.read``.
+        Returns the position reached. Raises ``ReadModelError`` if the disk fails, and as ``Journal.read``.
         """
         ends = log_ends(self.journal)
         with self._lock:
             while any(self._writer.progress[key].next_offset < end for key, end in ends.items()):
                 self._read()
             self._commit_all()
+        self._closer.judge_all()
         return self._committed
 
+    def settle(self) -> Position:
+        """As ``catch_up``, and write every folder that is to be written."""
+        position = self.catch_up()
+        self._closer.do_all()
+        return position
+
     def run(self, stop: threading.Event) -> None:
-        """Follow the log until ``stop`` is set, then commit what was read. Raises as ``catch_up``."""
-        while not stop.is_set():
+        """Follow the log until ``stop`` is set; judge what ends and write its folders. Raises as ``catch_up``.
+
+        What has ended by then is judged and written before this returns.
+        """
+        closing = threading.Thread(target=self._close_what_ends, args=(stop,), name="crucible-closing", daemon=True)
+        closing.start()
+        try:
+            self._follow(stop)
+        finally:
+            stop.set()
+            closing.join()
+        if self._closing_failure is not None:
+            raise self._closing_failure
+        self._closer.do_all()
+
+    def _follow(self, stop: threading.Event) -> None:
+        while not stop.is_set() and self._closing_failure is None:
             with self._lock:
                 is_more = self._read()
                 if not is_more and self._is_due():
@@ -140,6 +180,12 @@ class Projector:
                 self._rest(stop)
         with self._lock:
             self._commit_all()
+
+    def _close_what_ends(self, stop: threading.Event) -> None:
+        try:
+            self._closer.run(stop)
+        except BaseException as error:  # noqa: BLE001  whatever it was, the following thread raises it
+            self._closing_failure = error
 
     def wait_for(self, position: Position, timeout_s: float) -> bool:
         """Sleep until the committed rows include ``position``; False when ``timeout_s`` passed first."""
@@ -263,8 +309,7 @@ class Projector:
         projection = self._writer.projection
         if projection.has_news:
             projection.has_news = False
-            if self.on_news is not None:
-                self.on_news()
+            self._closer.wake()
 
     def _checkpoint(self) -> None:
         self._connection.execute("CHECKPOINT")

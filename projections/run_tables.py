@@ -45,7 +45,7 @@ class RunTables:
         if not again or self._is_fresh:
             return
         marks = ", ".join("?" * len(again))
-        query = f"SELECT run_id FROM runs WHERE is_complete AND run_id IN ({marks})"  # noqa: S608  marks alone
+        query = f"SELECT run_id FROM runs WHERE is_complete AND run_id IN ({marks})"
         complete = {row[0] for row in connection.execute(query, again).fetchall()}
         for run_id in again:
             run = self._aggregates.run(run_id)

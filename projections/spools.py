@@ -106,7 +106,7 @@ class Spools:
         for start in range(0, len(missing), QUERY_IDS_MAX):
             part = missing[start : start + QUERY_IDS_MAX]
             marks = ", ".join("?" * len(part))
-            query = f"SELECT {', '.join(_FIELDS)} FROM spools WHERE run_id IN ({marks}) ORDER BY spool_no"  # noqa: S608  names of ours
+            query = f"SELECT {', '.join(_FIELDS)} FROM spools WHERE run_id IN ({marks}) ORDER BY spool_no"
             for row in self._connection.execute(query, part).fetchall():
                 spool = Spool(*row)
                 self._by_run[spool.run_id][spool.spool_id] = spool

@@ -148,7 +148,7 @@ class Summaries:
     def _read(self, spool: Spool, end: int | None) -> SeriesByName:
         found: SeriesByName = {}
         condition = "" if end is None else f" AND sequence < {end}"
-        query = f"SELECT name_no, step, value FROM points WHERE run_no = {spool.run_no} AND spool_no = {spool.spool_no}{condition} ORDER BY sequence"  # noqa: E501, S608  numbers of ours
+        query = f"SELECT name_no, step, value FROM points WHERE run_no = {spool.run_no} AND spool_no = {spool.spool_no}{condition} ORDER BY sequence"  # noqa: E501  one statement
         columns = self._connection.execute(query).fetchnumpy()
         if len(columns["value"]):
             series_of(columns["name_no"], columns["step"], columns["value"], found)

@@ -262,7 +262,7 @@ def test_a_thread_follows_the_log_and_can_be_waited_for(project):
     thread.start()
     try:
         write_all(journal)
-        end = Position({("events", 0): journal.log.end("events", 0)})
+        end = Position({(topic, 0): journal.log.end(topic, 0) for topic in ("commands", "events", "telemetry")})
         assert model.wait_for(end, 30.0)
         assert not model.wait_for(Position({("events", 0): 10_000}), 0.01)
     finally:

@@ -1,0 +1,148 @@
+"""What happens once when something ends: a submission is judged, the folders of runs and experiments are written.
+
+All of it is level-triggered: what is to be done follows from the read model, so that a kill between two steps costs a
+repetition and nothing else. Verdicts come first, for people wait for them.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Protocol
+
+from crucible.projections.judging import TO_JUDGE, Judge, judge_submission
+from crucible.projections.writer import Replacement
+
+if TYPE_CHECKING:
+    from crucible.projections.readmodel import Projector
+
+RUNS_AT_ONCE = 100
+"""Run folders that are written between two commits."""
+POLL_S = 0.1
+"""How often is looked whether to stop."""
+
+_RUNS_TO_MIRROR = """
+SELECT r.run_id, r.generation FROM runs r
+WHERE r.is_complete AND NOT r.is_purged
+  AND NOT EXISTS (
+    SELECT 1 FROM mirrors m WHERE m.subject_kind = 'run' AND m.subject_id = r.run_id AND m.generation = r.generation)
+ORDER BY r.run_no LIMIT ?
+"""
+_SUBMISSIONS_TO_MIRROR = """
+SELECT s.submission_id, s.generation FROM submissions s
+JOIN judgements j ON j.submission_id = s.submission_id AND j.generation = s.generation
+WHERE NOT EXISTS (
+    SELECT 1 FROM mirrors m
+    WHERE m.subject_kind = 'submission' AND m.subject_id = s.submission_id AND m.generation = s.generation)
+  AND NOT EXISTS (
+    SELECT 1 FROM runs r LEFT JOIN mirrors m
+      ON m.subject_kind = 'run' AND m.subject_id = r.run_id AND m.generation = r.generation
+    WHERE r.submission_id = s.submission_id AND r.is_complete AND NOT r.is_purged AND m.subject_id IS NULL)
+ORDER BY s.submission_id
+"""
+
+
+class Folders(Protocol):
+    """What writes the folders of runs and submissions; ``crucible.projections.mirror`` does."""
+
+    def write_runs(self, cursor: Any, runs: list[tuple[str, int]]) -> list[Replacement]:
+        """Write the folders of these runs (id, generation): the rows to commit."""
+        ...
+
+    def write_submission(self, cursor: Any, submission_id: str, generation: int) -> list[Replacement]:
+        """Write the folder of a submission's experiment: the rows to commit."""
+        ...
+
+
+class SnapshotTaker(Protocol):
+    """What publishes copies of the read model; ``crucible.projections.snapshot`` does."""
+
+    def take(self) -> object:
+        """Make a copy now."""
+        ...
+
+    def take_if_due(self) -> object:
+        """Make a copy unless the last one is recent."""
+        ...
+
+
+class Closer:
+    """Does what is left to do for what has ended. One thread at a time."""
+
+    def __init__(
+        self,
+        projector: Projector,
+        *,
+        judge: Judge | None,
+        folders: Folders | None = None,
+        snapshots: SnapshotTaker | None = None,
+    ) -> None:
+        """A part that is None is left to another process."""
+        self._projector = projector
+        self._judge = judge
+        self._folders = folders
+        self._snapshots = snapshots
+        self._work = threading.Event()
+        self._lock = threading.Lock()
+
+    def wake(self) -> None:
+        """Something may have ended."""
+        self._work.set()
+
+    def judge_all(self) -> int:
+        """Judge every submission that can be; how many there were."""
+        if self._judge is None:
+            return 0
+        with self._lock, _cursor(self._projector) as cursor:
+            found = cursor.execute(TO_JUDGE).fetchall()
+            for submission_id, generation in found:
+                rows = judge_submission(cursor, self._judge, submission_id, generation)
+                self._projector.commit_rows(rows)
+            return len(found)
+
+    def do_all(self) -> None:
+        """Judge, and write every folder that is to be written."""
+        judged = self.judge_all()
+        while self._write_runs():
+            judged += self.judge_all()
+        self._write_submissions()
+        if judged and self._snapshots is not None:
+            self._snapshots.take()
+
+    def run(self, stop: threading.Event) -> None:
+        """Do what is left, then what comes, until ``stop`` is set."""
+        self._work.set()
+        while not stop.is_set():
+            if self._work.wait(POLL_S):
+                self._work.clear()
+                self.do_all()
+            elif self._snapshots is not None:
+                self._snapshots.take_if_due()
+
+    def _write_runs(self) -> bool:
+        if self._folders is None:
+            return False
+        with self._lock, _cursor(self._projector) as cursor:
+            found = cursor.execute(_RUNS_TO_MIRROR, [RUNS_AT_ONCE]).fetchall()
+            if found:
+                self._projector.commit_rows(self._folders.write_runs(cursor, found))
+            return bool(found)
+
+    def _write_submissions(self) -> None:
+        if self._folders is None:
+            return
+        with self._lock, _cursor(self._projector) as cursor:
+            for submission_id, generation in cursor.execute(_SUBMISSIONS_TO_MIRROR).fetchall():
+                self._projector.commit_rows(self._folders.write_submission(cursor, submission_id, generation))
+
+
+class _cursor:  # noqa: N801  used as a function
+    """A cursor for a block."""
+
+    def __init__(self, projector: Projector) -> None:
+        self._cursor = projector.cursor()
+
+    def __enter__(self) -> Any:
+        return self._cursor
+
+    def __exit__(self, *_: object) -> None:
+        self._cursor.close()
