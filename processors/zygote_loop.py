@@ -23,7 +23,9 @@ IDLE_S: Final = 0.05
 """After this long without a request the next module is imported ahead."""
 POLL_S: Final = 0.002
 """How often an ending child is looked at."""
-IMPORTED_AHEAD: Final = ("crucible.definition", "crucible.spool.writer", "crucible.blobs", "numpy")
+IMPORTED_FIRST: Final = ("crucible.definition.load", "crucible.spool.writer", "crucible.blobs")
+"""What every stage needs: imported once, while the worker's process imports what it needs itself."""
+IMPORTED_AHEAD: Final = ("numpy",)
 """What most stages need: imported once here, while nobody waits, instead of in each child."""
 
 
@@ -36,7 +38,7 @@ class ZygoteLoop:
         self._parent_pid = parent_pid
         self._children: set[int] = set()
         self._frozen_modules = 0
-        self._ahead = list(IMPORTED_AHEAD) if _is_single_threaded_math() else [*IMPORTED_AHEAD[:-1]]
+        self._ahead = list(IMPORTED_AHEAD) if _is_single_threaded_math() else []
         with contextlib.suppress(PermissionError):
             os.setsid()
 
@@ -57,6 +59,8 @@ class ZygoteLoop:
             os._exit(0)
 
     def _serve(self) -> None:
+        for name in IMPORTED_FIRST:
+            importlib.import_module(name)
         while True:
             if self._ahead and not select.select([self._control], [], [], IDLE_S)[0]:
                 with contextlib.suppress(ImportError):
