@@ -6,6 +6,7 @@ outcome is unknown again with the same ids, and reads schemas that it does not k
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import threading
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 APPEND_ATTEMPTS_MAX = 5
 """How often a batch is sent when outcomes stay unknown."""
+RECENT_EVENTS = 4_096
+"""Events kept decoded: the parts of one process read the same ones within moments of each other."""
 APPEND_DELAY_S = 0.05
 """Wait before the second attempt; doubles with each further one."""
 
@@ -56,6 +59,13 @@ class Journal:
         self._schemas_read: dict[int, int] = {}
         self._on_log: set[int] = set()
         self._log_id: str | None = None
+        self._recent: list[Entry | None] = [None] * RECENT_EVENTS
+
+    def acting_as(self, actor: str) -> Journal:
+        """The same log with records stamped as written by ``actor``: schemas and decoded events are shared."""
+        other = copy.copy(self)
+        other.actor = actor
+        return other
 
     @property
     def log_id(self) -> str:
@@ -123,7 +133,8 @@ class Journal:
 
     def read(self, topic: Topic, partition: int, offset: int, limit: int = 10_000) -> list[Entry]:
         """Up to ``limit`` entries from ``offset`` on; empty at the end. Raises as ``Log.read``."""
-        return [self.entry(stored) for stored in self.log.read(topic, partition, offset, limit)]
+        found = self.log.read(topic, partition, offset, limit)
+        return [self._event(stored) for stored in found] if topic == "events" else [self.entry(each) for each in found]
 
     def close(self) -> None:
         """Close the log. Safe to call twice."""
@@ -138,6 +149,16 @@ class Journal:
             return Entry(stored, codec.decode(stored.value), None)
         except RecordError as error:
             return Entry(stored, None, str(error))
+
+    def _event(self, stored: Stored) -> Entry:
+        """The entry of an event, decoded once for all parts of this process: records are never changed."""
+        slot = stored.offset % RECENT_EVENTS
+        known = self._recent[slot]
+        if known is not None and known.stored == stored:
+            return known
+        entry = self.entry(stored)
+        self._recent[slot] = entry
+        return entry
 
     def _batch(self, records: Sequence[Record]) -> Batch:
         if len({(record.TOPIC, record.key) for record in records}) != 1:

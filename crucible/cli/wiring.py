@@ -31,9 +31,7 @@ def host_name() -> str:
 
 def acting_as(journal: Journal, part: str) -> Journal:
     """The same log, with records stamped as written by ``part`` of this host."""
-    from crucible.journal import Journal
-
-    return Journal(journal.log, clock=journal.clock, ids=journal.ids, actor=f"{part}@{host_name()}")
+    return journal.acting_as(f"{part}@{host_name()}")
 
 
 def make_manager(journal: Journal) -> Manager:
