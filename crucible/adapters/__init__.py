@@ -20,11 +20,10 @@ from crucible.adapters.protocol import (
     Session,
     StepReport,
 )
-from crucible.adapters.registry import DEFAULT_ADAPTER, adapter_names, describe_adapters, get_adapter
+from crucible.adapters.registry import adapter_names, describe_adapters, get_adapter
 from crucible.adapters.stepping import ScheduleName, learning_rate_at, take_step
 
 __all__ = [
-    "DEFAULT_ADAPTER",
     "Adapter",
     "Batch",
     "Blobs",

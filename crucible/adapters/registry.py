@@ -7,14 +7,11 @@ returns an `Adapter`.
 from __future__ import annotations
 
 import difflib
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from crucible.adapters.protocol import Adapter
 from crucible.definition.registry import adapters, load_registered
 from crucible.errors import AdapterError, CrucibleError, UsageError
-
-DEFAULT_ADAPTER: Final = "local"
-"""What a run uses if neither the experiment nor the settings name one."""
 
 
 def adapter_names() -> list[str]:
