@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 
 from crucible.errors import UsageError
-from crucible.log.protocol import TOPICS, PartitionKey, Topic
+from crucible.log.protocol import TOPICS, PartitionKey
+from crucible.records.record import Topic
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

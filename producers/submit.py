@@ -6,11 +6,13 @@ Whoever sends a command need not be the manager: the answer comes over the log, 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from crucible.errors import StorageError, UsageError
 from crucible.journal import Journal
+from crucible.log.protocol import PartitionKey
 from crucible.records import (
     AddNote,
     CancelRun,
@@ -46,7 +48,8 @@ class Sender:
         Raises ``StorageError`` when an answer does not come in time: the commands stay on the log, and the next
         engine answers them.
         """
-        ends = {("events", p): self._journal.log.end("events", p) for p in self._journal.log.partitions("events")}
+        log = self._journal.log
+        ends: dict[PartitionKey, int] = {("events", part): log.end("events", part) for part in log.partitions("events")}
         tail = Tail(self._journal, ["events"], ends)
         self._journal.append_batches([[command] for command in commands])
         waiting = {command.event_id for command in commands}
@@ -66,7 +69,7 @@ class Sender:
                     answers[record.command_id] = record
         return [answers[command.event_id] for command in commands]
 
-    def submit(self, fields: dict[str, object], *, submission_id: str | None = None) -> str:
+    def submit(self, fields: Mapping[str, Any], *, submission_id: str | None = None) -> str:
         """Submit an experiment and return its submission id. ``fields`` are those of ``SubmitExperiment``.
 
         Raises ``UsageError`` with what the manager found wrong.

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from crucible.cli import exits
 from crucible.cli.compose import open_reader
@@ -188,6 +188,6 @@ class _Cast:
         message = f"process {pid} is none of the demo's"
         raise InternalError(message)
 
-    def _popen(self, arguments: tuple[str, ...], *, stdout: object, stderr: object) -> subprocess.Popen[bytes]:
+    def _popen(self, arguments: tuple[str, ...], *, stdout: Any, stderr: int | None) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "crucible", *arguments]
-        return subprocess.Popen(command, cwd=self._folder, env=self._environ, stdout=stdout, stderr=stderr)  # type: ignore[call-overload]
+        return subprocess.Popen(command, cwd=self._folder, env=self._environ, stdout=stdout, stderr=stderr)

@@ -142,7 +142,8 @@ def _choose(host: Host, loaded: Loaded, call: RunCall, output_dir: Path | None) 
 
 
 def _is_same(row: Mapping[str, Any], loaded: Loaded) -> bool:
-    return row["definition_digest"] == loaded.definition.definition_digest and row["code_digest"] == loaded.code_digest
+    now = (loaded.definition.definition_digest, loaded.code_digest)
+    return (row["definition_digest"], row["code_digest"]) == now
 
 
 def _asked_to_resume(call: RunCall, loaded: Loaded, row: Mapping[str, Any]) -> bool:
