@@ -83,6 +83,7 @@ class Closer:
         self._snapshots = snapshots
         self._work = threading.Event()
         self._lock = threading.Lock()
+        self._has_judged = False
 
     def wake(self) -> None:
         """Something may have ended."""
@@ -97,15 +98,17 @@ class Closer:
             for submission_id, generation in found:
                 rows = judge_submission(cursor, self._judge, submission_id, generation)
                 self._projector.commit_rows(rows)
+            self._has_judged |= bool(found)
             return len(found)
 
     def do_all(self) -> None:
-        """Judge, and write every folder that is to be written."""
-        judged = self.judge_all()
+        """Judge, write every folder that is to be written, and publish a snapshot if an experiment has ended."""
+        self.judge_all()
         while self._write_runs():
-            judged += self.judge_all()
+            self.judge_all()
         self._write_submissions()
-        if judged and self._snapshots is not None:
+        if self._has_judged and self._snapshots is not None:
+            self._has_judged = False
             self._snapshots.take()
 
     def run(self, stop: threading.Event) -> None:

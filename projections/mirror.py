@@ -61,6 +61,7 @@ class Mirror:
                 folder = self._root / run["output_dir"] / run["folder"]
                 digest = problem = None
                 try:
+                    folder = _own(folder, run["run_id"])
                     digest = self._write_run(batch, number, run, folder)
                 except (CrucibleError, OSError) as error:
                     problem = f"{type(error).__name__}: {error}"
@@ -132,17 +133,27 @@ class Mirror:
         return found, placed
 
 
+def _own(folder: Path, run_id: str) -> Path:
+    """The folder, or one beside it if a run of another log has it."""
+    other = _read_manifest(folder).get("run_id", run_id)
+    return folder if other == run_id else folder.with_name(f"{folder.name}-{run_id[-12:]}")
+
+
+def _read_manifest(folder: Path) -> Record:
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
+
+
 def _finished(folder: Path, run: Record) -> str | None:
     """The digest of the manifest if the folder is finished for this end of the run."""
-    try:
-        text = (folder / MANIFEST).read_bytes()
-        manifest = json.loads(text)
-    except (OSError, ValueError):
-        return None
+    manifest = _read_manifest(folder)
     wanted = {"schema_version": SCHEMA_VERSION, "run_id": run["run_id"], "generation": run["generation"]}
-    if not isinstance(manifest, dict) or any(manifest.get(name) != value for name, value in wanted.items()):
+    if any(manifest.get(name) != value for name, value in wanted.items()):
         return None
-    return hashlib.sha256(text).hexdigest()
+    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
 
 
 def _datasets(records: Sequence[Record], folder: Path) -> tuple[list[Record], list[Written]]:

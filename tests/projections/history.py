@@ -141,7 +141,7 @@ class History:
         )
 
     def claim(self, run="r1", claim="c1", stage="fit", attempt=1):
-        where = self._where(run, claim, stage, attempt)
+        where = self.where(run, claim, stage, attempt)
         return self.add("StageClaimed", **where, worker_id="w1", host="here", lease_ms=15_000)
 
     def points(
@@ -163,7 +163,7 @@ class History:
         count = len(values)
         return self.add(
             "MetricBatch",
-            **self._where(run, claim, stage, attempt),
+            **self.where(run, claim, stage, attempt),
             spool_id=spool,
             first_sequence=first,
             names=[name],
@@ -180,7 +180,7 @@ class History:
         count = len(scores)
         return self.add(
             "PredictionBatch",
-            **self._where(run, claim, stage, 1),
+            **self.where(run, claim, stage, 1),
             spool_id=spool,
             first_sequence=first,
             split=[split] * count,
@@ -196,17 +196,17 @@ class History:
 
     def checkpoint(self, run="r1", claim="c1", step=1, stage="fit", **fields):
         given = {"digest": f"d{step}", "telemetry_end": self.end_marks(claim)}
-        return self.add("CheckpointSaved", **self._where(run, claim, stage, 1), step=step, **{**given, **fields})
+        return self.add("CheckpointSaved", **self.where(run, claim, stage, 1), step=step, **{**given, **fields})
 
     def expire(self, last, run="r1", claim="c1", stage="fit"):
-        where = self._where(run, claim, stage, 1)
+        where = self.where(run, claim, stage, 1)
         return self.add("StageLeaseExpired", **where, last_event_id=last.event_id, reason="silent")
 
     def resume(self, checkpoint, run="r1", claim="c2", stage="fit"):
-        where = self._where(run, claim, stage, 1)
+        where = self.where(run, claim, stage, 1)
         return self.add("StageResumed", **where, checkpoint_event_id=checkpoint.event_id, step=checkpoint.step)
 
-    def complete(self, run="r1", claim="c1", stage="fit", metrics=None, attempt=1, **fields):
+    def complete(self, run="r1", claim="c1", stage="fit", metrics=None, attempt=1, *, definition=None, **fields):
         results = [
             {
                 "name": name,
@@ -215,12 +215,12 @@ class History:
                 "items": None,
                 "origin": "measured",
                 "kind": "reproducible",
-                "definition": None,
+                "definition": definition,
             }
             for name, value in (metrics or {}).items()
         ]
         given = {"metrics": results, "duration_ms": 12.5, "telemetry_end": self.end_marks(claim)}
-        return self.add("StageCompleted", **self._where(run, claim, stage, attempt), **{**given, **fields})
+        return self.add("StageCompleted", **self.where(run, claim, stage, attempt), **{**given, **fields})
 
     def finish(self, run="r1", generation=1):
         return self.add("RunCompleted", run_id=run, generation=generation)
@@ -270,5 +270,5 @@ class History:
         self.complete(run, "c2", metrics={"val/accuracy": 0.5})
         self.finish(run)
 
-    def _where(self, run, claim, stage, attempt):
+    def where(self, run, claim, stage="fit", attempt=1):
         return {"run_id": run, "stage": stage, "attempt": attempt, "claim_id": claim}
