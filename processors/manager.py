@@ -84,12 +84,20 @@ class Manager:
         """Another tick would write something though nothing new is on the log."""
         return self._agenda.has_work or len(self._commands) > len(self._answering)
 
+    def wait_s(self, most_s: float) -> float:
+        """Seconds until a tick may write something though nothing new is on the log, at most ``most_s``."""
+        return 0.0 if self.has_work else self._retries.wait_s(most_s)
+
+    def read(self) -> None:
+        """Read to the end of the log and write nothing."""
+        self._note(self._follower.catch_up())
+
     def run(self, stop: threading.Event) -> None:
         """Tick until ``stop`` is set. A log that fails is tried again; one that is damaged ends it."""
         backoff_s = BACKOFF_S
         while not stop.is_set():
             try:
-                self.tick(0.0 if self.has_work else IDLE_S)
+                self.tick(self.wait_s(IDLE_S))
                 backoff_s = BACKOFF_S
             except LogCorruptError:
                 raise

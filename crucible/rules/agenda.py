@@ -85,7 +85,7 @@ class Agenda:
         self._dirty_submissions: dict[str, None] = {}
         self._asked: set[tuple[str, str]] = set()
         """(limit, run) of permits that were asked for and not yet seen on the log."""
-        self._users: dict[str, set[str]] = {}
+        self._users: dict[str, dict[str, None]] = {}
         """Submissions by the limit that their runs need."""
         self.unreadable: dict[str, str] = {}
         """Submissions whose definition this version can't read, and why: they are left alone."""
@@ -117,7 +117,7 @@ class Agenda:
             self._note_submission(event)
         elif isinstance(event, PermitGranted | PermitReleased):
             self._asked.discard((event.limit, event.holder))
-            self._dirty_submissions.update(dict.fromkeys(self._users.get(event.limit, ())))
+            self._dirty_submissions.update(self._users.get(event.limit, {}))
             if event.holder in self._world.runs:
                 self._dirty_runs[event.holder] = None
 
@@ -151,7 +151,7 @@ class Agenda:
         self._dirty_runs[run.run_id] = None
         self._dirty_submissions[submission_id] = None
         for limit in run.created.limits:
-            self._users.setdefault(limit, set()).add(submission_id)
+            self._users.setdefault(limit, {})[submission_id] = None
 
     def _queue(self, submission_id: str) -> SubmissionQueue:
         queue = self._queues.get(submission_id)
