@@ -31,6 +31,8 @@ from crucible.log.lock import FileLock
 from crucible.log.protocol import TOPICS
 from crucible.records.record import Topic
 
+LOCK_WAIT_S = 60.0
+"""How long opening a log waits for a process that holds its lock."""
 IDLE_MAX = 4
 """Connections kept for the next reader; more are opened when more threads read at once."""
 
@@ -65,7 +67,7 @@ class Store:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.lock = FileLock(self.folder / "lock")
         undo.callback(self.lock.close)
-        with self.lock:
+        with self.lock.within(LOCK_WAIT_S):
             self._refuse_lost_database()
             self.head = Head(self.folder / "head")
             undo.callback(self.head.close)

@@ -12,6 +12,7 @@ import crucible.log.appender
 from crucible.errors import LogCorruptError, LogError, LogRefusedError
 from crucible.log import database as database_module
 from crucible.log import filesystem
+from crucible.log import store as store_module
 from crucible.log.appender import CHECKPOINT_BYTES
 from crucible.log.database import DATABASE_NAME, WAL_NAME
 from crucible.log.embedded import EmbeddedLog
@@ -302,6 +303,40 @@ def test_a_log_that_may_not_be_written_is_refused_and_left_as_it_is(tmp_path):
     with pytest.raises(LogRefusedError, match="Permission denied"):
         in_child(lambda: EmbeddedLog(tmp_path / "log"), is_unprivileged=True)
     assert {name: (tmp_path / "log" / name).read_bytes() for name in files_below(tmp_path / "log")} == before
+
+
+def test_whoever_opens_a_log_that_a_paused_process_holds_is_told_which_one(tmp_path, monkeypatch):
+    fill(tmp_path / "log", 1)
+    ours, theirs = os.pipe()
+    paused = os.fork()
+    if paused == 0:
+        with FileLock(tmp_path / "log" / "lock"):
+            os.write(theirs, b"x")
+            signal.pause()
+    os.read(ours, 1)
+    try:
+        monkeypatch.setattr(store_module, "LOCK_WAIT_S", 0.05)
+        with pytest.raises(LogError, match=f"held by process {paused} for 0.05 s"):
+            EmbeddedLog(tmp_path / "log")
+    finally:
+        os.kill(paused, signal.SIGKILL)
+        os.waitpid(paused, 0)
+        os.close(ours)
+        os.close(theirs)
+    with opened(tmp_path / "log") as log:
+        log.append([batch("key", b"value")])
+
+
+def test_whoever_opens_a_log_waits_for_its_lock(tmp_path):
+    fill(tmp_path / "log", 1)
+    with opened(tmp_path / "log") as log:
+        with log._store.lock:
+            opening = in_thread(lambda: EmbeddedLog(tmp_path / "log"))
+            threading.Event().wait(0.05)
+        other = opening()
+        other.append([batch("key", b"value")])
+        log.append([batch("key", b"value")])
+        other.close()
 
 
 def test_a_lock_is_between_threads_as_well(tmp_path):
