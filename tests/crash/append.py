@@ -68,14 +68,16 @@ class Crash:
             deadline = time.monotonic() + AIM_PATIENCE_S
             while not self.board.is_paused(writer) and time.monotonic() < deadline:
                 time.sleep(0.0002)
-            self.aimed += self.board.is_paused(writer)
+        is_paused = self.board.is_paused(writer)
         os.kill(self.pids[writer], signal.SIGKILL)
         _, status = os.waitpid(self.pids[writer], 0)
         self.pids[writer] = 0
         if not os.WIFSIGNALED(status):
             message = f"writer {writer} ended by itself (status {status}); its error stands above"
             raise RuntimeError(message)
-        self.fell[self.board.point(writer)] += 1
+        # One thread that is paused stands where it was aimed at, wherever the other one is.
+        self.fell[point if is_paused and point is not None else self.board.point(writer)] += 1
+        self.aimed += is_paused
         for thread in range(THREADS):
             self.told[writer, self.incarnations[writer], thread] = self.board.told(writer, thread)
 
