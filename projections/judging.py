@@ -46,6 +46,15 @@ def judge_by_statistics(submission: SubmissionInput) -> Judgement:
     return judge(submission)
 
 
+_LAST_LOGGED = """
+SELECT s.run_id, s.name, s.last
+FROM metric_summary s JOIN runs r ON r.run_id = s.run_id AND r.status = 'completed'
+JOIN metric_declarations d ON d.submission_id = r.submission_id AND d.stage = s.stage AND d.name = s.name
+WHERE r.submission_id = ? ORDER BY s.run_id, s.stage, s.name
+"""
+"""A declared metric that a stage logs and does not return stands for its last effective point."""
+
+
 def judge_submission(cursor: Any, judge: Judge, submission_id: str, generation: int) -> list[Replacement]:
     """Judge one submission: the rows to commit. What goes wrong in it is a row as well, never an error."""
     try:
@@ -121,7 +130,11 @@ def _runs(cursor: Any, submission_id: str) -> list[RunInput]:
         "WHERE r.submission_id = ? ORDER BY m.run_id, m.stage, m.name",
         [submission_id],
     ).fetchall():
-        metrics[run_id][name] = value
+        if value is not None or name not in metrics[run_id]:
+            metrics[run_id][name] = value
+    for run_id, name, value in cursor.execute(_LAST_LOGGED, [submission_id]).fetchall():
+        if metrics[run_id].get(name) is None:
+            metrics[run_id][name] = value
     items = _item_scores(cursor, submission_id, _single_runs(rows))
     return [
         RunInput(

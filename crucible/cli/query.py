@@ -79,7 +79,9 @@ def _metrics_of(reader: Any, run_ids: Sequence[str]) -> dict[str, dict[str, floa
     found: dict[str, dict[str, float | None]] = {}
     if run_ids:
         marks = ",".join("?" for _ in run_ids)
-        rows = reader.rows(f"SELECT run_id, name, value FROM result_metrics WHERE run_id IN ({marks})", run_ids)
+        rows = reader.rows(
+            f"SELECT run_id, name, value FROM result_metrics WHERE value IS NOT NULL AND run_id IN ({marks})", run_ids
+        )
         for row in rows:
             found.setdefault(row["run_id"], {})[row["name"]] = row["value"]
     return found

@@ -205,3 +205,13 @@ def test_a_wrong_definition_prints_every_problem_and_appends_nothing(project):
     assert len([line for line in done.stderr.splitlines() if line.startswith("  ")]) >= 12
     assert "line " in done.stderr
     assert not (project.folder / ".crucible").exists()
+
+
+def test_a_target_on_a_metric_that_is_only_logged_is_judged_by_its_last_point(project):
+    text = QUICK.replace(
+        'better="higher", range=(0, 1))}',
+        'better="higher", range=(0, 1)), "loss": cr.metric(unit="nat", better="lower")}',
+    )
+    project.write("quick.py", text.replace('{"score": cr.at_least(0.2)}', '{"loss": cr.at_most(0.4)}'))
+    project.run("run", "quick.py")
+    assert {row["value"] for row in project.sql("select value from targets where metric = 'loss'")} == {1 / 3}
