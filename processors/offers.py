@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -55,7 +56,10 @@ class Abilities:
 
 
 class Offers:
-    """Requested attempts without a live claim, in the order in which they were seen, and who works on what.
+    """Requested attempts without a live claim, and who works on what.
+
+    Runs that have begun come before new ones, so that a grid gives results from its beginning on and few runs are
+    open at once; within each kind the order is that in which they were seen.
 
     Not for several threads at once: the view's lock guards it.
     """
@@ -63,14 +67,15 @@ class Offers:
     def __init__(self, monotonic: Callable[[], float]) -> None:
         """Start with none."""
         self._monotonic = monotonic
-        self._open: dict[str, Offer] = {}
+        self._begun: dict[str, Offer] = {}
+        self._new: dict[str, Offer] = {}
         self._holder: dict[str, str] = {}
         self._load: dict[str, int] = {}
         self._refused_until: dict[str, float] = {}
 
     def __len__(self) -> int:
         """How many attempts may be claimed."""
-        return len(self._open)
+        return len(self._begun) + len(self._new)
 
     def note(self, run: RunState) -> bool:
         """Take in what has become of a run; True if it brought an offer."""
@@ -81,12 +86,13 @@ class Offers:
         self._hold(run_id, claim.worker_id if claim is not None else None)
         is_open = attempt is not None and attempt.status == "requested" and run.cancel_reason is None
         if not is_open or attempt is None or attempt.request is None:
-            self._open.pop(run_id, None)
+            self._drop(run_id)
             return False
-        known = self._open.get(run_id)
+        known = self._begun.get(run_id) or self._new.get(run_id)
         if known is not None and known.request is attempt.request:
             return False
-        self._open[run_id] = Offer(run.created, attempt.request, self._monotonic())
+        self._drop(run_id)
+        self._put(Offer(run.created, attempt.request, self._monotonic()))
         self._refused_until.pop(run_id, None)
         return True
 
@@ -97,11 +103,11 @@ class Offers:
     def take(self, worker_id: str, workers: Mapping[str, WorkerState]) -> Offer | None:
         """The first attempt that is this worker's to claim now; it is no longer offered to other slots."""
         now_s = self._monotonic()
-        for run_id, offer in self._open.items():
+        for run_id, offer in self._in_order():
             if self._refused_until.get(run_id, 0.0) > now_s:
                 continue
             if now_s - offer.seen_s >= PREFERENCE_S or self._preferred(offer, workers) in {worker_id, None}:
-                del self._open[run_id]
+                self._drop(run_id)
                 return offer
         return None
 
@@ -110,16 +116,28 @@ class Offers:
         run_id = offer.request.run_id
         if is_refused:
             self._refused_until[run_id] = self._monotonic() + REFUSAL_S
-        self._open.setdefault(run_id, offer)
+        if run_id not in self._begun and run_id not in self._new:
+            self._put(offer)
 
     def wait_s(self, longest_s: float) -> float:
         """Seconds until an attempt that is another worker's becomes anyone's, at most ``longest_s``."""
         now_s = self._monotonic()
         waits = [
             max(offer.seen_s + PREFERENCE_S, self._refused_until.get(run_id, 0.0)) - now_s
-            for run_id, offer in self._open.items()
+            for run_id, offer in self._in_order()
         ]
         return min([longest_s, *(max(wait_s, 0.0) for wait_s in waits)])
+
+    def _in_order(self) -> Iterator[tuple[str, Offer]]:
+        return itertools.chain(self._begun.items(), self._new.items())
+
+    def _put(self, offer: Offer) -> None:
+        kind = self._begun if offer.request.stage_index > 0 else self._new
+        kind[offer.request.run_id] = offer
+
+    def _drop(self, run_id: str) -> None:
+        self._begun.pop(run_id, None)
+        self._new.pop(run_id, None)
 
     def _hold(self, run_id: str, worker_id: str | None) -> None:
         before = self._holder.pop(run_id, None)

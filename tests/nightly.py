@@ -13,6 +13,7 @@ COMMANDS = (
     ("mutants of the rules", {}, ["tests.mutants"]),
     ("simulation, 20,000 seeds", {}, ["tests.simulation", "--seeds", "20000"]),
     ("appends under 1,000 kills", {}, ["tests.crash.append", "--kills", "1000", "--seed", "1"]),
+    ("bit flips, 20,000 trials", {}, ["tests.log.flips", "--trials", "20000"]),
     ("takeovers under 20 kills", {}, ["tests.crash.takeover", "--kills", "20", "--seed", "1"]),
     ("run.log under 100 kills", {}, ["tests.crash.log_call", "--kills", "100", "--seed", "1"]),
 )  # fmt: skip

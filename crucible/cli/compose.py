@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from crucible.cli.engine import EngineLock, Seat
+from crucible.cli.engine import EngineLock, Seat, quick_switching
 from crucible.errors import ReadModelError, UsageError
 from crucible.settings import Settings
 
@@ -118,6 +118,7 @@ class Host:
         from crucible.journal import open_journal
         from crucible.producers.submit import Sender
 
+        self._stack.enter_context(quick_switching())
         self.settings.place.create()
         self.journal: Journal = open_journal(self.settings.place, actor=self.settings.actor)
         self._stack.callback(self.journal.close)

@@ -21,9 +21,12 @@ from crucible.records import CheckpointSaved, StageClaimed, StageCompleted, Stag
 from crucible.settings import Settings, load_settings
 
 WORKERS = 2
-STEP_TIMEOUT_S = 120.0
+STEP_TIMEOUT_S = 600.0
 """How long the demo waits for any one thing."""
 CHECKPOINTS_BEFORE_KILL = 2
+KILL_AFTER_S = 0.1
+"""So that the dead worker has done steps that its successor does again."""
+CHECKPOINTS_SHOWN_MAX = 3
 STOP_TIMEOUT_S = 20.0
 GRID, LONG = "digits_lora.py", "digits_long.py"
 
@@ -63,6 +66,7 @@ def _takeover(cast: _Cast, examples: Path, settings: Settings) -> None:
     saved: list[CheckpointSaved] = []
     claims: list[StageClaimed] = []
     killed_at = 0.0
+    after_resume = 0
     events = (WorkerStarted, StageClaimed, CheckpointSaved, StageResumed, StageCompleted)
     types = [event.__name__ for event in events]
     for followed in follow(since="start", types=types, timeout_s=STEP_TIMEOUT_S):
@@ -75,9 +79,12 @@ def _takeover(cast: _Cast, examples: Path, settings: Settings) -> None:
             say(f"  {record.stage} claimed by worker {_short(record.worker_id)} (pid {pids[record.worker_id]}){after}")
         elif isinstance(record, CheckpointSaved):
             saved.append(record)
-            say(f"  checkpoint at step {record.step}, digest {record.digest[:12]}")
+            after_resume += bool(killed_at)
+            if after_resume <= CHECKPOINTS_SHOWN_MAX:
+                say(f"  checkpoint at step {record.step}, digest {record.digest[:12]}")
             if len(saved) == CHECKPOINTS_BEFORE_KILL and not killed_at:
                 pid = pids[claims[-1].worker_id]
+                time.sleep(KILL_AFTER_S)
                 say(f"  kill -9 {pid}")
                 cast.kill(pid)
                 killed_at = time.monotonic()
@@ -85,6 +92,7 @@ def _takeover(cast: _Cast, examples: Path, settings: Settings) -> None:
             same = next(each for each in saved if each.event_id == record.checkpoint_event_id)
             say(f"  resumed from step {record.step}, digest {same.digest[:12]}")
         elif isinstance(record, StageCompleted) and record.claim_id == claims[-1].claim_id and killed_at:
+            say(f"  … {len(saved)} checkpoints in all; the last one is of step {saved[-1].step}")
             break
     cast.wait(longer)
     if len(claims) < WORKERS or not killed_at:

@@ -5,10 +5,12 @@ Whoever gets the lock is the engine; everybody else is a client, and takes over 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from crucible.errors import CrucibleError, InternalError, LogRefusedError
@@ -23,6 +25,18 @@ if TYPE_CHECKING:
 
 STOP_TIMEOUT_S = 30.0
 TAKEOVER_POLL_S = 0.2
+SWITCH_INTERVAL_S = 0.0005
+
+
+@contextlib.contextmanager
+def quick_switching() -> Iterator[None]:
+    """Let threads of this process take turns each .5 ms: with Python's 5 ms one busy part delays every append."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 class EngineLock:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from crucible.cli import exits
-from crucible.cli.text import columns, say, warn
+from crucible.cli.engine import quick_switching
+from crucible.cli.text import say
 from crucible.errors import UsageError
 from crucible.settings import load_settings
 
@@ -32,7 +32,7 @@ def worker(jobs: int | None, queues: list[str] | None) -> int:
 
         settings.place.create()
         journal = open_journal(settings.place, actor=settings.actor)
-        with contextlib.closing(journal):
+        with contextlib.closing(journal), quick_switching():
             work = WorkerThread(settings, journal, zygote, jobs=settings.jobs)
             stop = _on_signals(work.drain, work.kill)
             work.start()
@@ -53,7 +53,7 @@ def engine() -> int:
     settings = load_settings()
     settings.place.create()
     journal = open_journal(settings.place, actor=settings.actor)
-    with contextlib.closing(journal):
+    with contextlib.closing(journal), quick_switching():
         seat = Seat(settings, journal)
         stop = _on_signals(lambda: None, lambda: None)
         try:
@@ -72,12 +72,9 @@ def salvage(source: Path, target: Path) -> int:
     from crucible.log.salvage import salvage as act
 
     report = act(source, target)
-    facts = dataclasses.asdict(report)
-    lost = facts.pop("lost", [])
-    say(columns(["", ""], [[name.replace("_", " "), str(value)] for name, value in facts.items()]))
-    for each in lost:
-        warn(f"lost: {each}")
-    return exits.STORAGE if lost else exits.FINE
+    for line in report.lines():
+        say(line)
+    return exits.FINE if report.is_complete else exits.STORAGE
 
 
 class _Signaled:

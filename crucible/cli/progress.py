@@ -23,7 +23,8 @@ SELECT s.run_count, s.closed_at, j.submission_id IS NOT NULL AS is_judged,
   count(r.run_id) FILTER (r.status = 'completed') AS completed,
   count(r.run_id) FILTER (r.status = 'failed') AS failed,
   count(r.run_id) FILTER (r.status = 'canceled') AS canceled,
-  count(r.run_id) FILTER (r.status = 'running') AS running
+  (SELECT count(*) FROM claims c JOIN runs q USING (run_id)
+    WHERE q.submission_id = s.submission_id AND c.status = 'live') AS working
 FROM submissions s LEFT JOIN runs r USING (submission_id)
 LEFT JOIN judgements j ON j.submission_id = s.submission_id AND j.generation = s.generation
 WHERE s.submission_id = ? GROUP BY ALL
@@ -69,7 +70,7 @@ class Follower:
             say()
 
     def _show(self, row: Any) -> None:
-        counts = tuple(int(row[name]) for name in ("completed", "failed", "canceled", "running", "run_count"))
+        counts = tuple(int(row[name]) for name in ("completed", "failed", "canceled", "working", "run_count"))
         now = time.monotonic()
         if counts != self._said:
             self._changed_at = now
@@ -82,12 +83,12 @@ class Follower:
             warn("no stage is running: the runs wait for a worker (crucible worker) whose code and queue match")
 
     def _say(self, counts: tuple[int, ...]) -> None:
-        completed, failed, canceled, running, total = counts
+        completed, failed, canceled, working, total = counts
         done = completed + failed + canceled
         seconds = time.monotonic() - self._began
         left = f", about {duration(seconds / done * (total - done))} left" if 0 < done < total else ""
         bad = "".join(f", {n} {word}" for n, word in ((failed, "failed"), (canceled, "canceled")) if n)
-        text = f"{done} of {total} runs{bad}, {running} running, {duration(seconds)}{left}"
+        text = f"{done} of {total} runs{bad}, {working} at work, {duration(seconds)}{left}"
         if self._is_terminal:
             print(f"\r\x1b[K{text}", end="", flush=True)
         else:
