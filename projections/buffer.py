@@ -67,8 +67,9 @@ class Buffer:
         for table, held in self._arrow.items():
             del held[batches.get(table, 0) :]
 
-    def write_arrow(self, connection: Any) -> None:
-        """Insert the Arrow rows: summaries of the same commit are read from them."""
+    def write_columns(self, connection: Any) -> None:
+        """Insert points and whatever came by column: summaries of the same commit are read from them."""
+        _append(connection, "points", self._rows.pop("points", []))
         if not self._arrow:
             return
         import pyarrow as pa
@@ -85,16 +86,20 @@ class Buffer:
 
     def write(self, connection: Any) -> None:
         """Delete, then insert, within the transaction that the caller has begun; the buffer is empty afterwards."""
-        self.write_arrow(connection)
+        self.write_columns(connection)
         for (table, column), keys in self._deletes.items():
             _delete(connection, table, column, keys)
         for table, rows in self._rows.items():
-            if rows:
-                with connection.appender(table) as appender:
-                    appender.append_rows(rows)
+            _append(connection, table, rows)
         self._deletes.clear()
         self._rows.clear()
         self.row_count = 0
+
+
+def _append(connection: Any, table: str, rows: list[Row]) -> None:
+    if rows:
+        with connection.appender(table) as appender:
+            appender.append_rows(rows)
 
 
 def _delete(connection: Any, table: str, column: str, keys: Sequence[Any]) -> None:

@@ -125,7 +125,7 @@ class Projection:
         connection, buffer = self._connection, self._buffer
         connection.execute("BEGIN")
         try:
-            buffer.write_arrow(connection)
+            buffer.write_columns(connection)
             self.has_news |= self._runs.write(buffer, self._telemetry)
             self._write_experiments()
             self._write_tags()

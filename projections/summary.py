@@ -6,6 +6,7 @@ Everything is an ordered pick or a count, never a float sum of the database: tho
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,17 @@ class Series:
         low, high = int(value.argmin()), int(value.argmax())
         self._pick((float(value[low]), int(step[low])), (float(value[high]), int(step[high])))
 
+    def add_one(self, step: int, value: float) -> None:
+        """Take one point."""
+        point = (value, step)
+        self.n += 1
+        self.first = self.first or point
+        self.last = point
+        if math.isfinite(value):
+            self._pick(point, point)
+        else:
+            self.nonfinite += 1
+
     def join(self, later: Series) -> None:
         """Take the points of a series that comes after this one."""
         self.n += later.n
@@ -94,13 +106,15 @@ class Summaries:
         self._live: dict[int, SeriesByName] = {}
         self._bounded: dict[int, tuple[int, SeriesByName]] = {}
 
-    def add(self, spool: Spool, is_first: bool, names: Whole, step: Whole, value: Real) -> None:  # noqa: FBT001  one of two
+    def add(self, spool: Spool, names: Whole, step: Whole, value: Real, *, is_first: bool) -> None:
         """Take new points of a spool; ``is_first``: the spool has no earlier ones."""
-        series = self._live.get(spool.spool_no)
-        if series is None:
-            series = {} if is_first else self._read(spool, None)
-            self._live[spool.spool_no] = series
-        series_of(names, step, value, series)
+        series_of(names, step, value, self._series_before(spool, is_first=is_first))
+
+    def add_few(self, spool: Spool, points: Iterable[tuple[int, int, float]], *, is_first: bool) -> None:
+        """As ``add``, for a few points (name number, step, value), without NumPy."""
+        series = self._series_before(spool, is_first=is_first)
+        for number, step, value in points:
+            series.setdefault(number, Series()).add_one(step, value)
 
     def write(
         self, spools: Iterable[Spool], names: Mapping[int, str], better: Mapping[str, str | None], buffer: Buffer
@@ -132,6 +146,13 @@ class Summaries:
         for spool in spools:
             self._live.pop(spool.spool_no, None)
             self._bounded.pop(spool.spool_no, None)
+
+    def _series_before(self, spool: Spool, *, is_first: bool) -> SeriesByName:
+        """The series of everything that came before what is to be added."""
+        series = self._live.get(spool.spool_no)
+        if series is None:
+            series = self._live[spool.spool_no] = {} if is_first else self._read(spool, None)
+        return series
 
     def _series(self, spool: Spool) -> SeriesByName:
         if not spool.is_bounded:

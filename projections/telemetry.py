@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+FEW = 64
+"""Up to so many entries of a record go in row by row: columns cost more to make, and their libraries to import."""
 TelemetryRecord = MetricBatch | PredictionBatch | LogLines | Span | SystemSample
 Runs = Callable[[str], RunState | None]
 
@@ -81,7 +84,10 @@ class Telemetry:
             case MetricBatch():
                 self._points(record, spool, repeats, buffer)
             case PredictionBatch():
-                buffer.insert_arrow("scored_items", _items(record, spool, repeats))
+                if len(record.item_id) - repeats <= FEW:
+                    buffer.insert_all("scored_items", _item_rows(record, spool, repeats))
+                else:
+                    buffer.insert_arrow("scored_items", _items(record, spool, repeats))
             case LogLines():
                 buffer.insert(
                     "logs",
@@ -116,11 +122,16 @@ class Telemetry:
                 buffer.insert("system_samples", (*_origin(record, spool), *row))
 
     def _points(self, record: MetricBatch, spool: Spool, repeats: int, buffer: Buffer) -> None:
+        numbers = [self._name_no(name, buffer) for name in record.names]
+        if len(record.value) - repeats <= FEW:
+            self._few_points(record, spool, repeats, numbers, buffer)
+            return
         import numpy as np
         import pyarrow as pa
 
-        numbers = np.array([self._name_no(name, buffer) for name in record.names], dtype=np.int32)
-        names: NDArray[np.int32] = numbers[np.asarray(record.name_index[repeats:], dtype=np.int64)]
+        names: NDArray[np.int32] = np.array(numbers, dtype=np.int32)[
+            np.asarray(record.name_index[repeats:], dtype=np.int64)
+        ]
         step = np.asarray(record.step[repeats:], dtype=np.int64)
         value = np.asarray(record.value[repeats:], dtype=np.float64)
         count = len(value)
@@ -137,8 +148,25 @@ class Telemetry:
             ],
             names=["run_no", "spool_no", "name_no", "sequence", "step", "time", "value"],
         )
-        self.summaries.add(spool, first == 0, names, step, value)
+        self.summaries.add(spool, names, step, value, is_first=first == 0)
         buffer.insert_arrow("points", batch)
+
+    def _few_points(
+        self, record: MetricBatch, spool: Spool, repeats: int, numbers: Sequence[int], buffer: Buffer
+    ) -> None:
+        points = [
+            (numbers[index], step, value)
+            for index, step, value in zip(
+                record.name_index[repeats:], record.step[repeats:], record.value[repeats:], strict=True
+            )
+        ]
+        first = record.first_sequence + repeats
+        self.summaries.add_few(spool, points, is_first=first == 0)
+        head = (spool.run_no, spool.spool_no)
+        for sequence, (number, step, value), time_us in zip(
+            itertools.count(first), points, record.time_us[repeats:], strict=False
+        ):
+            buffer.insert("points", (*head, number, sequence, step, moment(time_us), value))
 
     def _name_no(self, name: str, buffer: Buffer) -> int:
         number = self.names.number(name, buffer)
@@ -215,6 +243,23 @@ def _items(record: PredictionBatch, spool: Spool, repeats: int) -> pa.RecordBatc
             "is_simulated",
         ],
     )
+
+
+def _item_rows(record: PredictionBatch, spool: Spool, repeats: int) -> Iterable[tuple[Any, ...]]:
+    for index in range(repeats, len(record.item_id)):
+        yield (
+            spool.run_no,
+            spool.spool_no,
+            record.first_sequence + index,
+            record.split[index],
+            record.item_id[index],
+            record.score[index],
+            record.label[index],
+            record.prediction[index],
+            moment(record.time_us[index]),
+            record.texts_blob,
+            record.is_simulated,
+        )
 
 
 def _moments(times_us: Sequence[int]) -> pa.Array:

@@ -154,7 +154,7 @@ def test_the_judge_gets_runs_metrics_and_the_items_of_single_runs(open_model):
     ]
     (run,) = submission.runs
     assert run.params == {"fit.learning_rate": 0.01, "fit.kind": "adam"}
-    assert run.metrics == {"val/accuracy": 0.8, "test/accuracy": pytest.approx(2 / 3)}
+    assert run.metrics == {"val/accuracy": 0.8, "test/accuracy": pytest.approx(2 / 3), "train/loss": 1.0}
     assert run.items == {}  # the stage gave the number itself: its items say nothing of it
 
 
