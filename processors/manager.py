@@ -24,6 +24,8 @@ from crucible.rules.world import World
 
 IDLE_S = 0.5
 """Longest wait for something new in one tick of `Manager.run`."""
+LINGER_S = 0.005
+"""Pause after a tick while workers have enough to do: the next tick writes more at once."""
 BACKOFF_S = 0.2
 """Pause after the log failed; doubles up to `BACKOFF_MAX_S`."""
 BACKOFF_MAX_S = 5.0
@@ -99,6 +101,8 @@ class Manager:
             try:
                 self.tick(self.wait_s(IDLE_S))
                 backoff_s = BACKOFF_S
+                if self._agenda.is_ahead:
+                    stop.wait(LINGER_S)
             except LogCorruptError:
                 raise
             except LogError as error:

@@ -44,6 +44,8 @@ from crucible.rules.world import World
 
 REQUESTED_MAX = 64
 """Runs of a submission that wait for a worker at their first stage, beyond as many as are being worked on."""
+AHEAD_RUNS = 16
+"""Requests that nobody has claimed yet, from which on workers do not wait for the manager."""
 CREATED_PER_PLAN = 1000
 """Runs that one plan creates at most; the next one goes on."""
 RUNS_PER_PLAN = 2000
@@ -85,8 +87,12 @@ class Agenda:
         self._dirty_submissions: dict[str, None] = {}
         self._asked: set[tuple[str, str]] = set()
         """(limit, run) of permits that were asked for and not yet seen on the log."""
+        self._released: set[tuple[str, str]] = set()
+        """(limit, run) of permits that this plan gives back: the next one may be asked for behind them."""
         self._users: dict[str, dict[str, None]] = {}
         """Submissions by the limit that their runs need."""
+        self.is_ahead = False
+        """As of the last plan workers have enough to do: the next one may come a little later, and hold more."""
         self.unreadable: dict[str, str] = {}
         """Submissions whose definition this version can't read, and why: they are left alone."""
         self.rebuild()
@@ -118,8 +124,9 @@ class Agenda:
         elif isinstance(event, PermitGranted | PermitReleased):
             self._asked.discard((event.limit, event.holder))
             self._dirty_submissions.update(self._users.get(event.limit, {}))
-            if event.holder in self._world.runs:
-                self._dirty_runs[event.holder] = None
+            run = self._world.runs.get(event.holder)
+            if run is not None:
+                self._touch(run)
 
     def wake(self, run_id: str) -> None:
         """Look at a run again: the delay of its retry has passed."""
@@ -128,13 +135,16 @@ class Agenda:
     def plan(self, ready: Ready) -> Batches:
         """Everything that is missing now, a batch for each key; what exceeds the bounds is left to the next plan."""
         batches: Batches = []
+        self._released.clear()
         for run_id in _take(self._dirty_runs, RUNS_PER_PLAN):
             batches.extend(self._plan_run(self._world.runs[run_id], ready))
-        for submission_id in list(self._dirty_submissions):
-            del self._dirty_submissions[submission_id]
+        submissions = list(self._dirty_submissions)
+        self._dirty_submissions.clear()
+        for submission_id in submissions:
             submission = self._world.submission(submission_id)
             if submission is not None:
                 batches.extend(self._plan_submission(submission))
+        self.is_ahead = any(self._queue(submission_id).requested >= AHEAD_RUNS for submission_id in submissions)
         return batches
 
     def _note_submission(self, event: Record) -> None:
@@ -150,8 +160,11 @@ class Agenda:
         self._queue(submission_id).put(run)
         self._dirty_runs[run.run_id] = None
         self._dirty_submissions[submission_id] = None
-        for limit in run.created.limits:
-            self._users.setdefault(limit, {})[submission_id] = None
+        for name in run.created.limits:
+            self._users.setdefault(name, {})[submission_id] = None
+            limit = self._world.limits.get(name)
+            if limit is not None and run.run_id in limit.holders:
+                self._queue(submission_id).granted[run.run_id] = None
 
     def _queue(self, submission_id: str) -> SubmissionQueue:
         queue = self._queues.get(submission_id)
@@ -171,6 +184,10 @@ class Agenda:
 
     def _plan_run(self, run: RunState, ready: Ready) -> Batches:
         batches = plan_releases(run, self._world.limits)
+        for (released,) in batches:
+            name = released.fields["limit"]
+            self._released.add((name, run.run_id))
+            self._dirty_submissions.update(self._users.get(name, {}))
         if run.is_terminal:
             return batches
         submission = self._world.submission(run.created.submission_id)
@@ -209,30 +226,38 @@ class Agenda:
         return batches
 
     def _plan_starts(self, submission: SubmissionState, queue: SubmissionQueue, blueprint: Blueprint) -> Batches:
-        """Runs that may start, in grid order, as long as workers are not far behind."""
+        """Runs that have their permits, then others in grid order, as long as workers are not far behind."""
         batches: Batches = []
-        held_back: list[RunState] = []
-        room = REQUESTED_MAX + queue.active - queue.requested
-        while room > 0 and (run_id := queue.next_pending()) is not None:
+        for run_id in list(queue.granted):
             run = self._world.runs[run_id]
+            if not queue.is_pending(run_id) or inherits_cancel(run, submission):
+                del queue.granted[run_id]
+                continue
+            batches.extend(self._plan_start(run, queue, blueprint) or ())
+        waiting: list[RunState] = []
+        room = REQUESTED_MAX + queue.active - queue.requested
+        while room > 0 and (next_id := queue.next_pending()) is not None:
+            run = self._world.runs[next_id]
             if inherits_cancel(run, submission):
                 continue
-            permits = self._permits(run, blueprint)
-            if permits is None:
-                held_back.append(run)
+            step = self._plan_start(run, queue, blueprint)
+            if queue.is_pending(next_id):
+                waiting.append(run)
+            if step is None:
                 break
-            if permits:
-                batches.extend(permits)
-                held_back.append(run)
-            elif self._holds_all(run):
-                batches.append(plan_start(run, blueprint))
-                queue.starting(run_id)
-            else:
-                held_back.append(run)
+            batches.extend(step)
             room -= 1
-        for run in held_back:
+        for run in waiting:
             queue.enqueue(run)
         return batches
+
+    def _plan_start(self, run: RunState, queue: SubmissionQueue, blueprint: Blueprint) -> Batches | None:
+        """The start of a run, or the next permit that it needs; None if a limit is reached."""
+        permits = self._permits(run, blueprint)
+        if permits or permits is None or not self._holds_all(run):
+            return permits
+        queue.starting(run.run_id)
+        return [plan_start(run, blueprint)]
 
     def _permits(self, run: RunState, blueprint: Blueprint) -> Batches | None:
         """The next permit to ask for; none if all are held or asked for; None if a limit is reached."""
@@ -245,7 +270,8 @@ class Agenda:
                 return []
             capacity = blueprint.capacities.get(name, CAPACITY_UNKNOWN)
             asked = sum(asked_limit == name for asked_limit, _ in self._asked)
-            if len(holders) + asked >= capacity:
+            released = sum((name, holder) in self._released for holder in holders)
+            if len(holders) - released + asked >= capacity:
                 return None
             self._asked.add((name, run.run_id))
             return [plan_grant(run, name, capacity)]

@@ -22,6 +22,8 @@ class SubmissionQueue:
         """Index in the grid of the first run whose creation was not looked at."""
         self.open_runs: dict[str, None] = {}
         """Runs that have not ended."""
+        self.granted: dict[str, None] = {}
+        """Runs that have a permit and may not have started: they go first, wherever in the grid they stand."""
         self._phases: dict[str, Phase] = {}
         self._counts: dict[Phase, int] = {}
         self._pending: list[tuple[int, str]] = []
@@ -61,6 +63,10 @@ class SubmissionQueue:
     def starting(self, run_id: str) -> None:
         """The start of a run was planned and is not yet seen on the log."""
         self._set(run_id, "starting")
+
+    def is_pending(self, run_id: str) -> bool:
+        """Whether a run waits for its start."""
+        return self._phases.get(run_id) == "pending"
 
     def next_pending(self) -> str | None:
         """Take the first run of the grid that waits for its start."""
