@@ -10,7 +10,7 @@ import heapq
 import threading
 from collections.abc import Sequence
 
-from crucible.errors import LogCorruptError, LogError
+from crucible.errors import LogCorruptError, LogError, LogRefusedError
 from crucible.journal import Journal
 from crucible.ports import Clock
 from crucible.position import Position
@@ -37,7 +37,8 @@ class RetryTimer:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._due_s: dict[tuple[str, str, int], float] = {}
-        self._heap: list[tuple[float, str]] = []
+        self._heap: list[tuple[float, tuple[str, str, int]]] = []
+        self._told: list[tuple[str, str, int]] = []
 
     def __call__(self, run_id: str, stage: str, attempt: int, delay_s: float) -> bool:
         """True once ``delay_s`` has passed since the first call for this attempt."""
@@ -46,7 +47,7 @@ class RetryTimer:
         now_s = self._clock.monotonic()
         if due_s is None:
             self._due_s[key] = now_s + delay_s
-            heapq.heappush(self._heap, (now_s + delay_s, run_id))
+            heapq.heappush(self._heap, (now_s + delay_s, key))
             return False
         if now_s < due_s:
             return False
@@ -54,12 +55,14 @@ class RetryTimer:
         return True
 
     def due(self) -> list[str]:
-        """Runs with a retry whose delay has passed, each once."""
+        """Runs with a retry whose delay has passed, each told once: the plan that follows asks for it, or none does."""
+        for key in self._told:
+            self._due_s.pop(key, None)
         now_s = self._clock.monotonic()
-        found: list[str] = []
+        self._told = []
         while self._heap and self._heap[0][0] <= now_s:
-            found.append(heapq.heappop(self._heap)[1])
-        return found
+            self._told.append(heapq.heappop(self._heap)[1])
+        return [run_id for run_id, _, _ in self._told]
 
     def wait_s(self, most_s: float) -> float:
         """Seconds until the next delay has passed, at most ``most_s``."""
@@ -74,6 +77,7 @@ class Manager:
     def __init__(self, journal: Journal, *, blueprints: Blueprints | None = None) -> None:
         self._journal = journal
         self._blueprints = blueprints if blueprints is not None else DefinitionBlueprints()
+        self._warned: set[str] = set()
         self._start()
 
     @property
@@ -123,7 +127,8 @@ class Manager:
             for run_id in self._retries.due():
                 self._agenda.wake(run_id)
             batches.extend(self._agenda.plan(self._retries))
-            self._journal.append_batches([[self._journal.stamp(draft) for draft in batch] for batch in batches])
+            self._warn_unreadable()
+            self._write(batches)
         except LogError:
             self._start()
             raise
@@ -168,6 +173,24 @@ class Manager:
             self._answering.add(command.event_id)
             batches.append(list(drafts))
         return batches
+
+    def _write(self, batches: Sequence[Sequence[Draft]]) -> None:
+        """Append batches; one that the log can't take (too large) is left out and holds up nothing else."""
+        stamped = [[self._journal.stamp(draft) for draft in batch] for batch in batches]
+        try:
+            self._journal.append_batches(stamped)
+        except LogRefusedError:
+            for batch in stamped:
+                try:
+                    self._journal.append(*batch)
+                except LogRefusedError as error:
+                    _warn("the log does not take a batch", key=batch[0].key[:200], error=str(error))
+
+    def _warn_unreadable(self) -> None:
+        for submission_id, problem in self._agenda.unreadable.items():
+            if submission_id not in self._warned:
+                self._warned.add(submission_id)
+                _warn("a submission can't be read and is left alone", submission_id=submission_id, problem=problem)
 
     def _position(self) -> Position:
         """Where commands and events were read to, and where telemetry ends now."""

@@ -25,8 +25,8 @@ from crucible.rules.lease import LeaseWatch
 from crucible.rules.state import ClaimState
 from crucible.rules.world import World
 
-IDLE_S = 0.2
-"""Longest wait for something new in one tick of `Reaper.run`: how soon a free lock file is noticed."""
+ROUND_S = 0.2
+"""From one tick of `Reaper.run` to the next: how soon a free lock file is noticed."""
 BACKOFF_S = 0.5
 """Pause after the log failed."""
 
@@ -48,25 +48,24 @@ class Reaper:
 
     def run(self, stop: threading.Event) -> None:
         """Tick until ``stop`` is set. A log that fails is tried again; one that is damaged ends it."""
-        while not stop.is_set():
+        while not stop.wait(ROUND_S):
             try:
-                self.tick(IDLE_S)
+                self.tick()
             except LogCorruptError:
                 raise
             except LogError as error:
                 _warn("the log failed; the reaper starts over", error=str(error), pause_s=BACKOFF_S)
                 stop.wait(BACKOFF_S)
 
-    def tick(self, timeout_s: float = 0.0) -> int:
-        """Read what is new, waiting for it up to ``timeout_s``; end what is over. Returns how many leases were ended.
+    def tick(self) -> int:
+        """Read to the end of the log and end what is over. Returns how many leases were ended.
 
         Raises ``LogError`` when the log does not answer; the next tick then starts over, and waits one whole lease.
         """
         clock = self._journal.clock
         try:
-            reads = self._follower.wait(timeout_s)
             self._watch.begin(clock.monotonic())
-            reads += self._follower.catch_up()
+            reads = self._follower.catch_up()
             self._watch.read(clock.monotonic())
             self._note(reads)
             return self._end_gone() + self._end_silent()

@@ -42,6 +42,14 @@ from crucible.rules.draft import Draft
 from crucible.rules.state import RunState
 from crucible.rules.world import World
 
+EXPERIMENT_BYTES_MAX = 200
+"""Bytes of an experiment's name in UTF-8 at most: it is part of keys."""
+REASON_BYTES_MAX = 4096
+"""Bytes of a reason in UTF-8 at most."""
+ERRORS_MAX = 100
+"""Problems that one rejection lists; a last one says how many more there are."""
+ERROR_CHARACTERS_MAX = 1000
+"""Of one problem; the rest is cut off."""
 NOTE_BYTES_MAX = 4096
 """Bytes of a note in UTF-8 at most."""
 TAG_BYTES_MAX = 64
@@ -68,6 +76,8 @@ def decide(world: World, command: Record, *, blueprints: Blueprints | None = Non
         return _submit(world, command, blueprints if blueprints is not None else DefinitionBlueprints())
     if world.is_answered(command):
         return ()
+    if len(getattr(command, "reason", "").encode()) > REASON_BYTES_MAX:
+        return _rejected(command, f"the reason is longer than {REASON_BYTES_MAX} bytes")
     if isinstance(command, SetMark):
         return _set_mark(world, command, position)
     decider = _DECIDERS.get(type(command))
@@ -79,6 +89,8 @@ def _submit(world: World, command: SubmitExperiment, blueprints: Blueprints) -> 
         return _numbered_again(world, command, blueprints)
     if world.submission(command.submission_id) is not None:
         return _obsolete(command, f"the submission {command.submission_id} was accepted before")
+    if len(command.experiment.encode()) > EXPERIMENT_BYTES_MAX:
+        return _rejected(command, f"the experiment's name is longer than {EXPERIMENT_BYTES_MAX} bytes")
     size = len(command.definition_json.encode()) + len(command.environment_json.encode())
     if size > SUBMISSION_BYTES_MAX:
         return _rejected(command, f"definition and environment have {size} bytes; {SUBMISSION_BYTES_MAX} are allowed")
@@ -197,6 +209,8 @@ def _change_tags(world: World, command: ChangeTags) -> Drafts:
     problems = [_tag_problem(tag) for tag in command.added if _tag_problem(tag)]
     if problems:
         return _rejected(command, *problems)
+    if len(command.added) > TAGS_MAX or len(command.removed) > TAGS_MAX:
+        return _rejected(command, f"more than {TAGS_MAX} tags at once")
     tags = (subject | frozenset(command.added)) - frozenset(command.removed)
     if tags == subject:
         return _obsolete(command, "the tags are so already")
@@ -263,7 +277,10 @@ def _accepted(command: Record, effect: Draft) -> Drafts:
 
 
 def _rejected(command: Record, *errors: str) -> Drafts:
-    return (_answer(command, CommandRejected, errors=list(errors)),)
+    listed = [error[:ERROR_CHARACTERS_MAX] for error in errors[:ERRORS_MAX]]
+    if len(errors) > ERRORS_MAX:
+        listed.append(f"and {len(errors) - ERRORS_MAX} more")
+    return (_answer(command, CommandRejected, errors=listed),)
 
 
 def _obsolete(command: Record, reason: str) -> Drafts:

@@ -29,6 +29,8 @@ LOST_CLAIMS_MAX = 100
 """Claims of one attempt that may end in silence or with their worker before the run fails."""
 SCRIPT_CLAIM_S = 60.0
 """How long a script may take to claim its own run."""
+REQUEST_BYTES_MAX = 700_000
+"""Bytes of the texts of a request at most: it has to fit one append."""
 REASON_CHARACTERS_MAX = 500
 """Of a failure's message in the reason of a run's end."""
 
@@ -176,6 +178,10 @@ def _request(run: RunState, stage: StageState, blueprint: Blueprint, *, causatio
         fields = blueprint.request(run.created, stage.name, attempt, inputs)
     except CrucibleError as error:
         return _failure(run, stage, f"{stage.name}: {error}"[:REASON_CHARACTERS_MAX], causation_id)
+    size = sum(len(text.encode()) for text in (*fields["blobs"], *fields.values()) if isinstance(text, str))
+    if size > REQUEST_BYTES_MAX:
+        reason = f"{stage.name}: options and inputs have {size} bytes; {REQUEST_BYTES_MAX} are allowed"
+        return _failure(run, stage, reason, causation_id)
     fields = {**fields, "generation": run.generation}
     return _draft(run, StageRequested, fields, stage.name, attempt, causation_id=causation_id)
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from crucible.errors import LogError
+from crucible.errors import LogError, LogRefusedError
 from crucible.log.embedded import EmbeddedLog
 from crucible.processors.manager import Manager
 from crucible.records import (
@@ -245,6 +245,49 @@ def test_a_manager_whose_append_failed_starts_over_and_loses_nothing(fault):
     work(journal, manager.world)
     settle(manager)
     assert statuses(manager.world) == ["completed"] * 3
+
+
+def test_a_batch_that_the_log_refuses_holds_up_nothing_else():
+    cluster = Cluster()
+    journal, manager = cluster.journal(), manager_of(cluster)
+    submit(journal, "s8", experiment="refused")
+    submit(journal, runs=2)
+    append = cluster.log.append
+
+    def refuse(batches):
+        if any(batch.key == "refused" for batch in batches):
+            raise LogRefusedError("too large")
+        return append(batches)
+
+    cluster.log.append = refuse
+    settle(manager)
+    assert statuses(manager.world) == ["running"] * 2
+
+
+def test_a_submission_that_can_not_be_read_is_left_alone():
+    cluster = Cluster()
+    journal, manager = cluster.journal(), manager_of(cluster)
+    blanks = {name: value for name, value in vars(Maker()("SubmissionAccepted")).items() if name not in HEADER}
+    given = {"submission_id": "s9", "experiment": "other", "number": 1, "definition_json": "{"}
+    journal.append(journal.make(SubmissionAccepted, **{**blanks, **given, "run_count": 1}))
+    submit(journal, runs=2)
+    settle(manager)
+    assert statuses(manager.world) == ["running"] * 2
+
+
+def test_a_retry_that_nobody_asks_for_any_more_is_forgotten():
+    cluster = Cluster()
+    journal, manager = cluster.journal(), manager_of(cluster)
+    submit(journal, runs=1)
+    settle(manager)
+    work(journal, manager.world, StageFailed)
+    settle(manager)
+    journal.append(journal.make(CancelRun, run_id="s1-0", reason="enough"))
+    settle(manager)
+    cluster.clock.advance(60)
+    settle(manager)
+    assert not manager._retries._due_s
+    assert manager.wait_s(5.0) == 5.0
 
 
 def holders_in_order(cluster, name):

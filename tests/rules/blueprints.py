@@ -65,7 +65,7 @@ class PlainBlueprint:
             "stage_type": self.plan["stages"][stage].get("type", "test:stage"),
             "stage_key": f"{run.run_id}/{stage}",
             "command": None,
-            "options_json": "{}",
+            "options_json": json.dumps({"x": "x" * self.plan["stages"][stage].get("options_bytes", 0)}),
             "inputs_json": json.dumps({name: artifact.digest for name, artifact in inputs.items()}),
             "metrics_json": "{}",
             "datasets_json": "{}",

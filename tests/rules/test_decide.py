@@ -4,9 +4,13 @@ import pytest
 
 from crucible.records import RECORD_TYPES
 from crucible.rules.decide import (
+    ERROR_CHARACTERS_MAX,
+    ERRORS_MAX,
+    EXPERIMENT_BYTES_MAX,
     MARK_BYTES_MAX,
     NOTE_BYTES_MAX,
     PURGED_BLOBS_MAX,
+    REASON_BYTES_MAX,
     SUBMISSION_BYTES_MAX,
     TAG_BYTES_MAX,
     TAGS_MAX,
@@ -89,6 +93,12 @@ def test_a_definition_that_is_no_json_is_rejected(scene):
 def test_an_empty_grid_is_rejected(scene):
     kind, words, _ = submit(scene, definition_json=definition(runs=0))
     assert (kind, "no run" in words) == ("CommandRejected", True)
+
+
+def test_an_experiment_whose_name_fits_no_key_is_rejected(scene):
+    kind, words, _ = submit(scene, experiment="x" * (EXPERIMENT_BYTES_MAX + 1))
+    assert (kind, "name" in words) == ("CommandRejected", True)
+    assert submit(scene, experiment="x" * EXPERIMENT_BYTES_MAX)[0] == "CommandAccepted"
 
 
 def test_a_submission_that_fits_no_append_is_rejected(scene):
@@ -248,6 +258,30 @@ def test_tags_have_bounds_and_all_that_is_wrong_is_said(scene):
     many = [f"t{number}" for number in range(TAGS_MAX + 1)]
     assert answer_of(scene, "ChangeTags", **subject, added=many)[0] == "CommandRejected"
     assert answer_of(scene, "ChangeTags", **subject, added=many[1:])[0] == "CommandAccepted"
+
+
+@pytest.mark.parametrize("change", ["added", "removed"])
+def test_no_more_tags_change_at_once_than_there_may_be(scene, change):
+    scene.create()
+    subject = {"subject_kind": "run", "subject_id": RUN}
+    scene.play("TagsChanged", **subject, added=["a"])
+    many = ["a"] * (TAGS_MAX + 1)
+    kind, words, _ = answer_of(scene, "ChangeTags", **subject, **{change: many})
+    assert (kind, "at once" in words) == ("CommandRejected", True)
+
+
+@pytest.mark.parametrize("name", ["CancelRun", "CancelSubmission", "PurgeRun"])
+def test_a_reason_that_fits_no_append_is_rejected(scene, name):
+    kind, words, _ = answer_of(scene, name, reason="é" * REASON_BYTES_MAX)
+    assert (kind, "reason" in words) == ("CommandRejected", True)
+
+
+def test_a_rejection_is_short_however_much_is_wrong(scene):
+    paths = [f"{index}" + "x" * ERROR_CHARACTERS_MAX for index in range(ERRORS_MAX + 7)]
+    submit(scene, definition_json=definition(problems=paths))
+    assert len(scene.last.errors) == ERRORS_MAX + 1
+    assert scene.last.errors[-1] == "and 7 more"
+    assert max(map(len, scene.last.errors)) == ERROR_CHARACTERS_MAX
 
 
 def test_a_note_is_kept_if_it_says_something(scene):

@@ -6,7 +6,7 @@ import pytest
 
 from crucible.rules.agenda import CREATED_PER_PLAN, REQUESTED_MAX, Agenda
 from crucible.rules.blueprint import limit_name
-from crucible.rules.plan import LOST_CLAIMS_MAX, SCRIPT_CLAIM_S, retry_delay_s
+from crucible.rules.plan import LOST_CLAIMS_MAX, REQUEST_BYTES_MAX, SCRIPT_CLAIM_S, retry_delay_s
 from tests.rules.blueprints import PlainBlueprints, definition
 from tests.rules.scene import Scene
 
@@ -331,6 +331,13 @@ def test_a_run_whose_request_can_not_be_made_fails():
     office.step()
     assert office.step() == [["RunStarted", "RunFailed"]]
     assert "can't be asked for" in office.world.runs["s1-0"].end_reason
+
+
+def test_a_request_that_fits_no_append_ends_its_run():
+    office = Office(runs=1, stages={"fit": {"options_bytes": REQUEST_BYTES_MAX}})
+    office.step()
+    assert office.step() == [["RunStarted", "RunFailed"]]
+    assert "bytes" in office.world.runs["s1-0"].end_reason
 
 
 def test_a_submission_that_can_not_be_read_stops_nobody_else():
