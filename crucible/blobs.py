@@ -24,6 +24,8 @@ CHUNK_BYTES = 1024 * 1024
 """How much of a file is read at once."""
 LEFTOVER_AGE_S = 24 * 3600
 """A temporary file older than this belongs to a writer that was killed."""
+LINKS_OF_A_GIFT = 2
+"""A file that is given away has its own name and ours; one with more may be written to under another name."""
 DIGEST = re.compile(r"[0-9a-f]{64}")
 """What a digest looks like."""
 
@@ -183,7 +185,9 @@ class BlobStore:
         return digest.hexdigest(), path
 
     def _linked(self, source: Path) -> tuple[str, Path]:
-        """Link a file to a temporary name, synced; a copy where links are not possible."""
+        """Link a file to a temporary name, synced; a copy where links are not possible, or would be to a link."""
+        if source.is_symlink():
+            return self._copied(source)
         path = self._temporary_path()
         try:
             path.hardlink_to(source)
@@ -193,6 +197,9 @@ class BlobStore:
             raise
         try:
             with path.open("rb") as file:
+                if os.fstat(file.fileno()).st_nlink > LINKS_OF_A_GIFT:
+                    _remove(path)
+                    return self._copied(source)
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 _seal(file)
         except BaseException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ class RemoteServices:
         """Ask over ``channel``, on which nobody else reads while a stage runs."""
         self._channel = channel
         self._lock = threading.Lock()
+        self._pid = os.getpid()
 
     def earlier_checkpoints(self) -> Sequence[EarlierCheckpoint]:
         """Checkpoints to resume from, newest first."""
@@ -58,6 +60,12 @@ class RemoteServices:
 
     def ask(self, question: str, **details: Any) -> Any:
         """Ask and wait for the answer; raises what the other side raised."""
+        if os.getpid() != self._pid:
+            message = (
+                f"{question!r} was asked by a process that the stage forked: checkpoints, artifacts, datasets and "
+                "resume() belong to the stage's own process; such a process may log and predict"
+            )
+            raise errors.UsageError(message)
         with self._lock:
             try:
                 self._channel.send({"ask": question, **details})

@@ -7,11 +7,12 @@ are the two doors that a `Run` gets, `Telemetry` and `Services` (`crucible.stage
 from __future__ import annotations
 
 import contextlib
+import operator
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, SupportsFloat, TypeVar
+from typing import TYPE_CHECKING, Any, Final, SupportsFloat, SupportsIndex, TypeVar
 
 from crucible.board import Board
 from crucible.errors import BlobError, UsageError
@@ -33,6 +34,7 @@ __all__ = ["Artifact", "Checkpoint", "Run", "Services", "Telemetry", "current_ru
 
 Item = TypeVar("Item")
 SPAN_ID_BYTES: Final = 8
+STEP_MAX: Final = 2**63 - 1
 
 
 class Run:
@@ -204,11 +206,13 @@ class Run:
         return self._pace.is_checkpoint_due()
 
     @contextlib.contextmanager
-    def checkpoint(self, step: int) -> Iterator[Path]:
+    def checkpoint(self, step: SupportsIndex) -> Iterator[Path]:
         """An empty folder to save the state after ``step`` into; once the block ends it is a durable checkpoint.
 
-        Raises ``FencedError`` when another worker has the stage, ``StorageError`` when the files can't be kept.
+        Raises ``UsageError`` for a step that is none or for what is no file, ``FencedError`` when another worker has
+        the stage, ``StorageError`` when the files can't be kept.
         """
+        step = _checked_step(step)
         folder = self._scratch / f"checkpoint-{step}"
         if folder.exists():
             shutil.rmtree(folder)
@@ -343,6 +347,17 @@ class Run:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         return path
+
+
+def _checked_step(step: SupportsIndex) -> int:
+    try:
+        number = operator.index(step)
+    except TypeError:
+        number = -1
+    if 0 <= number <= STEP_MAX:
+        return number
+    message = f"checkpoint({step!r:.80}): expected the number of steps done, a whole number from 0 on"
+    raise UsageError(message)
 
 
 _current: Run | None = None

@@ -16,11 +16,12 @@ import threading
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final, NoReturn, TextIO
 
 from crucible.board import Board
-from crucible.frames import Channel
+from crucible.frames import Channel, Message
 from crucible.processors.process_control import adopt_orphans, die_with_parent, flush_c_streams, has_children
+from crucible.processors.process_state import ProcessState
 from crucible.processors.stage_host import host_stage
 from crucible.run_seeds import seed_imported
 from crucible.spool.writer import SpoolWriter
@@ -70,7 +71,8 @@ class Child:
         self._board_path = board_path
         self._stdout, self._stderr = _text_stream(1), _text_stream(2)
         self._environ = dict(os.environ)
-        self._path = list(sys.path)
+        self._state = ProcessState()
+        self._pid = os.getpid()
         self._umask = os.umask(0o022)
         os.umask(self._umask)
 
@@ -81,7 +83,9 @@ class Child:
             self._reset(call)
             telemetry = _spool(call)
             outcome = host_stage(call, self._channel, telemetry, self._board, self._board_path)
-            outcome["is_tainted"] = self._is_tainted()
+            if os.getpid() != self._pid:
+                self._leave(outcome)
+            outcome["is_tainted"] = not self._state.restore() or self._is_tainted()
             self._flush()
             self._channel.send({"outcome": outcome})
             if any(outcome["marks"].values()):
@@ -99,10 +103,18 @@ class Child:
             folder.mkdir(parents=True, exist_ok=True)
         os.chdir(folder)
         os.umask(self._umask)
+        if self._stdout.closed or self._stderr.closed:
+            self._stdout, self._stderr = _text_stream(1), _text_stream(2)
         sys.stdout, sys.stderr = self._stdout, self._stderr
         signal.signal(signal.SIGTERM, _stay)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         seed_imported(call.seed)
+
+    def _leave(self, outcome: Message) -> NoReturn:
+        """End a process that the stage forked and that came back from it: only the stage's own may answer."""
+        sys.stderr.write(outcome.get("traceback", ""))
+        self._flush()
+        os._exit(0 if outcome["status"] == "completed" else 1)
 
     def _flush(self) -> None:
         for stream in {sys.stdout, sys.stderr, self._stdout, self._stderr}:

@@ -70,6 +70,21 @@ class ClaimTelemetry:
         """For each spool the next sequence as of now."""
         return self._drain.marks(self._claim.claim_id) if self._is_attached else {}
 
+    def lost(self, told: Mapping[str, int]) -> str | None:
+        """What the stage has logged and is gone, in words; None if all is there. Asked while its process lives.
+
+        Until then its spool is locked, so that no drain removes it; from here on this one has it.
+        """
+        own = {spool: mark for spool, mark in told.items() if mark and spool[:-2] == self._folder.name}
+        if not own:
+            return None
+        self.attach()
+        found = self._drain.marks(self._claim.claim_id)
+        gone = sum(max(0, mark - found.get(spool, 0)) for spool, mark in own.items())
+        if not gone:
+            return None
+        return f"{gone} of {sum(own.values())} entries that it logged are gone: its spool {self._folder} was removed"
+
     def flush(self, told: Mapping[str, int]) -> dict[str, int]:
         """Wait until everything is on the log; returns the marks, for the stage's own spools as it told them.
 

@@ -238,8 +238,8 @@ class Slot:
             blob = self._tools.blobs.put_bytes(trace.encode(errors="replace"))
         return {
             "error_class": outcome["error_class"],
-            "error_type": outcome["error_type"],
-            "message": str(outcome["message"])[:TEXT_LINE_MAX],
+            "error_type": _line(outcome["error_type"]),
+            "message": _line(outcome["message"]),
             "traceback_blob": blob,
             "is_retryable": outcome["error_class"] == "transient",
         }
@@ -299,6 +299,11 @@ def stage_call(offer: Offer, claimed: StageClaimed, place: Place) -> StageCall:
         blobs=str(place.blobs),
         kept=str(place.root / "kept"),
     )
+
+
+def _line(text: object) -> str:
+    """A text that a record can hold, whatever the stage made it of."""
+    return str(text)[:TEXT_LINE_MAX].encode("utf-8", "backslashreplace").decode()
 
 
 def _is_told(child: ChildProcess) -> bool:

@@ -69,6 +69,8 @@ class StageAnswers:
             raise
         except CrucibleError as error:
             return answer_of(error)
+        except Exception as error:  # noqa: BLE001  whatever a stage asks, the worker's other stages go on
+            return answer_of(UsageError(f"{question.get('ask', 'what the stage asked')!r} can't be done: {error!r}"))
 
     def _earlier_checkpoints(self) -> list[Message]:
         found = [
@@ -90,7 +92,7 @@ class StageAnswers:
     def _save_checkpoint(self, step: int, folder: str, mark: Mapping[str, int]) -> str:
         source = self._inside_scratch(folder)
         fault_point("checkpoint:before-file")
-        files = store(source, self._give_away, before_each=self._claim.wait_checked)
+        files = store(source, self._blobs, is_given_away=True, before_each=self._claim.wait_checked)
         fault_point("checkpoint:after-file")
         telemetry_end = self._telemetry.flush(mark)
         digest = files_digest(files)
@@ -103,9 +105,8 @@ class StageAnswers:
     def _save_artifact(
         self, name: str, kind: str, source: str, metadata: Mapping[str, Any], *, is_given_away: bool
     ) -> Message:
-        put = self._give_away if is_given_away else self._blobs.put_file
         path = self._inside_scratch(source) if is_given_away else Path(source)
-        files = store(path, put, before_each=self._claim.wait_checked)
+        files = store(path, self._blobs, is_given_away=is_given_away, before_each=self._claim.wait_checked)
         digest = files_digest(files)
         self._claim.write(
             ArtifactSaved, name=name, kind=kind, digest=digest, files=files, metadata_json=_json(name, metadata)
@@ -129,9 +130,6 @@ class StageAnswers:
             message = f"run {self._call.run_id} is not in the world, and a stage of it runs"
             raise InternalError(message)
         return run
-
-    def _give_away(self, path: Path) -> str:
-        return self._blobs.put_file(path, is_given_away=True)
 
     def _inside_scratch(self, path: str) -> Path:
         """A path that may become a blob without a copy: only what lies in the claim's own folder."""

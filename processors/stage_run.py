@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 from crucible.board import Wish
-from crucible.errors import FencedError, StoppedError
+from crucible.errors import FencedError, InternalError, StoppedError
 from crucible.frames import Message
 from crucible.processors.child_process import ChildProcess
 from crucible.processors.claim_telemetry import ClaimTelemetry
@@ -128,6 +128,7 @@ class StageRun:
             ending = Ending("fenced", {"message": str(error)})
         except StoppedError as error:
             ending = Ending("killed", {"message": str(error)})
+        ending = self._with_its_telemetry(ending)
         if not ending.is_child_fit:
             ending = self._end_child(ending)
         for stream, descriptor in (("stdout", self._child.out), ("stderr", self._child.err)):
@@ -173,13 +174,19 @@ class StageRun:
         if not channel.fill():
             self._ending = Ending("failed")
             return
-        while self._ending is None and (message := channel.next_buffered()) is not None:
-            if "outcome" in message:
-                self._ending = self._ending_of(message["outcome"])
-            else:
-                self._answer(message)
+        try:
+            while self._ending is None and (message := channel.next_buffered()) is not None:
+                if "outcome" in message:
+                    self._ending = self._ending_of(message["outcome"])
+                else:
+                    self._answer(message)
+        except (InternalError, ValueError, LookupError, TypeError) as error:
+            self._ending = Ending("failed", _garbled(error))
 
     def _answer(self, question: Message) -> None:
+        if "ask" not in question:
+            message = "neither a question nor an outcome"
+            raise LookupError(message)
         answer = self._answers.answer(question)
         self._progress_s = self._monotonic()
         try:
@@ -246,6 +253,17 @@ class StageRun:
         said = {"error_class": error_class, "error_type": error_class, "message": message}
         return Ending("failed", {**said, "traceback": self._child.trace()})
 
+    def _with_its_telemetry(self, ending: Ending) -> Ending:
+        """Promise no telemetry that is gone: a stage that has lost some has failed."""
+        lost = self._telemetry.lost(ending.marks)
+        if lost is None:
+            return ending
+        outcome: Message = {**ending.outcome, "marks": {}}
+        if ending.status == "completed":
+            outcome |= {"error_class": "transient", "error_type": "SpoolError", "message": lost}
+            return Ending("failed", outcome)
+        return dataclasses.replace(ending, outcome=outcome)
+
     def _end_child(self, ending: Ending) -> Ending:
         """End the child; of one that ended by itself, say how."""
         if ending.status != "failed" or ending.outcome:
@@ -271,3 +289,12 @@ class StageRun:
         if self._timeout_s is not None:
             dues.append(self._began_s + self._timeout_s)
         return max(0.0, min(dues) - now_s)
+
+
+def _garbled(error: Exception) -> Message:
+    """The outcome of a stage whose process sends what is no message."""
+    message = (
+        "the stage's process sent its worker what is no message: it, or something that it started, wrote to a "
+        f"descriptor that is not its own ({error!r:.200})"
+    )
+    return {"error_class": "permanent", "error_type": "GarbledMessageError", "message": message}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from crucible.blobs import BlobStore
 from crucible.canonical import canonical_json
+from crucible.errors import RecordError, SpoolError
 from crucible.journal import Journal
 from crucible.records.record import Record
 from crucible.records.telemetry import LABEL_BYTES_MAX, LogLines, MetricBatch, PredictionBatch, Span
@@ -63,13 +64,20 @@ class SpoolRecords:
             yield from self._of_part(part, names, spool_id=spool_id, first_sequence=first_sequence + start)
 
     def of_frames(self, frames: Sequence[Frame], *, spool_id: str) -> Iterator[Record]:
-        """Records of frames that follow each other. Raises ``StorageError`` if a blob can't be written."""
-        for shape, group in itertools.groupby(frames, key=_shape):
-            if shape[0] is Prediction:
-                for items in _cut(group):
-                    yield self._of_predictions(items, spool_id)
-            else:
-                yield from (self._of_single(frame, spool_id) for frame in group)
+        """Records of frames that follow each other.
+
+        Raises ``SpoolError`` for a frame that can be no record, ``StorageError`` if a blob can't be written.
+        """
+        try:
+            for shape, group in itertools.groupby(frames, key=_shape):
+                if shape[0] is Prediction:
+                    for items in _cut(group):
+                        yield self._of_predictions(items, spool_id)
+                else:
+                    yield from (self._of_single(frame, spool_id) for frame in group)
+        except (RecordError, ValueError, TypeError) as error:
+            message = f"spool {spool_id} holds what can be no record: {error}"
+            raise SpoolError(message) from error
 
     def _of_part(
         self, points: NDArray[np.void], names: Sequence[str], *, spool_id: str, first_sequence: int

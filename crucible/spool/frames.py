@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
+import math
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -17,7 +18,13 @@ from crucible.errors import SpoolError, UsageError
 from crucible.spool.layout import FRAME, FRAME_TAIL
 
 TEXT_BYTES_MAX = 1024 * 1024
-"""Longest prediction, label or output of one item, and most attributes of a span."""
+"""Longest prediction, label or output of one item."""
+ATTRIBUTES_BYTES_MAX = 256 * 1024
+"""Most bytes of a span's attributes: they become part of a record, which holds 900,000 at most."""
+ATTRIBUTES_DEPTH_MAX = 16
+"""Attributes nested deeper are kept as text."""
+INTEGER_MAX = 2**53
+"""Largest integer that JSON carries for every reader."""
 ID_BYTES_MAX = 1024
 """Longest id of an item, name of a split or name of a span."""
 LINES_BYTES_MAX = 1024 * 1024
@@ -81,7 +88,7 @@ class Frame:
 
 
 def encode_frame(sequence: int, content: Content) -> bytes:
-    """The bytes of a frame. Raises ``UsageError`` for what JSON can't hold."""
+    """The bytes of a frame. Raises ``UsageError`` for what JSON can't hold, or a reader would not believe."""
     try:
         match content:
             case Prediction():
@@ -93,6 +100,9 @@ def encode_frame(sequence: int, content: Content) -> bytes:
     except (TypeError, ValueError) as error:
         message = f"{type(content).__name__.lower()} can't be kept as JSON: {error}"
         raise UsageError(message) from error
+    if len(body) > FRAME_BYTES_MAX:
+        message = f"{type(content).__name__.lower()} has {len(body)} bytes, at most {FRAME_BYTES_MAX} are kept"
+        raise UsageError(message)
     tail = FRAME_TAIL.pack(sequence, kind)
     return FRAME.pack(len(body), zlib.crc32(body, zlib.crc32(tail)), sequence, kind) + body
 
@@ -146,6 +156,38 @@ def plain_text(value: object, *, what: str, bytes_max: int) -> str:
         message = f"{what} has {size} bytes, at most {bytes_max} are kept; save it with run.artifact"
         raise UsageError(message)
     return text
+
+
+def plain_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes as RFC 8785 JSON can hold them: what it can't becomes text. Raises ``UsageError`` above the limit."""
+    plain = {_text_of(name): _plain(value, ATTRIBUTES_DEPTH_MAX) for name, value in attributes.items()}
+    size = len(_ENCODER.encode(plain))
+    if size > ATTRIBUTES_BYTES_MAX:
+        message = f"the attributes of a span have {size} bytes, at most {ATTRIBUTES_BYTES_MAX} are kept"
+        raise UsageError(message)
+    return plain
+
+
+def _plain(value: object, depth: int) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if type(value) is int and abs(value) < INTEGER_MAX:
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)
+    if isinstance(value, Mapping) and depth:
+        return {_text_of(name): _plain(each, depth - 1) for name, each in value.items()}
+    if isinstance(value, list | tuple) and depth:
+        return [_plain(each, depth - 1) for each in value]
+    return _text_of(value)
+
+
+def _text_of(value: object) -> str:
+    try:
+        text = value if type(value) is str else str(value)
+    except Exception as problem:  # noqa: BLE001  a broken __str__ is the stage's, not ours
+        text = f"({type(value).__name__}, its text can't be made: {type(problem).__name__})"
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _dump(content: tuple[Any, ...]) -> bytes:

@@ -146,7 +146,10 @@ class SpoolWriter:
         parent_span_id: str | None = None,
         attributes: Mapping[str, Any] | None = None,
     ) -> None:
-        """Keep a timed piece of work; ids are W3C span ids, ``attributes`` values that JSON can hold."""
+        """Keep a timed piece of work; ids are W3C span ids. Attributes that JSON can't hold become text.
+
+        Raises ``UsageError`` for more than can be kept, ``SpoolError`` on a full disk or spool.
+        """
         self._write_frame(
             frames.SpanFrame(
                 name=frames.plain_text(name, what="the span's name", bytes_max=frames.ID_BYTES_MAX),
@@ -154,7 +157,7 @@ class SpoolWriter:
                 parent_span_id=parent_span_id,
                 start_us=start_us,
                 end_us=end_us,
-                attributes=dict(attributes or {}),
+                attributes=frames.plain_attributes(attributes or {}),
             )
         )
 

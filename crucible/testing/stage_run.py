@@ -145,7 +145,7 @@ class FolderServices:
 
     def save_checkpoint(self, step: int, folder: Path, mark: Mapping[str, int]) -> str:  # noqa: ARG002
         """Keep it, with the scores so far."""
-        files = store(folder, self._blobs.put_file)
+        files = store(folder, self._blobs)
         digest = files_digest(files)
         scored = {split: list(items) for split, items in self._scored_before.items()}
         for item in self._telemetry.predictions:
@@ -166,7 +166,7 @@ class FolderServices:
         is_given_away: bool,  # noqa: ARG002
     ) -> tuple[str, Sequence[StoredFile]]:
         """Keep it as blobs."""
-        files = store(source, self._blobs.put_file)
+        files = store(source, self._blobs)
         digest = files_digest(files)
         self.artifacts[name] = (kind, digest, files)
         return digest, files
@@ -277,6 +277,6 @@ def _input(name: str, content: bytes | Path, blobs: BlobStore, folder: Path) -> 
         source.write_bytes(content)
     else:
         source = content
-    files = store(source, blobs.put_file)
+    files = store(source, blobs)
     form = "folder" if source.is_dir() else "file"
     return {"name": name, "kind": "file", "digest": files_digest(files), "files": files, "metadata": {"form": form}}

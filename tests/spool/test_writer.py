@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from crucible.canonical import canonical_json
 from crucible.errors import SpoolError, UsageError
 from crucible.spool import layout
 from crucible.spool.frames import ID_BYTES_MAX, LINES_BYTES_MAX, TEXT_BYTES_MAX, Lines, Prediction, SpanFrame
@@ -174,7 +175,10 @@ def test_many_lines_are_cut_into_frames_and_dropped_bytes_are_told_once(tmp_path
         (lambda writer: writer.prediction("x" * (ID_BYTES_MAX + 1)), "the item id has 1025 bytes"),
         (lambda writer: writer.prediction("a", output="ü" * TEXT_BYTES_MAX), "the output has 2097152 bytes"),
         (lambda writer: writer.prediction("a", score="good"), "score of item 'a' is 'good'"),
-        (lambda writer: writer.span("s", span_id="1", start_us=1, end_us=2, attributes={"a": {1}}), "as JSON"),
+        (
+            lambda writer: writer.span("s", span_id="1", start_us=1, end_us=2, attributes={"a": "x" * 300_000}),
+            "attributes of a span have 300008 bytes",
+        ),
     ],
 )
 def test_a_frame_that_can_not_be_kept_is_refused_and_leaves_nothing(
@@ -185,6 +189,31 @@ def test_a_frame_that_can_not_be_kept_is_refused_and_leaves_nothing(
         call(writer)
     writer.prediction("next", time_us=1)
     assert [content.item_id for content in contents_in(writer.folder) if isinstance(content, Prediction)] == ["next"]
+
+
+def test_attributes_that_json_can_not_hold_become_text(tmp_path: Path) -> None:
+    class Broken:
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    deep: dict[str, object] = {}
+    deep["self"] = deep
+    given = {"n": 3, "nan": float("nan"), "big": 2**60, "set": {1}, 5: "\udcff", "deep": deep, "broken": Broken()}
+    writer = open_writer(tmp_path)
+    writer.span("s", span_id="1", start_us=1, end_us=2, attributes=given)  # type: ignore[arg-type]
+    (span,) = contents_in(writer.folder)
+    assert isinstance(span, SpanFrame)
+    kept = dict(span.attributes)
+    assert canonical_json(kept)
+    del kept["deep"]
+    assert kept == {
+        "n": 3,
+        "nan": "nan",
+        "big": str(2**60),
+        "set": "{1}",
+        "5": "\\udcff",
+        "broken": "(Broken, its text can't be made: RuntimeError)",
+    }
 
 
 def until_full(keep: Callable[[int], None]) -> tuple[int, str]:

@@ -72,12 +72,12 @@ class Kept:
         return {}
 
     def save_checkpoint(self, step, folder, mark):
-        files = store(folder, self._blobs.put_file)
+        files = store(folder, self._blobs)
         self.checkpoints.append(EarlierCheckpoint(str(step), step, files_digest(files), files))
         return files_digest(files)
 
     def save_artifact(self, name, kind, source, metadata, *, is_given_away):
-        files = store(source, self._blobs.put_file)
+        files = store(source, self._blobs)
         digest = files_digest(files)
         self.artifacts[name] = {
             "name": name,
