@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from crucible.cli.engine import EngineLock, Seat, quick_switching
 from crucible.errors import ReadModelError, UsageError
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 ENGINE_WAIT_S = 20.0
 """How long a command waits for a living engine that does not answer yet."""
 RETRY_S = 0.05
+
+T = TypeVar("T")
 
 
 class Reading(Protocol):
@@ -45,34 +47,79 @@ class Reading(Protocol):
         ...
 
 
-@contextlib.contextmanager
-def open_reader(settings: Settings) -> Iterator[Reading]:
-    """Whatever can answer SQL now: the living engine's query port, or the read model itself under the engine lock.
+class LivingReader:
+    """Asks whoever can answer now, and asks again when that one has gone. For one thread.
 
-    Raises ``UsageError`` if there is no log.
+    That is the query port of the living engine or, if it may, the read model itself under the engine lock.
     """
-    _require_log(settings)
-    from crucible.query import connect
 
-    deadline = time.monotonic() + ENGINE_WAIT_S
-    lock = EngineLock(settings.place)
-    while True:
-        client = connect(settings.place)
-        if client is not None:
-            with contextlib.closing(client):
-                yield client
-            return
-        if lock.try_take():
-            break
-        if time.monotonic() > deadline:
-            message = f"the engine of {settings.log} holds its lock but does not answer; end it and try again"
-            raise ReadModelError(message)
-        time.sleep(RETRY_S)
-    try:
-        with _own_reader(settings) as reader:
-            yield reader
-    finally:
-        lock.release()
+    def __init__(self, settings: Settings, *, may_own: bool) -> None:
+        """Connect to nobody yet. With ``may_own`` a log without an engine is read under its lock."""
+        self._settings = settings
+        self._may_own = may_own
+        self._lock = EngineLock(settings.place)
+        self._stack = contextlib.ExitStack()
+        self._reader: Reading | None = None
+
+    @property
+    def position(self) -> str:
+        """The position of the log that answers come from, at least."""
+        return self._ask(lambda reader: reader.position)
+
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> Sequence[Mapping[str, Any]]:
+        """The rows of a SELECT as mappings."""
+        return self._ask(lambda reader: reader.rows(sql, parameters))
+
+    def table(self, sql: str, parameters: Sequence[object] = ()) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
+        """The column names and rows of a SELECT."""
+        return self._ask(lambda reader: reader.table(sql, parameters))
+
+    def arrow(self, sql: str, parameters: Sequence[object] = ()) -> bytes:
+        """The answer as an Arrow IPC stream."""
+        return self._ask(lambda reader: reader.arrow(sql, parameters))
+
+    def close(self) -> None:
+        """Let go of whoever answers. Safe to call twice."""
+        self._reader = None
+        self._stack.close()
+
+    def _ask(self, question: Callable[[Reading], T]) -> T:
+        deadline = time.monotonic() + ENGINE_WAIT_S
+        while True:
+            reader = self._reader or self._connect(deadline)
+            try:
+                return question(reader)
+            except ReadModelError:
+                self.close()
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(RETRY_S)
+
+    def _connect(self, deadline: float) -> Reading:
+        from crucible.query import connect
+
+        while True:
+            client = connect(self._settings.place)
+            if client is not None:
+                self._stack.callback(client.close)
+                self._reader = client
+                return client
+            if self._may_own and self._lock.try_take():
+                self._stack.callback(self._lock.release)
+                self._reader = self._stack.enter_context(_own_reader(self._settings))
+                return self._reader
+            if time.monotonic() > deadline:
+                message = f"the engine of {self._settings.log} holds its lock but does not answer; end it and try again"
+                raise ReadModelError(message)
+            time.sleep(RETRY_S)
+
+
+@contextlib.contextmanager
+def open_reader(settings: Settings, *, may_own: bool = True) -> Iterator[Reading]:
+    """A reader of the log. Raises ``UsageError`` if there is no log."""
+    _require_log(settings)
+    with contextlib.closing(LivingReader(settings, may_own=may_own)) as reader:
+        yield reader
 
 
 @contextlib.contextmanager
@@ -95,7 +142,7 @@ def open_manager(settings: Settings) -> Iterator[tuple[Reading, Sender]]:
     seat = Seat(settings, journal)
     try:
         seat.take()
-        with open_reader(settings) as reader:
+        with open_reader(settings, may_own=False) as reader:
             yield reader, Sender(journal)
     finally:
         seat.leave()
@@ -145,8 +192,8 @@ class Host:
 
     @contextlib.contextmanager
     def reader(self) -> Iterator[Reading]:
-        """A reader for a few questions: this process's engine, or the living one's port."""
-        with open_reader(self.settings) as reader:
+        """A reader for a few questions: this process's engine, or whichever lives."""
+        with open_reader(self.settings, may_own=False) as reader:
             yield reader
 
 

@@ -19,7 +19,6 @@ from crucible.settings import Settings
 
 if TYPE_CHECKING:
     from crucible.journal import Journal
-    from crucible.projections.closing import Closer
     from crucible.projections.query_port import QueryPort
     from crucible.projections.readmodel import Projector
 
@@ -100,14 +99,12 @@ class Engine:
         self._stop = threading.Event()
         self._parts: list[Part] = []
         self.projector: Projector | None = None
-        self._closer: Closer | None = None
         self._port: QueryPort | None = None
 
     def start(self) -> None:
         """Start every part."""
         from crucible.cli.wiring import (
             make_adopter,
-            make_closer,
             make_manager,
             make_projector,
             make_query_port,
@@ -115,7 +112,6 @@ class Engine:
         )
 
         self.projector = make_projector(self._settings, self._journal)
-        self._closer = make_closer(self._settings, self._journal, self.projector)
         manager = make_manager(self._journal)
         reaper = make_reaper(self._settings, self._journal)
         adopter = make_adopter(self._settings, self._journal)
@@ -123,7 +119,6 @@ class Engine:
             "projector": self.projector.run,
             "manager": manager.run,
             "reaper": reaper.run,
-            "closer": self._closer.run,
             "adopter": adopter,
         }
         self._parts = [Part(name, run, self._stop) for name, run in runs.items()]
@@ -151,13 +146,10 @@ class Engine:
         if self._port is not None:
             self._port.close()
             self._port = None
-        is_whole = self.failure is None
         for part in self._parts:
             part.join(STOP_TIMEOUT_S)
         self._parts = []
         if self.projector is not None:
-            if is_whole and self._closer is not None:
-                self._closer.do_all()
             self.projector.close()
             self.projector = None
         self._lock.release()

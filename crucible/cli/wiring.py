@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from crucible.processors.worker import Worker
     from crucible.processors.zygote import Zygote
     from crucible.producers.drain import Drain
-    from crucible.projections.closing import Closer
     from crucible.projections.query_port import QueryPort
     from crucible.projections.readmodel import Projector
 
@@ -54,19 +53,6 @@ def make_projector(settings: Settings, journal: Journal) -> Projector:
     from crucible.projections.readmodel import Projector
 
     return Projector(acting_as(journal, "projector"), settings.place, memory_limit=settings.read_model_memory)
-
-
-def make_closer(settings: Settings, journal: Journal, projector: Projector) -> Closer:
-    """What judges, writes folders and takes snapshots when something has ended; the projector wakes it."""
-    from crucible.projections.closing import Closer
-    from crucible.projections.mirror import Mirror
-    from crucible.projections.snapshot import Snapshots
-    from crucible.statistics.verdicts import judge
-
-    folders = Mirror(acting_as(journal, "mirror"), settings.place)
-    closer = Closer(projector, judge=judge, folders=folders, snapshots=Snapshots(projector, settings.place))
-    projector.on_news = closer.wake
-    return closer
 
 
 def make_query_port(settings: Settings, projector: Projector) -> QueryPort:
