@@ -22,8 +22,8 @@ from crucible.rules.decide import decide
 from crucible.rules.draft import Draft
 from crucible.rules.world import World
 
-IDLE_S = 0.5
-"""Longest wait for something new in one tick of `Manager.run`."""
+IDLE_S = 0.1
+"""Longest wait for something new in one tick of `Manager.run`: how soon it notices that it is to stop."""
 LINGER_S = 0.005
 """Pause after a tick while workers have enough to do: the next tick writes more at once."""
 BACKOFF_S = 0.2
