@@ -255,9 +255,11 @@ def test_tags_have_bounds_and_all_that_is_wrong_is_said(scene):
     subject = {"subject_kind": "run", "subject_id": RUN}
     kind, words, _ = answer_of(scene, "ChangeTags", **subject, added=[" ", "x" * (TAG_BYTES_MAX + 1)])
     assert (kind, "empty" in words, "longer" in words) == ("CommandRejected", True, True)
-    many = [f"t{number}" for number in range(TAGS_MAX + 1)]
-    assert answer_of(scene, "ChangeTags", **subject, added=many)[0] == "CommandRejected"
-    assert answer_of(scene, "ChangeTags", **subject, added=many[1:])[0] == "CommandAccepted"
+    many = [f"t{number}" for number in range(TAGS_MAX)]
+    assert answer_of(scene, "ChangeTags", **subject, added=many)[0] == "CommandAccepted"
+    kind, words, _ = answer_of(scene, "ChangeTags", **subject, added=["one more"])
+    assert (kind, f"{TAGS_MAX + 1} tags" in words) == ("CommandRejected", True)
+    assert answer_of(scene, "ChangeTags", **subject, added=["one more"], removed=many[:1])[0] == "CommandAccepted"
 
 
 @pytest.mark.parametrize("change", ["added", "removed"])
