@@ -184,7 +184,14 @@ class Manager:
                 try:
                     self._journal.append(*batch)
                 except LogRefusedError as error:
-                    _warn("the log does not take a batch", key=batch[0].key[:200], error=str(error))
+                    self._give_up(batch[0].causation_id)
+                    _warn("the log does not take a batch", key=batch[0].key, error=str(error))
+
+    def _give_up(self, command_id: str | None) -> None:
+        """The answer to a command can't be written: later commands of its key do not wait for it."""
+        if command_id in self._answering:
+            self._answering.discard(command_id)
+            del self._commands[command_id]
 
     def _warn_unreadable(self) -> None:
         for submission_id, problem in self._agenda.unreadable.items():

@@ -52,8 +52,8 @@ def evolve(state: RunState | None, event: Record, known: LabelState | None = Non
 def _created(run: RunState | None, event: RunCreated, known: LabelState | None) -> RunState | Void:
     if run is not None:
         return Void("the run exists")
-    if not event.stages or len(event.stages) != len(event.retries_max):
-        return Void("a run needs stages, and retries for each")
+    if not event.stages or len(event.stages) != len(event.retries_max) or len(set(event.stages)) != len(event.stages):
+        return Void("a run needs stages, each once, and retries for each")
     stages = tuple(StageState(name=name, index=index) for index, name in enumerate(event.stages))
     run = RunState(created=event, stages=stages, opened_by=event.event_id)
     return run if known is None else changed(run, answered=known.answered, accepted=known.accepted)

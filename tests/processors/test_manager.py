@@ -262,6 +262,11 @@ def test_a_batch_that_the_log_refuses_holds_up_nothing_else():
     cluster.log.append = refuse
     settle(manager)
     assert statuses(manager.world) == ["running"] * 2
+    assert not manager.has_work
+    cluster.log.append = append
+    submit(journal, "s9", experiment="refused")
+    settle(manager)
+    assert [*manager.world.experiments["refused"].submissions] == ["s9"]
 
 
 def test_a_submission_that_can_not_be_read_is_left_alone():

@@ -24,9 +24,11 @@ def test_a_run_is_created_once(scene):
     assert scene.run.created.label == ""
 
 
-@pytest.mark.parametrize("fields", [{"stages": [], "retries_max": []}, {"retries_max": [1]}])
-def test_a_run_without_stages_or_with_other_retries_is_void(scene, fields):
-    assert scene.create(**fields) == "a run needs stages, and retries for each"
+@pytest.mark.parametrize(
+    "fields", [{"stages": [], "retries_max": []}, {"retries_max": [1]}, {"stages": ["fit", "fit"]}]
+)
+def test_a_run_without_stages_with_one_twice_or_with_other_retries_is_void(scene, fields):
+    assert scene.create(**fields) == "a run needs stages, each once, and retries for each"
 
 
 def test_every_event_of_a_run_that_does_not_exist_is_void(scene):
