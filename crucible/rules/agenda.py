@@ -46,7 +46,7 @@ REQUESTED_MAX = 64
 """Runs of a submission that wait for a worker at their first stage, beyond as many as are being worked on."""
 AHEAD_RUNS = 16
 """Requests that nobody has claimed yet, from which on workers do not wait for the manager."""
-CREATED_PER_PLAN = 1000
+CREATED_PER_PLAN = 250
 """Runs that one plan creates at most; the next one goes on."""
 RUNS_PER_PLAN = 2000
 """Runs that one plan looks at, at most; the next one goes on."""
