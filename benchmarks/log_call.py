@@ -127,7 +127,9 @@ def main(arguments: list[str] | None = None) -> int:
         answer_read, answer_write = os.pipe()
         pid = os.fork()
         if pid == 0:
-            os.read(begin_read, 1)
+            os.close(begin_write)
+            if not os.read(begin_read, 1):
+                os._exit(1)  # the parent is gone
             os.write(answer_write, json.dumps(stage_process(place, options.steps)).encode())
             os._exit(0)
         journal = open_journal(place, actor="benchmark")

@@ -306,17 +306,21 @@ class Drain:
         """Note what is on the log, let go of what has ended, and say how long to wait."""
         points = sum(harvest.taken.points for harvest in harvests)
         busy = {id(harvest.spool) for harvest in harvests}
+        finished = [(claim, spool) for claim, spool in ended if id(spool) not in busy]
         with self._changed:
             for harvest in harvests:
                 harvest.acknowledge()
                 self._records += len(harvest.taken.records)
             self._points += points
-            for claim, spool in ended:
-                if id(spool) not in busy:
-                    claim.settle(spool)
+            for claim, spool in finished:
+                claim.forget(spool)
             for claim_id in [key for key, claim in self._claims.items() if claim.is_finished]:
                 self._let_go(self._claims.pop(claim_id))
             self._changed.notify_all()
+        for harvest in harvests:
+            harvest.remove_read()
+        for _, spool in finished:
+            spool.remove()
         if any(harvest.taken.is_backlog for harvest in harvests):
             return 0.0
         return min(INTERVAL_S, max(INTERVAL_MIN_S, INTERVAL_S * POINTS_PER_INTERVAL / max(points, 1)))

@@ -49,6 +49,11 @@ class Harvest:
             self.spool.acknowledge(self.taken)
         self.claim.forget_observed(self.observed)
 
+    def remove_read(self) -> None:
+        """Remove the segments that nobody needs any more."""
+        if self.spool is not None:
+            self.spool.remove_read(self.taken)
+
     def set_aside(self, problem: SpoolError) -> None:
         """The log does not take it."""
         if self.spool is not None:
@@ -165,9 +170,8 @@ class DrainedClaim:
         spool.release()
         self._spools.pop(spool.folder.name, None)
 
-    def settle(self, spool: DrainedSpool) -> None:
-        """Nothing more will come from this spool: it goes."""
-        spool.remove()
+    def forget(self, spool: DrainedSpool) -> None:
+        """Nothing more will come from this spool."""
         self._spools.pop(spool.folder.name, None)
 
     def release(self) -> None:

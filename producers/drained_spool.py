@@ -16,7 +16,7 @@ from crucible.producers.batches import POINTS_MAX, SpoolRecords
 from crucible.records.record import Record
 from crucible.spool.layout import LOCK_FILE, META_FILE, NEW_PREFIX, OLD_PREFIX, SpoolMeta, spool_id
 from crucible.spool.lock import HeldLock, is_free
-from crucible.spool.reader import FrameCursor, FrameReader, MetricReader
+from crucible.spool.reader import FRAME_READ_BYTES, FrameCursor, FrameReader, MetricReader
 
 POINTS_PER_PASS = 4 * POINTS_MAX
 """Most points that one pass takes from a spool, so that no spool waits long for another."""
@@ -32,6 +32,7 @@ class Taken:
     records: list[Record]
     points: int
     cursor: FrameCursor | None
+    frame_bytes: int = 0
 
     @property
     def is_empty(self) -> bool:
@@ -41,7 +42,7 @@ class Taken:
     @property
     def is_backlog(self) -> bool:
         """Whether there is more."""
-        return self.points >= POINTS_PER_PASS
+        return self.points >= POINTS_PER_PASS or self.frame_bytes >= FRAME_READ_BYTES // 2
 
 
 class DrainedSpool:
@@ -100,18 +101,20 @@ class DrainedSpool:
                 return Taken([], 0, None)
             raise
         records += make.of_frames(frames, spool_id=spool_id(self.folder, "r"))
-        return Taken(records, points, cursor)
+        return Taken(records, points, cursor, sum(frame.size_bytes for frame in frames))
 
     def acknowledge(self, taken: Taken) -> None:
-        """What was taken is on the log: go on behind it, and remove the segments that nobody needs."""
+        """What was taken is on the log: go on behind it."""
         if taken.cursor is not None:
-            before = self._frames.cursor.segment
             self._frames.advance(taken.cursor)
-            if taken.cursor.segment != before and self._lock is not None:
-                self._frames.remove_read()
         self._metrics.advance(taken.points)
-        if taken.points and self._lock is not None:
+
+    def remove_read(self, taken: Taken) -> None:
+        """Remove the segments that are on the log as a whole, unless another drain has the spool."""
+        if self._lock is not None and taken.points:
             self._metrics.remove_read()
+        if self._lock is not None and taken.frame_bytes:
+            self._frames.remove_read()
 
     def is_orphan(self) -> bool:
         """Whether no process writes to it any more."""

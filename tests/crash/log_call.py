@@ -42,6 +42,7 @@ STEPS_MAX = 400_000
 NEW_NAME_EVERY = 97
 BUFFERED_POINTS = 10
 DRAINS_MAX = 4
+ROOT = Path(__file__).parents[2]
 WAIT_S = 60.0
 EXIT_DAMAGE = 5
 
@@ -235,6 +236,7 @@ class Checker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            cwd=ROOT,
         )
         self._journal = watched_journal(self._place)
         self._journal.page = self._page

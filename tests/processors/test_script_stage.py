@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -37,6 +37,7 @@ from crucible.records.stage_events import (
 from crucible.records.telemetry import MetricBatch
 from crucible.run import Run
 
+ROOT = Path(__file__).parents[2]
 WAIT_S = 20.0
 
 
@@ -238,36 +239,31 @@ def test_a_wrong_call_lists_every_problem() -> None:
     assert {problem.path for problem in refused.value.problems} >= {"name", "stages[0].metrics.x.better", "sed"}
 
 
-def killed_script(root: Path, queue: str, submission_id: str, steps: int) -> int:
-    """A process that begins, logs and is gone without a word."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        desk = Desk(root)
-        run: Run = desk.stage(submission_id, queue).begin()
-        for step in range(1, steps + 1):
-            run.log({"x": float(step)}, step=step)
-        os.write(writing, json.dumps(run.claim_id).encode())
-        os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(pid, 0)
-    assert os.read(reading, 100)
-    os.close(reading)
-    os.close(writing)
-    return pid
+DYING_SCRIPT = """
+import os, signal, sys
+from pathlib import Path
+from tests.processors.test_script_stage import Desk
+root, submission_id, steps = sys.argv[1:]
+run = Desk(Path(root)).stage(submission_id).begin()
+for step in range(1, int(steps) + 1):
+    run.log({"x": float(step)}, step=step)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def test_a_killed_script_loses_no_point_and_its_run_ends_at_once(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "place")
     desk.start_manager()
     submission_id = desk.submit()
-    killed_script(desk.place.root, "script:1", submission_id, 1000)
+    command = [sys.executable, "-c", DYING_SCRIPT, str(desk.place.root), submission_id, "1000"]
+    assert subprocess.run(command, check=False, timeout=120, cwd=ROOT).returncode == -signal.SIGKILL
     reaper = Reaper(desk.journal, desk.place, host=socket.gethostname)
-    wait_until(lambda: reaper.tick(0.05) > 0 or any(run.is_terminal for run in reaper.world.runs.values()))
+    wait_until(lambda: reaper.tick() > 0 or any(run.is_terminal for run in reaper.world.runs.values()))
     desk.drain.adopt()
     desk.drain.flush_all(WAIT_S)
     steps = [step for batch in desk.records(MetricBatch, "telemetry") for step in batch.step]
     assert sorted(set(steps)) == list(range(1, 1001))
-    wait_until(lambda: reaper.tick(0.05) == 0 and all(run.is_terminal for run in reaper.world.runs.values()))
+    wait_until(lambda: reaper.tick() == 0 and all(run.is_terminal for run in reaper.world.runs.values()))
     (run,) = reaper.world.runs.values()
     assert run.status == "failed"
     assert run.end_reason is not None

@@ -299,7 +299,7 @@ def test_segments_go_as_soon_as_the_log_has_them(drained: Drain, place: Place) -
     for step in range(1, 3 * ENTRIES + 2):
         writer.log({"x": 0.0}, step)
     drained.flush("c1", WAIT_S)
-    assert layout.segment_numbers(writer.folder, "m") == [3]
+    wait_until(lambda: layout.segment_numbers(writer.folder, "m") == [3])
 
 
 def test_a_detached_spool_is_removed_when_it_is_drained_and_its_writer_is_gone(
