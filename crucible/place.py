@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from crucible.errors import LogRefusedError
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Place:
@@ -58,6 +60,13 @@ class Place:
         return self.root / "snapshots"
 
     def create(self) -> None:
-        """Make the folders that are not there."""
+        """Make the folders that are not there. Raises ``LogRefusedError``."""
         for folder in (self.root, self.log, self.blobs, self.scratch, self.spool, self.workers):
-            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                message = (
+                    f"the log's folder {folder} can't be made: {error.strerror}. "
+                    "Make its place writable, free some space, or choose another place with CRUCIBLE_LOG"
+                )
+                raise LogRefusedError(message) from error

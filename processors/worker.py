@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from crucible.blobs import BlobStore
-from crucible.errors import InternalError, LogCorruptError, LogError
+from crucible.errors import InternalError, LogCorruptError, LogError, StorageError
 from crucible.journal import Journal
 from crucible.place import Place
 from crucible.processors.child_process import ChildProcess
@@ -247,7 +247,7 @@ class Worker:
                 self.kill()
 
     def _raise_problem(self) -> None:
-        if isinstance(self._problem, LogCorruptError):
+        if isinstance(self._problem, StorageError | OSError):
             raise self._problem
         if self._problem is not None:
             message = f"worker {self.worker_id} failed: {self._problem!r}"

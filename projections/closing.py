@@ -112,7 +112,8 @@ class Closer:
             self._snapshots.take()
 
     def run(self, stop: threading.Event) -> None:
-        """Do what is left, then what comes, until ``stop`` is set."""
+        """Do what is left, and what could not be written earlier, then what comes, until ``stop`` is set."""
+        self._forget_unwritten()
         self._work.set()
         while not stop.is_set():
             if self._work.wait(POLL_S):
@@ -120,6 +121,13 @@ class Closer:
                 self.do_all()
             elif self._snapshots is not None:
                 self._snapshots.take_if_due()
+
+    def _forget_unwritten(self) -> None:
+        if self._folders is None:
+            return
+        with self._lock, _cursor(self._projector) as cursor:
+            found = cursor.execute("SELECT subject_id FROM mirrors WHERE problem IS NOT NULL").fetchall()
+            self._projector.commit_rows([("mirrors", "subject_id", subject_id, []) for (subject_id,) in found])
 
     def _write_runs(self) -> bool:
         if self._folders is None:

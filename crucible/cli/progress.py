@@ -80,7 +80,10 @@ class Follower:
                 self._say(counts)
         elif now - self._changed_at > WAITING_AFTER_S and not counts[3] and not self._has_explained:
             self._has_explained = True
-            warn("no stage is running: the runs wait for a worker (crucible worker) whose code and queue match")
+            if row["closed_at"] is None:
+                warn("no stage is running: the runs wait for a worker (crucible worker) whose code and queue match")
+            else:
+                warn("all runs have ended; the verdicts wait for telemetry that is not on the log yet")
 
     def _say(self, counts: tuple[int, ...]) -> None:
         completed, failed, canceled, working, total = counts

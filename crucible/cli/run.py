@@ -6,6 +6,7 @@ import dataclasses
 import signal
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -24,6 +25,20 @@ if TYPE_CHECKING:
     from crucible.processors.zygote import Zygote
 
 CELLS_SHOWN_MAX = 20
+FOLDERS_WAIT_S = 120.0
+"""How long the folders of the last runs may take: those of the others are written while the grid runs."""
+FOLDERS_POLL_S = 0.02
+FOLDERS = """
+SELECT EXISTS (SELECT 1 FROM judgements j WHERE j.submission_id = s.submission_id AND j.generation = s.generation)
+    AS is_judged,
+  EXISTS (SELECT 1 FROM mirrors m WHERE m.subject_kind = 'submission' AND m.subject_id = s.submission_id
+    AND m.generation = s.generation) AS is_written
+FROM submissions s WHERE s.submission_id = ?
+"""
+UNWRITTEN = """
+SELECT m.folder, m.problem FROM mirrors m LEFT JOIN runs r ON m.subject_kind = 'run' AND m.subject_id = r.run_id
+WHERE coalesce(r.submission_id, m.subject_id) = ? AND m.problem IS NOT NULL ORDER BY m.folder
+"""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,8 +79,9 @@ def run_loaded(
         submission_id = _choose(host, loaded, call, output_dir)
         with Interrupts(host) as interrupts, host.reader() as reader:
             Follower(host, submission_id, interrupts).follow(reader)
-            code = _conclude(reader, submission_id)
-        return submission_id, exits.INTERRUPTED if interrupts.count else code
+            codes = [_conclude(reader, submission_id), _await_folders(host, reader, submission_id, interrupts)]
+            _say_places(reader, submission_id)
+        return submission_id, exits.INTERRUPTED if interrupts.count else exits.worst(codes)
 
 
 def _start_zygote() -> Zygote:
@@ -207,7 +223,6 @@ def _conclude(reader: Reading, submission_id: str) -> int:
     say(f"{name}: {', '.join(f'{count} {status}' for status, count in sorted(counts.items()))}")
     print_verdicts(verdicts, reader.rows(FINDINGS, [submission_id]))
     _say_failures(reader, submission_id)
-    _say_places(submission)
     return exits.worst(_outcomes(submission, counts, verdicts))
 
 
@@ -234,7 +249,34 @@ def _say_failures(reader: Reading, submission_id: str) -> None:
         say(f"  {row['ref']} {row['status']}: {row['reason']}")
 
 
-def _say_places(submission: Mapping[str, Any]) -> None:
+def _await_folders(host: Host, reader: Reading, submission_id: str, interrupts: Interrupts) -> int:
+    """Wait until the folders of a judged submission are written; the exit code says if one could not be."""
+    until = time.monotonic() + FOLDERS_WAIT_S
+    while not interrupts.count and (row := reader.rows(FOLDERS, [submission_id])[0])["is_judged"]:
+        if row["is_written"]:
+            return _say_unwritten(reader, submission_id)
+        if time.monotonic() > until:
+            warn("the folders of the runs are still being written; the engine of this log goes on with it")
+            break
+        host.check()
+        time.sleep(FOLDERS_POLL_S)
+    return exits.FINE
+
+
+def _say_unwritten(reader: Reading, submission_id: str) -> int:
+    rows = reader.rows(UNWRITTEN, [submission_id])
+    if not rows:
+        return exits.FINE
+    warn(
+        f"{len(rows)} folder{'s' if len(rows) > 1 else ''} could not be written, among them {rows[0]['folder']}: "
+        f"{rows[0]['problem']}\nNothing is lost: the results are on the log. Free space, make the place writable or "
+        "name another one with --output-dir; crucible engine writes what is missing"
+    )
+    return exits.STORAGE
+
+
+def _say_places(reader: Reading, submission_id: str) -> None:
+    (submission,) = reader.rows("SELECT * FROM submissions WHERE submission_id = ?", [submission_id])
     say(f"runs: {submission['output_dir']}/{submission['experiment']}")
     name = f"{submission['experiment']}#{submission['number']}"
     say(f"ask:  crucible ls '{name}' · crucible show '{name}' · crucible sql \"select …\"")
