@@ -61,6 +61,7 @@ class Claim:
         self._is_fencing = is_fencing
         self._lock = threading.RLock()
         self._acknowledged_s = acknowledged_s
+        self._beat_s = acknowledged_s
         self._beat = 0
         self._is_over = False
 
@@ -77,7 +78,7 @@ class Claim:
     @property
     def next_beat_s(self) -> float:
         """When the next heartbeat is due, on the journal's monotonic clock."""
-        return self._acknowledged_s + self.lease_s / BEATS_PER_LEASE
+        return self._beat_s + self.lease_s / BEATS_PER_LEASE
 
     def state(self) -> ClaimState | None:
         """The claim in the world as read so far."""
@@ -102,6 +103,10 @@ class Claim:
     def wait_checked(self) -> None:
         """`check`, once the log answers."""
         self._insist(self.check)
+
+    def wait_read(self) -> None:
+        """Read to the end of the log, once it answers."""
+        self._insist(self._view.advance)
 
     def write(self, record_type: type[R], *, is_last: bool = False, **fields: Any) -> R:
         """Append a record of this claim, checked, once the log answers; returns it when it is durable.
@@ -175,7 +180,7 @@ class Claim:
                 telemetry_end=self._ends(telemetry_end),
             )
         )
-        self._acknowledged_s = began_s
+        self._acknowledged_s = self._beat_s = began_s
         fault_point("heartbeat:after-record")
 
     def _ends(self, telemetry_end: Mapping[str, int]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from crucible.blobs import BlobStore
 from crucible.canonical import canonical_json
-from crucible.errors import CrucibleError, DatasetError, FencedError, InternalError, UsageError
+from crucible.errors import CrucibleError, DatasetError, FencedError, InternalError, StorageError, UsageError
 from crucible.faults import fault_point
 from crucible.frames import Message
 from crucible.journal import Journal
@@ -69,6 +69,9 @@ class StageAnswers:
             raise
         except CrucibleError as error:
             return answer_of(error)
+        except OSError as error:
+            message = f"{question['ask']} of stage {self._call.stage} failed: {error}"
+            return answer_of(StorageError(message))
         except Exception as error:  # noqa: BLE001  whatever a stage asks, the worker's other stages go on
             return answer_of(UsageError(f"{question.get('ask', 'what the stage asked')!r} can't be done: {error!r}"))
 
@@ -86,7 +89,7 @@ class StageAnswers:
         splits = {metric["mean_of"] for metric in self._call.metrics.values() if metric.get("mean_of") is not None}
         if not splits:
             return {}
-        self._claim.wait_checked()
+        self._claim.wait_read()
         return scored_items(self._journal, self._run_state(), self._call.stage, splits)
 
     def _save_checkpoint(self, step: int, folder: str, mark: Mapping[str, int]) -> str:
