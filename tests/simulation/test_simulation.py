@@ -61,6 +61,12 @@ def test_a_history_says_how_it_went():
     assert simulate(1).trace == outcome.trace
 
 
+@pytest.mark.parametrize("seed", [1440, 2487, 4478, 4739, 5716, 8357])
+def test_a_seed_that_once_found_a_deadlock_comes_to_rest(seed):
+    """A run reopened, or created late, stood before the one that held the only permit."""
+    assert simulate(seed).problems == ()
+
+
 def test_a_point_that_no_fault_hit_is_named():
     points = [f"{role}: {name}" for role, names in POINTS.items() for name in names]
     everything = Counter({(kind, point): 1 for kind in (*KILLS, "late") for point in points})
