@@ -127,7 +127,8 @@ class Closer:
             return
         with self._lock, _cursor(self._projector) as cursor:
             found = cursor.execute("SELECT subject_id FROM mirrors WHERE problem IS NOT NULL").fetchall()
-            self._projector.commit_rows([("mirrors", "subject_id", subject_id, []) for (subject_id,) in found])
+            if found:
+                self._projector.commit_rows([("mirrors", "subject_id", subject_id, []) for (subject_id,) in found])
 
     def _write_runs(self) -> bool:
         if self._folders is None:

@@ -7,7 +7,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
-GENERATED = ("crucible.records.reference", "crucible.rules.states_page", "crucible.records.json_schema")
+GENERATED = (
+    "crucible.projections.tables_page",
+    "crucible.records.json_schema",
+    "crucible.records.reference",
+    "crucible.rules.states_page",
+)
 """Modules that write a page, and check it with ``--check``."""
 
 

@@ -103,9 +103,9 @@ class History:
             "SubmissionAccepted", **given, number=self.number, run_count=run_count, causation_id=command.event_id
         )
 
-    def create(self, run="r1", *, cell=0, repeat=1, params=None, stages=("fit", "score"), **fields):
+    def create(self, run="r1", *, cell=0, repeat=1, params=None, stages=("fit", "score"), label=None, **fields):
         params = {"fit.learning_rate": 0.01, "fit.kind": "adam"} if params is None else params
-        label = f"lr{cell}"
+        label = label or f"lr{cell}"
         return self.add(
             "RunCreated",
             run_id=run,
