@@ -14,7 +14,7 @@ import pytest
 import crucible
 
 BEGIN = """
-import os, signal, sys
+import os, signal, sys, time
 import crucible as cr
 """
 TIMEOUT_S = 120
@@ -82,7 +82,17 @@ def test_the_last_step_that_a_killed_script_logged_is_the_last_one_read(tmp_path
         """,
     )
     assert killed.returncode == -signal.SIGKILL
-    after = run_script(tmp_path, "with cr.start_run('tune') as run: run.log({'loss': 0.0}, step=1)")
+    after = run_script(
+        tmp_path,
+        """
+        with cr.start_run("tune") as run:
+            run.log({"loss": 0.0}, step=1)
+            for _ in range(300):
+                if cr.open().sql("SELECT 1 FROM runs WHERE status = 'failed'").rows():
+                    break
+                time.sleep(0.1)
+        """,
+    )
     assert after.returncode == 0, after.stderr
     counts = ask(
         tmp_path,
