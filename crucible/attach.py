@@ -63,7 +63,7 @@ def attached_run() -> Run | None:
         message = f"the stage that {name} tells of has ended: {error.strerror}; unset {VARIABLE}"
         raise UsageError(message) from error
     beside = Path(call.spool).with_name(f"{call.claim_id}.{os.urandom(4).hex()}")
-    telemetry = ScriptTelemetry(beside, call)
+    telemetry = ScriptTelemetry(beside, call, spool_bytes_max=call.spool_bytes_max)
     run = Run(call, telemetry, services, board=board)
     atexit.register(_report, os.getpid(), run, telemetry, services)
     return run

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self, SupportsFloat
 
 from crucible.records.record import StoredFile
+from crucible.spool.layout import SPOOL_BYTES_MAX
 
 SCRIPT_TYPE = "script"
 """Type of the stage that a plain script is: no worker runs it, the script claims it itself."""
@@ -66,6 +67,8 @@ class StageCall:
     """Folder of the blobs."""
     kept: str
     """Folder for the names of what is made once per log."""
+    spool_bytes_max: int = SPOOL_BYTES_MAX
+    """Most bytes of telemetry of one process that wait for the log."""
 
     def to_message(self) -> dict[str, Any]:
         """The call as JSON values."""

@@ -143,7 +143,14 @@ def _stay(*_: Any) -> None:
 
 
 def _spool(call: StageCall) -> SpoolWriter:
-    return SpoolWriter(Path(call.spool), call.claim_id, run_id=call.run_id, stage=call.stage, attempt=call.attempt)
+    return SpoolWriter(
+        Path(call.spool),
+        call.claim_id,
+        run_id=call.run_id,
+        stage=call.stage,
+        attempt=call.attempt,
+        spool_bytes_max=call.spool_bytes_max,
+    )
 
 
 def _text_stream(number: int) -> TextIO:

@@ -22,6 +22,9 @@ TRACE_BYTES_MAX: Final = 256 * 1024
 EXIT_WAIT_S: Final = 0.5
 """How long a child that has closed its socket may take to end by itself, so that its exit code is its own."""
 
+LOST: Final = "lost"
+"""How a child ended whose zygote had ended before it."""
+
 CodeKey = tuple[str | None, str]
 """File that defines an experiment, and the digest of its code: one child serves one of them."""
 
@@ -98,7 +101,7 @@ class ChildProcess:
     def _ended(self, exit_wait_s: float) -> str:
         if self._end is None:
             code = self._zygote.end_child(self.pid, exit_wait_s=exit_wait_s)
-            self._end = "lost" if code is None else signal.Signals(-code).name if code < 0 else f"exit {code}"
+            self._end = LOST if code is None else signal.Signals(-code).name if code < 0 else f"exit {code}"
         return self._end
 
     def close(self) -> None:

@@ -33,6 +33,7 @@ from crucible.processors.stage_run import Ending, StageRun
 from crucible.processors.view import View
 from crucible.records.stage_events import StageCanceled, StageClaimed, StageCompleted, StageFailed
 from crucible.rules.state import RunState
+from crucible.spool.layout import SPOOL_BYTES_MAX
 from crucible.stage_call import StageCall
 
 TEXT_LINE_MAX: Final = 1_000
@@ -61,6 +62,7 @@ class SlotTools:
     worker_id: str
     host: str
     lease_ms: int
+    spool_bytes_max: int
     is_fencing: bool
 
 
@@ -147,7 +149,7 @@ class Slot:
         return claimed if state is not None and state.status == "live" else None
 
     def _run(self, offer: Offer, claim: Claim) -> str:
-        call = stage_call(offer, claim.claimed, self._tools.place)
+        call = stage_call(offer, claim.claimed, self._tools.place, spool_bytes_max=self._tools.spool_bytes_max)
         telemetry = ClaimTelemetry(self._tools.drain, claim, self._tools.place.spool / claim.claim_id, self._pause)
         status = "lost"
         try:
@@ -268,7 +270,9 @@ class Slot:
             raise StoppedError(message)
 
 
-def stage_call(offer: Offer, claimed: StageClaimed, place: Place) -> StageCall:
+def stage_call(
+    offer: Offer, claimed: StageClaimed, place: Place, *, spool_bytes_max: int = SPOOL_BYTES_MAX
+) -> StageCall:
     """What the child is told about a claim."""
     created, request = offer.created, offer.request
     return StageCall(
@@ -298,6 +302,7 @@ def stage_call(offer: Offer, claimed: StageClaimed, place: Place) -> StageCall:
         spool=str(place.spool / claimed.claim_id),
         blobs=str(place.blobs),
         kept=str(place.root / "kept"),
+        spool_bytes_max=spool_bytes_max,
     )
 
 

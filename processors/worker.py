@@ -32,6 +32,7 @@ from crucible.processors.view import View
 from crucible.processors.zygote import Zygote
 from crucible.records.log_events import WorkerStarted, WorkerStopped
 from crucible.rules.state import RunState
+from crucible.spool.layout import SPOOL_BYTES_MAX
 from crucible.version import VERSION
 
 LEASE_MS: Final = 15_000
@@ -82,6 +83,7 @@ class Worker:
         adapters: Collection[str] | None = None,
         namespaces: Collection[str] | None = None,
         resources: Mapping[str, float | str] | None = None,
+        spool_bytes_max: int = SPOOL_BYTES_MAX,
         is_fencing: bool = True,
     ) -> None:
         """Serve ``queues`` with ``slots`` stages at once; ``adapters`` None: all that are installed.
@@ -127,6 +129,7 @@ class Worker:
             worker_id=self.worker_id,
             host=self._host,
             lease_ms=lease_ms,
+            spool_bytes_max=spool_bytes_max,
             is_fencing=is_fencing,
         )
         self._slots = [Slot(tools) for _ in range(slots)]

@@ -89,6 +89,7 @@ def make_worker(settings: Settings, journal: Journal, zygote: Zygote, *, jobs: i
         drain=make_drain(settings, journal, "worker"),
         blobs=make_blobs(settings),
         lease_ms=settings.lease_ms,
+        spool_bytes_max=settings.spool_bytes_max,
     )
 
 

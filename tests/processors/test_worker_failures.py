@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from crucible.processors.zygote import Zygote
 from crucible.records import (
     CancelRun,
     LogLines,
@@ -20,6 +21,7 @@ from crucible.records import (
     StageHeartbeat,
 )
 from tests.processors.processes import is_alive, processes_with
+from tests.processors.workshop import Workshop
 
 BAD = """
     import crucible as cr, ctypes, os, signal, sys, time
@@ -67,6 +69,28 @@ def test_however_a_stage_fails_it_fails_once_and_says_how(workshop, body, error_
     assert "\n" not in failed.message
     if error_class == "permanent" and body.startswith("raise"):
         assert body.partition("(")[0] in workshop.blobs.get_bytes(failed.traceback_blob).decode()
+
+
+def test_a_stage_whose_zygote_was_killed_is_tried_again(tmp_path):
+    with Workshop(tmp_path, Zygote.start()) as workshop:
+        workshop.worker()
+        workshop.submit(bad("if run.attempt == 1:\n    tell('child')\n    time.sleep(600)"))
+        workshop.pid("child")
+        os.kill(workshop.zygote.statistics().pid, signal.SIGKILL)
+        workshop.wait(RunCompleted)
+        (failed,) = workshop.events(StageFailed)
+        assert (failed.error_class, failed.error_type) == ("transient", "lost")
+        assert workshop.zygote.statistics().restarts == 1
+    workshop.zygote.close()
+
+
+def test_telemetry_beyond_the_limit_of_the_spool_fails_the_stage_and_says_why(workshop):
+    workshop.worker(spool_bytes_max=1024)
+    workshop.submit(bad("run.log({'x': 1})", ".with_fields(retry={'max': 0})"))
+    workshop.wait(RunFailed)
+    (failed,) = workshop.events(StageFailed)
+    assert (failed.error_class, failed.error_type) == ("transient", "SpoolError")
+    assert "the limit is 1024" in failed.message
 
 
 def test_a_child_that_died_of_a_fault_leaves_its_stack(workshop):
