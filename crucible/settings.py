@@ -69,10 +69,10 @@ def nearest_settings_file(start: Path) -> Path | None:
 def load_settings(*, start: Path | None = None, environ: Mapping[str, str] | None = None, **flags: object) -> Settings:
     """The settings for a command started in ``start``; a flag that is None is not given.
 
-    Raises ``DefinitionError`` with every problem of the file and the environment.
+    Raises ``DefinitionError`` with every problem of the file and the environment, ``UsageError`` without a folder.
     """
     environ = os.environ if environ is None else environ
-    here = (start or Path.cwd()).resolve()
+    here = (start or _current_folder()).resolve()
     file = nearest_settings_file(here)
     project = file.parent if file else here
     problems: list[Problem] = []
@@ -87,6 +87,14 @@ def load_settings(*, start: Path | None = None, environ: Mapping[str, str] | Non
     values["output_dir"] = project / Path(str(values["output_dir"])).expanduser()
     values["queues"] = tuple(values["queues"])
     return Settings(project=project, **values)
+
+
+def _current_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        message = "the current folder does not exist any more; change to one that does"
+        raise UsageError(message) from error
 
 
 def _defaults() -> dict[str, Any]:

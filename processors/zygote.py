@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from crucible.errors import StorageError
 from crucible.processors.process_control import kill_group
+from crucible.standard_streams import open_standard_streams
 
 REQUEST_BYTES_MAX: Final = 4096
 CLOSE_TIMEOUT_S: Final = 5.0
@@ -59,6 +60,7 @@ class Zygote:
     @classmethod
     def start(cls) -> Zygote:
         """Start the zygote: by a fork if this process has one thread, which is fast, else as a program."""
+        open_standard_streams()
         zygote = cls()
         zygote._launch(is_forked=threading.active_count() == 1)
         return zygote

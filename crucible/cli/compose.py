@@ -198,6 +198,7 @@ class Host:
 
 
 def _require_log(settings: Settings) -> None:
-    if not settings.log.exists():
+    has_log = settings.place.log.exists() if settings.log.is_dir() else settings.log.exists()
+    if not has_log:
         message = f"there is no log at {settings.log}; crucible run makes one"
         raise UsageError(message)

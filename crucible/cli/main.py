@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from crucible.cli import exits
+from crucible.standard_streams import open_standard_streams, send_to_nothing, write_every_text
 from crucible.version import VERSION
 
 REFERENCE_HELP = "A REFERENCE is name#3/label.repeat, name#3, name, a unique prefix, @last or @best."
@@ -209,9 +210,20 @@ def salvage(source: Path, target: Path) -> int:
     return act(source, target)
 
 
+CLICK_BROKEN_PIPE = 1
+"""How click exits for a pipe that nobody reads any more."""
+
+
 def main() -> None:
     """Run the command line and exit."""
-    sys.exit(call())
+    open_standard_streams()
+    write_every_text()
+    code = call()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        send_to_nothing(1)
+    sys.exit(code)
 
 
 def call(arguments: Sequence[str] | None = None) -> int:
@@ -225,6 +237,9 @@ def call(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return exits.WRONG
+    except SystemExit as leave:
+        # So click leaves when nobody reads what is printed; what a user's code exits with is a problem by now.
+        return exits.FINE if leave.code == CLICK_BROKEN_PIPE else exits.report(leave)
     except BaseException as error:  # noqa: BLE001 - the one place where every error gets its exit code
         return exits.report(error)
     return outcome if isinstance(outcome, int) else exits.FINE

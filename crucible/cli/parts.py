@@ -10,7 +10,7 @@ from pathlib import Path
 
 from crucible.cli import exits
 from crucible.cli.engine import quick_switching
-from crucible.cli.text import say
+from crucible.cli.text import outlive_reader, say
 from crucible.errors import UsageError
 from crucible.settings import load_settings
 
@@ -24,6 +24,7 @@ def worker(jobs: int | None, queues: list[str] | None) -> int:
     zygote = Zygote.start()
     with contextlib.closing(zygote):
         settings = load_settings(jobs=jobs, queues=queues)
+        outlive_reader()
         if settings.jobs < 1:
             message = "a worker needs at least one job: -j 1"
             raise UsageError(message)
@@ -51,6 +52,7 @@ def engine() -> int:
     from crucible.journal import open_journal
 
     settings = load_settings()
+    outlive_reader()
     settings.place.create()
     journal = open_journal(settings.place, actor=settings.actor)
     with contextlib.closing(journal), quick_switching():

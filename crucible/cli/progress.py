@@ -93,6 +93,6 @@ class Follower:
         bad = "".join(f", {n} {word}" for n, word in ((failed, "failed"), (canceled, "canceled")) if n)
         text = f"{done} of {total} runs{bad}, {working} at work, {duration(seconds)}{left}"
         if self._is_terminal:
-            print(f"\r\x1b[K{text}", end="", flush=True)
+            say(f"\r\x1b[K{text}", end="")
         else:
             say(text)

@@ -15,7 +15,7 @@ from crucible.cli import exits
 from crucible.cli.compose import Host
 from crucible.cli.progress import Follower
 from crucible.cli.show import FINDINGS, VERDICTS, print_verdicts
-from crucible.cli.text import columns, say, warn
+from crucible.cli.text import columns, outlive_reader, say, warn
 from crucible.errors import UsageError
 from crucible.settings import Settings, load_settings
 
@@ -59,6 +59,7 @@ def run_experiment(call: RunCall, *, jobs: int | None, output_dir: Path | None) 
         message = "--resume and --new exclude each other"
         raise UsageError(message)
     settings = load_settings(jobs=jobs, output_dir=output_dir)
+    outlive_reader()
     zygote = None if settings.jobs == 0 or call.is_dry_run else _start_zygote()
     try:
         loaded = _load(call, settings)

@@ -7,6 +7,8 @@ import shutil
 import sys
 from collections.abc import Sequence
 
+from crucible.standard_streams import send_to_nothing
+
 GAP = "  "
 CELL_WIDTH_MAX = 60
 
@@ -51,14 +53,31 @@ def moment_text(value: object) -> str:
     return "–" if value is None else f"{str(value)[:19].replace('T', ' ')} UTC"
 
 
-def say(text: str = "") -> None:
-    """Print a line to standard output at once."""
-    print(text, flush=True)
+def say(text: str = "", end: str = "\n") -> None:
+    """Print a line to standard output at once. Raises ``BrokenPipeError`` as `outlive_reader` says."""
+    try:
+        print(text, end=end, flush=True)
+    except BrokenPipeError:
+        send_to_nothing(1)
+        if not _has_work:
+            raise
 
 
 def warn(text: str) -> None:
-    """Print a line to standard error at once."""
-    print(text, file=sys.stderr, flush=True)
+    """Print a line to standard error at once; if nobody reads it, to nobody."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        send_to_nothing(2)
+
+
+def outlive_reader() -> None:
+    """From here on, work goes on when nobody reads what is said of it: ``crucible run … | head -1``."""
+    global _has_work  # noqa: PLW0603  a process has one standard output
+    _has_work = True
+
+
+_has_work = False
 
 
 def _clean(value: object) -> str:
