@@ -160,6 +160,8 @@ class Offers:
             started = worker.started
             if worker.stopped is not None or request.queue not in started.queues:
                 continue
+            if request.adapter is not None and request.adapter not in started.adapters:
+                continue
             if self.load(worker_id) < started.slots:
                 yield worker_id
 
