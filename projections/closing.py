@@ -7,6 +7,7 @@ repetition and nothing else. Verdicts come first, for people wait for them.
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from crucible.projections.judging import TO_JUDGE, Judge, judge_submission
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 RUNS_AT_ONCE = 100
 """Run folders that are written between two commits."""
 POLL_S = 0.1
-"""How often is looked whether to stop."""
+"""How often is looked whether to stop; after this long without an ending folders are written."""
+FOLDERS_EVERY_S = 5.0
+"""While runs end all the time, folders are written this often: the runs come first."""
 
 _RUNS_TO_MIRROR = """
 SELECT r.run_id, r.generation FROM runs r
@@ -115,11 +118,18 @@ class Closer:
         """Do what is left, and what could not be written earlier, then what comes, until ``stop`` is set."""
         self._forget_unwritten()
         self._work.set()
+        waiting_since: float | None = None
         while not stop.is_set():
-            if self._work.wait(POLL_S):
+            is_news = self._work.wait(POLL_S)
+            if is_news:
                 self._work.clear()
+                self.judge_all()
+                waiting_since = waiting_since or time.monotonic()
+            is_late = waiting_since is not None and time.monotonic() - waiting_since > FOLDERS_EVERY_S
+            if is_late or (waiting_since is not None and not is_news):
+                waiting_since = None
                 self.do_all()
-            elif self._snapshots is not None:
+            elif not is_news and self._snapshots is not None:
                 self._snapshots.take_if_due()
 
     def _forget_unwritten(self) -> None:
