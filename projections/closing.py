@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 RUNS_AT_ONCE = 100
 """Run folders that are written between two commits."""
 POLL_S = 0.1
-"""How often is looked whether to stop; after this long without an ending folders are written."""
-FOLDERS_EVERY_S = 5.0
+"""How often is looked whether to stop."""
+QUIET_S = 0.5
+"""After this long without an ending folders are written; longer than what is read waits for its commit."""
+FOLDERS_EVERY_S = 10.0
 """While runs end all the time, folders are written this often: the runs come first."""
 
 _RUNS_TO_MIRROR = """
@@ -119,14 +121,15 @@ class Closer:
         self._forget_unwritten()
         self._work.set()
         waiting_since: float | None = None
+        news_at = time.monotonic()
         while not stop.is_set():
             is_news = self._work.wait(POLL_S)
+            now = time.monotonic()
             if is_news:
                 self._work.clear()
                 self.judge_all()
-                waiting_since = waiting_since or time.monotonic()
-            is_late = waiting_since is not None and time.monotonic() - waiting_since > FOLDERS_EVERY_S
-            if is_late or (waiting_since is not None and not is_news):
+                waiting_since, news_at = waiting_since or now, now
+            if waiting_since is not None and (now - news_at > QUIET_S or now - waiting_since > FOLDERS_EVERY_S):
                 waiting_since = None
                 self.do_all()
             elif not is_news and self._snapshots is not None:

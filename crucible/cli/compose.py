@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
-from crucible.cli.engine import EngineLock, Seat, quick_switching
+from crucible.cli.engine import EngineLock, Seat, tuned_process
 from crucible.errors import ReadModelError, UsageError
 from crucible.settings import Settings
 
@@ -161,11 +161,19 @@ class Host:
 
     def __enter__(self) -> Self:
         """Open the log, become the engine if there is none, and start the worker."""
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def _start(self) -> None:
         from crucible.cli.worker_thread import WorkerThread
         from crucible.journal import open_journal
         from crucible.producers.submit import Sender
 
-        self._stack.enter_context(quick_switching())
+        self._stack.enter_context(tuned_process())
         self.settings.place.create()
         self.journal: Journal = open_journal(self.settings.place, actor=self.settings.actor)
         self._stack.callback(self.journal.close)
@@ -178,7 +186,6 @@ class Host:
             self.work = WorkerThread(self.settings, self.journal, self._zygote, jobs=self._jobs)
             self._stack.callback(self.work.close)
             self.work.start()
-        return self
 
     def __exit__(self, *_: object) -> None:
         """Drain the worker, stop the engine, close the log."""

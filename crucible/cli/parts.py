@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from crucible.cli import exits
-from crucible.cli.engine import quick_switching
+from crucible.cli.engine import tuned_process
 from crucible.cli.text import outlive_reader, say
 from crucible.errors import UsageError
 from crucible.settings import load_settings
@@ -33,7 +33,7 @@ def worker(jobs: int | None, queues: list[str] | None) -> int:
 
         settings.place.create()
         journal = open_journal(settings.place, actor=settings.actor)
-        with contextlib.closing(journal), quick_switching():
+        with contextlib.closing(journal), tuned_process():
             work = WorkerThread(settings, journal, zygote, jobs=settings.jobs)
             stop = _on_signals(work.drain, work.kill)
             work.start()
@@ -55,7 +55,7 @@ def engine() -> int:
     outlive_reader()
     settings.place.create()
     journal = open_journal(settings.place, actor=settings.actor)
-    with contextlib.closing(journal), quick_switching():
+    with contextlib.closing(journal), tuned_process():
         seat = Seat(settings, journal)
         stop = _on_signals(lambda: None, lambda: None)
         try:
