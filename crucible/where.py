@@ -35,6 +35,8 @@ COLUMNS = {
 """What a bare word may name, and the column it stands for."""
 OPERATORS = {"=": "=", "==": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">=", "~": "ILIKE"}
 DEPTH_MAX = 50
+MEASURED = "nullif(any_value(m.value), 'nan'::DOUBLE)"
+"""A metric's value; NaN is greater than every number to DuckDB, so that a run that diverged would come out on top."""
 TOKEN = re.compile(
     r"""\s*(?:
     (?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w./:#-]))
@@ -106,7 +108,7 @@ def _operand(name: str, *, is_number: bool) -> tuple[str, Parameters]:
     if "/" not in name and (near := difflib.get_close_matches(name, [*COLUMNS, "tags"], 1, 0.75)):
         message = f"--where: {name!r} is no column of a run; did you mean {near[0]!r}? Metrics and params.NAME work too"
         raise UsageError(message)
-    return "(SELECT any_value(m.value) FROM result_metrics m WHERE m.run_id = r.run_id AND m.name = ?)", [name]
+    return f"(SELECT {MEASURED} FROM result_metrics m WHERE m.run_id = r.run_id AND m.name = ?)", [name]  # noqa: S608 - literals
 
 
 class _Parser:

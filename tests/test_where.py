@@ -58,6 +58,16 @@ def test_a_filter_finds_what_it_says(connection, text, found):
     assert "".join(row[0] for row in rows) == found
 
 
+def test_a_run_that_diverged_passes_no_bound_and_is_sorted_last(connection):
+    connection.execute("INSERT INTO result_metrics VALUES ('c', 'test/accuracy', 'nan')")
+    condition, parameters = compile_where("test/accuracy > .95")
+    assert connection.execute(f"SELECT run_id FROM runs r WHERE {condition}", parameters).fetchall() == [("a",)]
+    for text, order in (("-test/accuracy", "abc"), ("test/accuracy", "bac")):
+        clause, parameters = compile_sort(text)
+        rows = connection.execute(f"SELECT run_id FROM runs r ORDER BY {clause}", parameters).fetchall()
+        assert "".join(row[0] for row in rows) == order
+
+
 @pytest.mark.parametrize(
     ("text", "order"), [("-test/accuracy", "abc"), ("params.rank", "bac"), ("-experiment,-ref", "cba")]
 )
