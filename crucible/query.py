@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 2.0
 """A port on this host that does not take a connection for this long is taken for dead."""
+HEALTH_TIMEOUT_S = 8.0
+"""An engine that does not even say how far it is for this long is stopped or stuck."""
 ANSWER_TIMEOUT_S = 90.0
 """Longest time without a byte of an answer: the port's own limits are below."""
 
@@ -40,7 +42,9 @@ class QueryClient:
             message = f"no engine is running for {place.root}"
             raise ReadModelError(message) from error
         self._connection: http.client.HTTPConnection | None = None
+        self._timeout_s = HEALTH_TIMEOUT_S
         health = self._json("GET", "/health?fresh", None)
+        self._wait_for_answers()
         if health.get("log_id") != log_id:
             message = f"the port in {place.owner} is of another log"
             raise ReadModelError(message)
@@ -93,8 +97,18 @@ class QueryClient:
         return self._send("POST", "/query", json.dumps(request, default=str).encode())
 
     def _json(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
-        answer = json.loads(self._send(method, path, body))
+        try:
+            answer = json.loads(self._send(method, path, body))
+        except ValueError as error:
+            self.close()
+            raise self._gone(error) from error
         return answer if isinstance(answer, dict) else {}
+
+    def _wait_for_answers(self) -> None:
+        """From here on it is an engine that is asked, and a query may take its time."""
+        self._timeout_s = ANSWER_TIMEOUT_S
+        if self._connection is not None and self._connection.sock is not None:
+            self._connection.sock.settimeout(ANSWER_TIMEOUT_S)
 
     def _send(self, method: str, path: str, body: bytes | None) -> bytes:
         """Send a request, on a new connection if the kept one was closed; returns the body of a good answer."""
@@ -119,7 +133,7 @@ class QueryClient:
         if self._connection is None:
             self._connection = http.client.HTTPConnection(*self._address, timeout=CONNECT_TIMEOUT_S)
             self._connection.connect()
-            self._connection.sock.settimeout(ANSWER_TIMEOUT_S)
+            self._connection.sock.settimeout(self._timeout_s)
         self._connection.request(method, path, body, self._headers)
         response = self._connection.getresponse()
         answer = response.read()

@@ -71,7 +71,11 @@ class QueryPort:
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="crucible-query-port", daemon=True
         )
         self._thread.start()
-        write_owner(self._owner_path, self.owner)
+        try:
+            write_owner(self._owner_path, self.owner)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def owner(self) -> dict[str, Any]:
@@ -93,7 +97,7 @@ class QueryPort:
             self._server.close_connections()
             self._watchdog.close()
         self._server.server_close()
-        with contextlib.suppress(FileNotFoundError, ValueError):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # whatever it is now, it is not ours
             if json.loads(self._owner_path.read_text()).get("token") == self._token:
                 self._owner_path.unlink()
 
