@@ -176,6 +176,18 @@ time.sleep(0.5)
     workshop.until(lambda: not processes_with("left-behind"))
 
 
+def test_a_daemon_that_a_stage_starts_does_not_outlive_it_though_it_has_left_the_stages_session(workshop):
+    workshop.worker()
+    body = """
+code = "import os, time; os.fork() and os._exit(0); os.setsid(); os.fork() and os._exit(0); time.sleep(600)"
+subprocess.run([sys.executable, "-c", code, "stray-daemon"], check=True)
+time.sleep(0.3)
+"""
+    workshop.submit(bad(body))
+    workshop.wait(RunCompleted)
+    workshop.until(lambda: not processes_with("stray-daemon"))
+
+
 def test_a_stage_that_leaves_a_thread_does_not_share_its_process_with_the_next(workshop):
     workshop.worker()
     workshop.submit("""

@@ -75,6 +75,16 @@ def test_when_the_zygote_is_killed_its_children_end_and_it_is_started_anew():
     eventually(lambda: not is_alive(second))
 
 
+def test_a_child_ends_with_its_zygote_though_the_worker_does_nothing():
+    process, zygote_pid, child_pid = host()
+    os.kill(zygote_pid, signal.SIGKILL)
+    eventually(lambda: not is_alive(child_pid))
+    assert process.poll() is None
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
 def test_a_process_of_one_thread_forks_its_zygote_and_one_of_many_starts_it_as_a_program():
     process, zygote_pid, _ = host()
     assert processes_with("zygote = Zygote.start()", source="cmdline").count(zygote_pid) == 1
