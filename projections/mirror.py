@@ -1,8 +1,9 @@
 """Folders of runs and experiments: what people copy, archive and read without a database.
 
 A run's folder is written when the run has ended and all telemetry below its end marks is in the read model; what comes
-later goes to the model only. The manifest is written last and names every file beside it with its digest: a folder
-without one is not finished. A folder that is finished for this end of the run is never touched again.
+later goes to the model only. It is made under another name and appears whole. Its manifest names every file beside it
+with its digest; a file that would be empty is left out. A folder that is finished for this end of the run is never
+touched again.
 """
 
 from __future__ import annotations
@@ -26,9 +27,12 @@ from crucible.projections.mirror_files import (
     empty_folder,
     finite,
     iso,
+    make_durable,
     nonfinite_name,
     place_blobs,
-    sync_folder,
+    publish,
+    replace_page,
+    sync_names,
     write_lines,
     write_page,
 )
@@ -40,7 +44,22 @@ from crucible.version import VERSION
 SCHEMA_VERSION = 1
 """Version of the files in a run's folder."""
 MANIFEST = "manifest.json"
+CONTENT = ("telemetry.jsonl", "metrics.jsonl", "predictions.jsonl", "checkpoints.jsonl", "checkpoints", "datasets")
+"""What stands beside the manifest, as far as there is any; other names in the folder are not ours."""
 _JUDGED = "* EXCLUDE (submission_id, generation)"
+
+
+@dataclasses.dataclass(slots=True)
+class _Made:
+    """What became of a run's folder."""
+
+    run_id: str
+    generation: int
+    path: str
+    new: Path | None = None
+    """The folder that was made and has not its name yet; None: there was nothing to do, or it failed."""
+    digest: str | None = None
+    problem: str | None = None
 
 
 class Mirror:
@@ -54,20 +73,24 @@ class Mirror:
 
     def write_runs(self, cursor: Any, runs: list[tuple[str, int]]) -> list[Replacement]:
         """Write the folders of these runs (id, generation); a folder that can't be written is a row with the reason."""
-        rows: list[Replacement] = []
+        made: list[_Made] = []
         with contextlib.closing(RunBatch(cursor, [run_id for run_id, _ in runs])) as batch:
             for number in batch.numbers:
                 (run,) = batch.records("runs", number)
-                folder = self._root / run["output_dir"] / run["folder"]
-                digest = problem = None
-                try:
-                    folder = _own(folder, run["run_id"])
-                    digest = self._write_run(batch, number, run, folder)
-                except (CrucibleError, OSError) as error:
-                    problem = f"{type(error).__name__}: {error}"
-                row = ("run", run["run_id"], run["generation"], str(folder), digest, problem)
-                rows.append(("mirrors", "subject_id", run["run_id"], [row]))
-        return rows
+                made.append(self._make_run(batch, number, run))
+        make_durable(folder.new for folder in made if folder.new is not None)
+        for folder in made:
+            _publish(folder)
+        sync_names(Path(folder.path).parent for folder in made if folder.new is not None and folder.problem is None)
+        return [
+            (
+                "mirrors",
+                "subject_id",
+                folder.run_id,
+                [("run", folder.run_id, folder.generation, folder.path, folder.digest, folder.problem)],
+            )
+            for folder in made
+        ]
 
     def write_submission(self, cursor: Any, submission_id: str, generation: int) -> list[Replacement]:
         """Write the manifest of a submission's experiment."""
@@ -79,29 +102,42 @@ class Mirror:
             path = self._root / output_dir / safe_name(experiment)
             folder = str(path)
             path.mkdir(parents=True, exist_ok=True)
-            digest = write_page(path, MANIFEST, _experiment(cursor, experiment, output_dir)).sha256
-            sync_folder(path)
+            digest = replace_page(path, MANIFEST, _experiment(cursor, experiment, output_dir)).sha256
         except OSError as error:
             problem = f"{type(error).__name__}: {error}"
         row = ("submission", submission_id, generation, folder, digest, problem)
         return [("mirrors", "subject_id", submission_id, [row])]
 
-    def _write_run(self, batch: RunBatch, number: int, run: Record, folder: Path) -> str:
-        """Write a run's folder unless it is finished; the digest of its manifest."""
-        finished = _finished(folder, run)
-        if finished is not None:
-            return finished
-        (folder / MANIFEST).unlink(missing_ok=True)
-        folder.mkdir(parents=True, exist_ok=True)
+    def _make_run(self, batch: RunBatch, number: int, run: Record) -> _Made:
+        """Make a run's folder beside its place, unless it is finished."""
+        path = self._root / run["output_dir"] / run["folder"]
+        made = _Made(run["run_id"], run["generation"], str(path))
+        try:
+            path = _own(path, made.run_id)
+            made.path = str(path)
+            made.digest = _finished(path, run)
+            if made.digest is None:
+                new = path.with_name(f".{path.name}.{made.run_id[-12:]}")
+                made.digest = self._write_run(batch, number, run, new)
+                made.new = new
+        except (CrucibleError, OSError) as error:
+            made.digest, made.problem = None, f"{type(error).__name__}: {error}"
+        return made
+
+    def _write_run(self, batch: RunBatch, number: int, run: Record, new: Path) -> str:
+        """Write the files of a run into a new folder; the digest of its manifest."""
+        empty_folder(new)
+        new.mkdir(parents=True)
         places = [(partition, offset) for partition, offset in batch.stream("telemetry", number)]
-        files = [
-            write_lines(folder, "telemetry.jsonl", telemetry_lines(self._journal, run["run_id"], places)),
-            write_lines(folder, "metrics.jsonl", metric_lines(batch.stream("points", number))),
-            write_lines(folder, "predictions.jsonl", prediction_lines(batch.stream("items", number))),
-        ]
-        checkpoints, placed = self._checkpoints(batch.records("checkpoints", number), folder)
-        files += [write_lines(folder, "checkpoints.jsonl", checkpoints), *placed]
-        datasets, written = _datasets(batch.records("datasets", number), folder)
+        checkpoints, files = self._checkpoints(batch.records("checkpoints", number), new)
+        lines = {
+            "telemetry.jsonl": telemetry_lines(self._journal, run["run_id"], places),
+            "metrics.jsonl": metric_lines(batch.stream("points", number)),
+            "predictions.jsonl": prediction_lines(batch.stream("items", number)),
+            "checkpoints.jsonl": iter(checkpoints),
+        }
+        files += [file for name, part in lines.items() if (file := write_lines(new, name, part)) is not None]
+        datasets, written = _datasets(batch.records("datasets", number), new)
         files += written
         manifest = {
             **_manifest(batch, number, run),
@@ -112,13 +148,10 @@ class Mirror:
             "dataset_manifest": datasets,
             "files": [dataclasses.asdict(file) for file in sorted(files, key=lambda file: file.path)],
         }
-        digest = write_page(folder, MANIFEST, manifest).sha256
-        sync_folder(folder)
-        return digest
+        return write_page(new, MANIFEST, manifest).sha256
 
     def _checkpoints(self, records: Sequence[Record], folder: Path) -> tuple[list[Record], list[Written]]:
         """The lines of checkpoints, with a folder of their own for each digest, and the files put there."""
-        empty_folder(folder / "checkpoints")
         found: list[Record] = []
         placed: list[Written] = []
         digests: dict[str, str] = {}
@@ -131,6 +164,15 @@ class Mirror:
                 placed += place_blobs(folder, name, files, self._blobs)
             found.append({**record, "files": files, "saved_at": iso(record["saved_at"]), "folder": name})
         return found, placed
+
+
+def _publish(made: _Made) -> None:
+    if made.new is None:
+        return
+    try:
+        publish(made.new, Path(made.path), MANIFEST, CONTENT)
+    except OSError as error:
+        made.digest, made.problem = None, f"{type(error).__name__}: {error}"
 
 
 def _own(folder: Path, run_id: str) -> Path:
@@ -157,7 +199,8 @@ def _finished(folder: Path, run: Record) -> str | None:
 
 
 def _datasets(records: Sequence[Record], folder: Path) -> tuple[list[Record], list[Written]]:
-    empty_folder(folder / "datasets")
+    if records:
+        (folder / "datasets").mkdir()
     found: dict[str, Record] = {}
     for record in records:
         dataset = found.setdefault(
