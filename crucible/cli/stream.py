@@ -7,39 +7,65 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from crucible.cli.compose import open_reader
+from crucible.cli.compose import Reading, open_reader
 from crucible.cli.exits import FINE
 from crucible.cli.text import columns, say
 from crucible.errors import UsageError
 from crucible.following import follow
 from crucible.lookup import find_run
+from crucible.position import Position
+from crucible.records.telemetry import LogLines
 from crucible.settings import Settings, load_settings
 
 EVENTS_SHOWN_MAX = 100_000
 TERMINAL = ("RunCompleted", "RunFailed", "RunCanceled")
 ENVELOPE = ("event_id", "occurred_at_us", "actor", "causation_id", "correlation_id", "traceparent")
 DETAIL_WIDTH = 100
+LOGS = """
+SELECT s.spool_id, l.sequence AS first_sequence, l.blob, l.dropped_bytes FROM logs l JOIN spools s USING (spool_no)
+WHERE l.run_id = ? ORDER BY l.time, l.stream, s.spool_id, l.sequence
+"""
+
+Printed = set[tuple[str, int]]
+"""Spool and sequence of what was printed."""
 
 
 def logs(reference: str, is_following: bool) -> int:
-    """Print what a run's stages printed; with ``is_following`` until the run ends."""
+    """Print what a run's stages printed; with ``is_following`` until the run ends. Each line once, and every one."""
     settings = load_settings()
+    printed: Printed = set()
     with open_reader(settings) as reader:
         run = find_run(reader, reference)
         position = reader.position
-        sql = "SELECT blob, dropped_bytes FROM logs WHERE run_id = ? ORDER BY time, stream"
-        for row in reader.rows(sql, [run.id]):
-            _print_blob(settings, row["blob"], row["dropped_bytes"])
-        (status,) = reader.rows("SELECT status FROM runs WHERE run_id = ?", [run.id])
-    if not is_following or status["status"] in {"completed", "failed", "canceled"}:
+        has_ended = _print_logs(reader, settings, run.id, printed)
+    if not is_following or has_ended:
         return FINE
     for followed in follow(since=position, topics=("events", "telemetry"), run=run.id):
-        name = type(followed.record).__name__
-        if name == "LogLines":
-            _print_blob(settings, getattr(followed.record, "blob", ""), getattr(followed.record, "dropped_bytes", 0))
-        elif name in TERMINAL:
-            break
+        record = followed.record
+        if isinstance(record, LogLines):
+            key = (record.spool_id, record.first_sequence)
+            if key not in printed:
+                printed.add(key)
+                _print_blob(settings, record.blob, record.dropped_bytes)
+        elif type(record).__name__ in TERMINAL:
+            with open_reader(settings) as reader:
+                if _print_logs(reader, settings, run.id, printed):
+                    break
     return FINE
+
+
+def _print_logs(reader: Reading, settings: Settings, run_id: str, printed: Printed) -> bool:
+    """Print what the read model holds and was not printed; whether the run had ended before it was asked.
+
+    The end of a run is an event and may be read before its last lines, which are telemetry; it may also be void.
+    """
+    (run,) = reader.rows("SELECT status FROM runs WHERE run_id = ?", [run_id])
+    for row in reader.rows(LOGS, [run_id]):
+        key = (row["spool_id"], row["first_sequence"])
+        if key not in printed:
+            printed.add(key)
+            _print_blob(settings, row["blob"], row["dropped_bytes"])
+    return run["status"] in {"completed", "failed", "canceled"}
 
 
 def events(reference: str | None, is_following: bool, form: str) -> int:
@@ -61,7 +87,8 @@ def events(reference: str | None, is_following: bool, form: str) -> int:
     elif rows:
         say(columns(["offset", "time (UTC)", "event", "by", "what"], [_event_row(row) for row in rows]))
     if is_following:
-        _follow_events(position, run.id if run else None, form)
+        last = max((int(row["log_offset"]) for row in rows), default=-1)
+        _follow_events(position, run.id if run else None, form, last)
     return FINE
 
 
@@ -82,8 +109,11 @@ def _detail(fields: Mapping[str, Any]) -> str:
     return text[:DETAIL_WIDTH]
 
 
-def _follow_events(position: str, run_id: str | None, form: str) -> None:
+def _follow_events(position: str, run_id: str | None, form: str, last_printed: int) -> None:
+    """Print what comes after ``position``, without what the read model gave beyond it."""
     for followed in follow(since=position, run=run_id):
+        if Position.parse(followed.position).offsets["events", 0] - 1 <= last_printed:
+            continue
         fields = dict(vars(followed.record))
         name = type(followed.record).__name__
         if form == "json":
