@@ -24,11 +24,11 @@ def open_standard_streams() -> None:
             if opened != number:
                 os.dup2(opened, number)
                 os.close(opened)
-    if sys.stdin is None:
+    if sys.stdin is None or getattr(sys.stdin, "closed", False):
         sys.stdin = open(0, closefd=False, encoding="utf-8")  # noqa: SIM115  it is the process's own
-    if sys.stdout is None:
+    if sys.stdout is None or getattr(sys.stdout, "closed", False):
         sys.stdout = open(1, "w", closefd=False, encoding="utf-8")  # noqa: SIM115
-    if sys.stderr is None:
+    if sys.stderr is None or getattr(sys.stderr, "closed", False):
         sys.stderr = open(2, "w", closefd=False, encoding="utf-8")  # noqa: SIM115
 
 

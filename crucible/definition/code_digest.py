@@ -52,7 +52,9 @@ def code_digest(file: Path) -> str:
     files: dict[str, str] = {}
     size_bytes = 0
     for path in python_files(root):
-        data = path.read_bytes()
+        data = _code_in(path, is_needed=path == file)
+        if data is None:
+            continue
         size_bytes += len(data)
         if len(files) >= CODE_FILES_MAX or size_bytes > CODE_BYTES_MAX:
             message = (
@@ -60,13 +62,29 @@ def code_digest(file: Path) -> str:
                 "put a crucible.toml into the folder of the experiment"
             )
             raise CodeTooLargeError(message)
-        files[path.relative_to(root).as_posix()] = _tree_digest(data) if path == file else digest_bytes(data)
+        name = os.fsencode(path.relative_to(root)).decode(errors="backslashreplace")
+        files[name] = _tree_digest(data) if path == file else digest_bytes(data)
+            _tree_digest(data) if path == file else digest_bytes(data)
+        )
     version = f"{sys.implementation.name}-{sys.version_info.major}.{sys.version_info.minor}"
     return digest_of({"files": files, "packages": installed_packages(), "python": version})
 
 
+def _code_in(path: Path, *, is_needed: bool) -> bytes | None:
+    """The bytes of a file; None if it can't be read, and so not be imported either."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        if is_needed:
+            raise
+        return None
+
+
 def python_files(root: Path) -> Iterator[Path]:
-    """Yield the Python files of a project in a fixed order, without hidden folders, environments and build output."""
+    """Yield the Python files of a project in a fixed order, without hidden folders, environments and build output.
+
+    Folders that can't be read are passed over.
+    """
     waiting = [root]
     seen = 0
     while waiting:
@@ -75,8 +93,11 @@ def python_files(root: Path) -> Iterator[Path]:
         if seen > FOLDERS_MAX:
             message = f"{root} has more than {FOLDERS_MAX:,} folders: put a crucible.toml beside the experiment"
             raise CodeTooLargeError(message)
-        with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
+        try:
+            with os.scandir(folder) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError:
+            continue  # what can't be read can't be imported either
         for entry in found:
             if entry.is_dir(follow_symlinks=False):
                 if not _is_skipped(entry):

@@ -20,9 +20,12 @@ from crucible.definition.problems import Loc, Problems
 DOCUMENT_BYTES_MAX: Final = 1 << 20
 DOCUMENT_NODES_MAX: Final = 200_000
 """Nodes after aliases are followed, so that a small file can't grow without bound."""
+MERGES_MAX: Final = 100
+"""Merges (``<<``) after aliases are followed."""
 
 _MERGE: Final = "tag:yaml.org,2002:merge"
 _PLAIN_TAGS: Final = {"str", "int", "float", "bool", "null"}
+_PLAIN_COLLECTIONS: Final = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class _Reader:
         self.problems = problems
         self.lines: dict[Loc, int] = {}
         self.nodes = 0
+        self.merges = 0
         problems.lines = self.lines
 
     def value_of(self, node: Node, loc: Loc) -> Any:
@@ -81,6 +85,8 @@ class _Reader:
                 self.problems.add((), "has too many parts", expected=f"at most {DOCUMENT_NODES_MAX:,}")
             return None
         self.lines.setdefault(loc, node.start_mark.line + 1)
+        if isinstance(node, MappingNode | SequenceNode) and str(node.tag) not in _PLAIN_COLLECTIONS:
+            self.problems.add_unusable(loc, f"has the tag {node.tag}: leave it out")
         if isinstance(node, MappingNode):
             return self.mapping(node, loc)
         if isinstance(node, SequenceNode):
@@ -108,6 +114,11 @@ class _Reader:
     def merge(self, node: Node, loc: Loc) -> dict[str, Any]:
         parts = node.value if isinstance(node, SequenceNode) else [node]
         merged: dict[str, Any] = {}
+        self.merges += 1
+        if self.merges > MERGES_MAX:
+            if self.merges == MERGES_MAX + 1:
+                self.problems.add_unusable(loc, "merges too much, or itself", expected=f"at most {MERGES_MAX} merges")
+            return merged
         for part in reversed(parts):
             if isinstance(part, MappingNode):
                 merged |= self.mapping(part, loc)

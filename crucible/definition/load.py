@@ -21,6 +21,7 @@ from crucible.definition.source_lines import experiment_lines
 from crucible.definition.stage import Stage
 from crucible.definition.stage_function import StageFunction, find_stage_of_type, resolve_stage
 from crucible.errors import DefinitionError, Problem, UsageError
+from crucible.standard_streams import open_standard_streams
 
 __all__ = ["Loaded", "StageFunction", "load_experiment", "load_object", "resolve_stage", "split_target"]
 
@@ -77,10 +78,14 @@ def load_object(experiment: Experiment, sets: Iterable[str] = (), *, adapter_def
 def split_target(target: str) -> tuple[Path, str | None]:
     """Split ``FILE:NAME``; ``UsageError`` if there is no such file."""
     file, colon, name = target.rpartition(":")
-    path, chosen = (Path(file), name) if colon and not Path(target).exists() else (Path(target), None)
-    if path.is_file():
-        return path, chosen
-    near = nearest_name(path.name, [each.name for each in _listed(path.parent)])
+    try:
+        path, chosen = (Path(file), name) if colon and not Path(target).exists() else (Path(target), None)
+        if path.is_file():
+            return path, chosen
+        near = nearest_name(path.name, [each.name for each in _listed(path.parent)])
+    except OSError as error:
+        message = f"{target:.200}: can't be looked for: {error.strerror}"
+        raise UsageError(message) from error
     hint = f"; did you mean {path.with_name(near)}?" if near is not None else ""
     message = f"{path}: there is no such file{hint}"
     raise UsageError(message)
@@ -88,7 +93,7 @@ def split_target(target: str) -> tuple[Path, str | None]:
 
 def _listed(folder: Path) -> list[Path]:
     suffixes = (PYTHON_SUFFIX, *DOCUMENT_SUFFIXES)
-    return [each for each in folder.iterdir() if each.suffix in suffixes] if folder.is_dir() else []
+    return [each for each in folder.iterdir() if each.suffix in suffixes and each.is_file()] if folder.is_dir() else []
 
 
 def _digest(file: Path) -> str:
@@ -104,8 +109,12 @@ def _execute(file: Path, digest: str) -> Any:
         return import_file(file, version=digest)
     except ProjectError as error:
         raise DefinitionError([Problem(path=str(file), message=str(error))]) from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise DefinitionError([_code_problem(file, error)]) from error
+    finally:
+        open_standard_streams()  # the file may have closed one
 
 
 def _code_problem(file: Path, error: BaseException) -> Problem:

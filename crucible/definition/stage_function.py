@@ -54,7 +54,9 @@ def find_stage_of_type(stage_type: str, code_path: Path | None, digest: str) -> 
     except ModuleNotFoundError as error:
         message = f"there is no module {error.name!r} that it could be imported from"
         raise LookupError(message) from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         said = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
         message = f"importing it fails: {said}"
         raise LookupError(message) from error
