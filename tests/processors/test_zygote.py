@@ -38,26 +38,35 @@ def eventually(is_so, *, seconds=10):
         time.sleep(0.01)
 
 
-def host(then="pass"):
-    """A process with a zygote and a child: the process and the pids of the two."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOST.replace("{then}", textwrap.dedent(then))], stdout=subprocess.PIPE, text=True
-    )
-    zygote_pid, child_pid = map(int, process.stdout.readline().split())
-    return process, zygote_pid, child_pid
+@pytest.fixture
+def host():
+    """Starts processes with a zygote and a child: each time the process and the pids of the two. All end with the test."""
+    started = []
+
+    def start(then="pass", *, source=HOST):
+        command = [sys.executable, "-c", source.replace("{then}", textwrap.dedent(then))]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        zygote_pid, child_pid = map(int, process.stdout.readline().split())
+        return process, zygote_pid, child_pid
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
 @pytest.mark.parametrize("then", ["pass", "threading.Thread(target=time.sleep, args=(600,), daemon=True).start()"])
-def test_when_the_worker_is_killed_no_process_is_left(then):
+def test_when_the_worker_is_killed_no_process_is_left(host, then):
     process, zygote_pid, child_pid = host(then)
     assert is_alive(child_pid)
     process.kill()
     process.wait()
-    process.stdout.close()
     eventually(lambda: not is_alive(zygote_pid) and not is_alive(child_pid))
 
 
-def test_when_the_zygote_is_killed_its_children_end_and_it_is_started_anew():
+def test_when_the_zygote_is_killed_its_children_end_and_it_is_started_anew(host):
     then = """
         import signal
         os.kill(zygote.statistics().pid, signal.SIGKILL)
@@ -71,50 +80,32 @@ def test_when_the_zygote_is_killed_its_children_end_and_it_is_started_anew():
     assert (restarts, is_alive(second)) == (1, True)
     process.kill()
     process.wait()
-    process.stdout.close()
     eventually(lambda: not is_alive(second))
 
 
-def test_a_child_ends_with_its_zygote_though_the_worker_does_nothing():
+def test_a_child_ends_with_its_zygote_though_the_worker_does_nothing(host):
     process, zygote_pid, child_pid = host()
     os.kill(zygote_pid, signal.SIGKILL)
     eventually(lambda: not is_alive(child_pid))
     assert process.poll() is None
-    process.kill()
-    process.wait()
-    process.stdout.close()
 
 
-def test_a_process_of_one_thread_forks_its_zygote_and_one_of_many_starts_it_as_a_program():
-    process, zygote_pid, _ = host()
-    assert processes_with("zygote = Zygote.start()", source="cmdline").count(zygote_pid) == 1
-    process.kill()
-    process.wait()
-    process.stdout.close()
-    threaded = HOST.replace(
-        "zygote =", "threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\nzygote =", 1
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", threaded.replace("{then}", "pass")], stdout=subprocess.PIPE, text=True
-    )
-    zygote_pid = int(process.stdout.readline().split()[0])
-    assert processes_with("zygote.main()").count(zygote_pid) == 1
-    process.kill()
-    process.wait()
-    process.stdout.close()
+def test_a_process_of_one_thread_forks_its_zygote_and_one_of_many_starts_it_as_a_program(host):
+    _, zygote_pid, _ = host()
+    assert zygote_pid in processes_with("zygote = Zygote.start()")
+    thread = "threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
+    _, zygote_pid, _ = host(source=HOST.replace("zygote = ", thread + "zygote = ", 1))
+    assert zygote_pid in processes_with("zygote.main()")
 
 
-def test_the_zygote_leaves_the_session_so_that_ctrl_c_is_not_for_children():
-    process, zygote_pid, child_pid = host()
+def test_the_zygote_leaves_the_session_so_that_ctrl_c_is_not_for_children(host):
+    _, zygote_pid, child_pid = host()
     assert os.getsid(zygote_pid) == zygote_pid
     assert os.getpgid(child_pid) == child_pid
     os.kill(zygote_pid, signal.SIGINT)
     os.kill(zygote_pid, signal.SIGTERM)
     time.sleep(0.2)
     assert is_alive(child_pid)
-    process.kill()
-    process.wait()
-    process.stdout.close()
 
 
 @pytest.fixture
