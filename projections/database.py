@@ -51,7 +51,7 @@ def open_database(path: Path, check: Check, *, memory_limit: str = MEMORY_LIMIT,
     if not path.exists():
         Path(f"{path}{WAL_SUFFIX}").unlink(missing_ok=True)
         return Opened(_create(path, memory_limit, threads), None, is_new=True)
-    connection, problem = _try_open(path, check, memory_limit, threads)
+    connection, problem = try_open(path, check, memory_limit=memory_limit, threads=threads)
     if connection is not None:
         return Opened(connection, None, is_new=False)
     set_aside(path)
@@ -68,8 +68,13 @@ def set_aside(path: Path) -> None:
             target.unlink(missing_ok=True)
 
 
-def _try_open(path: Path, check: Check, memory_limit: str, threads: int) -> tuple[Any, str | None]:
-    """A connection to a model that passes, or why there is none."""
+def try_open(
+    path: Path, check: Check, *, memory_limit: str = MEMORY_LIMIT, threads: int = THREADS
+) -> tuple[Any, str | None]:
+    """A connection to a model that passes, or None and why there is none; nothing is set aside.
+
+    Raises ``ReadModelError`` when another process has the file open, or the disk does not let us.
+    """
     import duckdb
 
     try:

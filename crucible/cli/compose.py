@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from crucible.journal import Journal
     from crucible.processors.zygote import Zygote
     from crucible.producers.submit import Sender
+    from crucible.query import QueryClient
 
 ENGINE_WAIT_S = 20.0
 """How long a command waits for a living engine that does not answer yet."""
@@ -95,11 +96,17 @@ class LivingReader:
                     raise
                 time.sleep(RETRY_S)
 
-    def _connect(self, deadline: float) -> Reading:
+    def _owner(self) -> QueryClient | None:
+        """The living engine, if there is one; its client is imported only where an engine has left its address."""
+        if not self._settings.place.owner.exists():
+            return None
         from crucible.query import connect
 
+        return connect(self._settings.place)
+
+    def _connect(self, deadline: float) -> Reading:
         while True:
-            client = connect(self._settings.place)
+            client = self._owner()
             if client is not None:
                 self._stack.callback(client.close)
                 self._reader = client
