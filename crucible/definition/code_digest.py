@@ -64,8 +64,6 @@ def code_digest(file: Path) -> str:
             raise CodeTooLargeError(message)
         name = os.fsencode(path.relative_to(root)).decode(errors="backslashreplace")
         files[name] = _tree_digest(data) if path == file else digest_bytes(data)
-            _tree_digest(data) if path == file else digest_bytes(data)
-        )
     version = f"{sys.implementation.name}-{sys.version_info.major}.{sys.version_info.minor}"
     return digest_of({"files": files, "packages": installed_packages(), "python": version})
 
