@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from crucible.errors import ReadModelError, UsageError
+from crucible.log.protocol import PartitionKey
 from crucible.place import Place
+from crucible.position import Position
 from crucible.query_format import Row, decode_answer
 
 if TYPE_CHECKING:
@@ -22,6 +25,8 @@ CONNECT_TIMEOUT_S = 2.0
 """A port on this host that does not take a connection for this long is taken for dead."""
 HEALTH_TIMEOUT_S = 8.0
 """An engine that does not even say how far it is for this long is stopped or stuck."""
+STILL_S = 10.0
+"""A read model that is behind and does not move for this long is stuck."""
 ANSWER_TIMEOUT_S = 90.0
 """Longest time without a byte of an answer: the port's own limits are below."""
 
@@ -32,7 +37,10 @@ class QueryClient:
     """A connection to a query port. For one thread; close it."""
 
     def __init__(self, place: Place) -> None:
-        """Read the address. Raises ``ReadModelError`` if no engine has written one, or it does not answer."""
+        """Connect, and wait until the read model holds what is on the log now: one that is rebuilt takes a while.
+
+        Raises ``ReadModelError`` if no engine has written an address, or it does not answer or move.
+        """
         try:
             owner = json.loads(place.owner.read_text(encoding="utf-8"))
             self._address: tuple[str, int] = (owner["host"], owner["port"])
@@ -44,11 +52,11 @@ class QueryClient:
         self._connection: http.client.HTTPConnection | None = None
         self._timeout_s = HEALTH_TIMEOUT_S
         health = self._json("GET", "/health?fresh", None)
-        self._wait_for_answers()
         if health.get("log_id") != log_id:
             message = f"the port in {place.owner} is of another log"
             raise ReadModelError(message)
-        self._position = str(health["position"])
+        self._position = self._caught_up(health)
+        self._wait_for_answers()
 
     @property
     def position(self) -> str:
@@ -104,6 +112,20 @@ class QueryClient:
             raise self._gone(error) from error
         return answer if isinstance(answer, dict) else {}
 
+    def _caught_up(self, health: dict[str, Any]) -> str:
+        """Ask until the position includes what was the end of the log at first; returns the position."""
+        end = Position.parse(str(health["end"])).offsets
+        position, moved_s = str(health["position"]), time.monotonic()
+        while not _includes(position, end):
+            if time.monotonic() - moved_s > STILL_S:
+                self.close()
+                message = f"the read model stands still at {position}, and the log ends at {health['end']}"
+                raise ReadModelError(message)
+            later = str(self._json("GET", "/health?fresh", None)["position"])
+            if later != position:
+                position, moved_s = later, time.monotonic()
+        return position
+
     def _wait_for_answers(self) -> None:
         """From here on it is an engine that is asked, and a query may take its time."""
         self._timeout_s = ANSWER_TIMEOUT_S
@@ -146,6 +168,11 @@ class QueryClient:
         if response.status in {http.client.UNAUTHORIZED, http.client.SERVICE_UNAVAILABLE}:
             raise ReadModelError(problem)
         raise UsageError(problem)
+
+
+def _includes(position: str, end: Mapping[PartitionKey, int]) -> bool:
+    offsets = Position.parse(position).offsets
+    return all(offsets.get(key, 0) >= offset for key, offset in end.items())
 
 
 def connect(place: Place) -> QueryClient | None:

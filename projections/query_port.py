@@ -110,10 +110,16 @@ class QueryPort:
         return hmac.compare_digest((authorization or "").encode(), f"Bearer {self._token}".encode())
 
     def health(self, *, is_fresh: bool) -> dict[str, Any]:
-        """Whose log this is and how far it was read, after waiting a little for what is there now if ``is_fresh``."""
+        """Whose log this is and how far it was read, after waiting a little for what is there now if ``is_fresh``.
+
+        ``end`` is then what was there: a model that is being rebuilt takes longer to include it.
+        """
+        health = {"log_id": self._projector.journal.log_id}
         if is_fresh:
-            self._projector.wait_for(Position(log_ends(self._projector.journal)), FRESH_WAIT_S)
-        return {"log_id": self._projector.journal.log_id, "position": str(self._projector.position)}
+            end = Position(log_ends(self._projector.journal))
+            self._projector.wait_for(end, FRESH_WAIT_S)
+            health["end"] = str(end)
+        return {**health, "position": str(self._projector.position)}
 
     def statistics(self) -> dict[str, Any]:
         """How the read model does."""

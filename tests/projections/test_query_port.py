@@ -10,9 +10,11 @@ import threading
 
 import pytest
 
+from crucible import query
 from crucible.errors import ReadModelError, UsageError
 from crucible.place import Place
 from crucible.position import Position
+from crucible.projections import query_port
 from crucible.projections.queries import Watchdog
 from crucible.projections.query_port import QueryPort
 from crucible.query import QueryClient, connect
@@ -82,6 +84,30 @@ def test_a_later_owner_keeps_its_address(model, place):
     first.close()
     assert json.loads(place.owner.read_text())["port"] == second.number
     second.close()
+
+
+def test_a_model_that_is_being_rebuilt_is_waited_for(project, history, place, monkeypatch):
+    monkeypatch.setattr(query_port, "FRESH_WAIT_S", 0.02)
+    model = project(history.journal)
+    port = QueryPort(model, place)
+    rebuilding = threading.Timer(0.5, model.catch_up)
+    rebuilding.start()
+    try:
+        client = QueryClient(place)
+        assert client.rows("SELECT run_id FROM runs") == [{"run_id": "r1"}]
+        client.close()
+    finally:
+        rebuilding.join()
+        port.close()
+
+
+def test_a_model_that_stands_still_behind_its_log_does_not_answer(project, history, place, monkeypatch):
+    monkeypatch.setattr(query_port, "FRESH_WAIT_S", 0.02)
+    monkeypatch.setattr(query, "STILL_S", 0.1)
+    port = QueryPort(project(history.journal), place)
+    with pytest.raises(ReadModelError, match=r"stands still at .*, and the log ends at commands=0:1\+events=0:"):
+        QueryClient(place)
+    port.close()
 
 
 def test_without_the_token_nothing_is_said(port):
