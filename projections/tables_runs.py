@@ -48,7 +48,7 @@ SUBMISSIONS = Table(
         Column("code_blob", "VARCHAR", "digest of the code bundle"),
         Column("environment", "JSON", "packages, CPU, threads, command line"),
         Column("output_dir", "VARCHAR", "folder for run folders"),
-        Column("actor", "VARCHAR", "who submitted it"),
+        Column("actor", "VARCHAR", "the manager that accepted it; commands names who asked for it"),
         Column("submitted_at", "TIMESTAMP", "UTC"),
         Column("closed_at", "TIMESTAMP", "when every run had ended, UTC"),
         EVENT_ID,

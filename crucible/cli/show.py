@@ -61,8 +61,12 @@ def _facts(reader: Reading, subject: Subject) -> dict[str, Any]:
     submission = reader.rows(f"SELECT * FROM submissions WHERE {column} = ? {newest}", [subject.id])[0]
     key = [submission["submission_id"]]
     counts = "SELECT status, count(*) AS runs FROM runs WHERE submission_id = ? GROUP BY 1 ORDER BY 1"
+    asked = reader.rows(
+        "SELECT c.actor FROM events e JOIN command_records c ON c.command_id = e.causation_id WHERE e.event_id = ?",
+        [submission["event_id"]],
+    )
     return {
-        "submission": dict(submission),
+        "submission": {**submission, "asked_by": asked[0]["actor"] if asked else submission["actor"]},
         "counts": _rows(reader, counts, key),
         "verdicts": _rows(reader, VERDICTS, key),
         "findings": _rows(reader, FINDINGS, key),
@@ -155,7 +159,7 @@ def _show_group(facts: dict[str, Any]) -> None:
     submission = facts["submission"]
     say(f"{submission['experiment']}#{submission['number']}  {submission['status']}")
     when = moment_text(submission["submitted_at"])
-    say(f"  submission {submission['submission_id']} by {submission['actor']}, {when}")
+    say(f"  submission {submission['submission_id']} by {submission['asked_by']}, {when}")
     say(f"  definition {submission['definition_digest'][:12]}, code {submission['code_digest'][:12]}")
     say("  " + ", ".join(f"{row['runs']} {row['status']}" for row in facts["counts"]))
     print_verdicts(facts["verdicts"], facts["findings"])

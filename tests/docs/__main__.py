@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 GENERATED = (
     "crucible.projections.tables_page",
+    "crucible.projections.tables_page",
     "crucible.records.json_schema",
     "crucible.records.reference",
     "crucible.rules.states_page",
