@@ -31,8 +31,11 @@ class Link:
 
 
 def chain(stage: StageState) -> tuple[Link, ...]:
-    """The claims of a stage that count, newest first. Empty if it was never claimed."""
-    claims = [claim for attempt in stage.attempts for claim in attempt.claims]
+    """The claims of a stage that count, newest first. Empty if it was never claimed, or is to be done anew.
+
+    What a stage had done before a retry from it, or from one before it, is superseded at once: its result is gone too.
+    """
+    claims = [claim for attempt in stage.attempts[stage.attempts_void :] for claim in attempt.claims]
     if not claims:
         return ()
     saved = {checkpoint.event_id: (claim, checkpoint) for claim in claims for checkpoint in claim.checkpoints}

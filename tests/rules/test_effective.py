@@ -127,3 +127,15 @@ def test_datasets_of_the_chain_count(scene):
     takeover(scene, "c1", "c2", resumed_from=scene.last.event_id)
     scene.dataset("more", "c2")
     assert set(datasets(scene.stage())) == {"digits", "more"}
+
+
+def test_what_is_to_be_done_anew_counts_no_more_before_it_is_done_again(scene):
+    scene.artifact("model")
+    scene.checkpoint(10)
+    scene.complete(telemetry_end={"c1.m": 40})
+    scene.cancel()
+    scene.end("RunCanceled")
+    assert scene.reopen() is None
+    assert windows(scene.run) == {}
+    assert checkpoints(scene.stage()) == ()
+    assert artifacts(scene.stage()) == {}
