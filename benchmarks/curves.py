@@ -12,6 +12,7 @@ import contextlib
 import math
 import random
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
@@ -23,10 +24,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from crucible.journal import Journal
-from crucible.log.memory import MemoryLog
+from crucible.journal import open_journal
 from crucible.place import Place
-from crucible.ports import SystemClock, SystemIds
 from crucible.projections.query_port import QueryPort
 from crucible.projections.readmodel import Projector
 from crucible.query import QueryClient
@@ -192,15 +191,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points", type=int, default=10_000_000)
     parser.add_argument("--curves", type=int, default=1_000)
+    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.serve is not None:
+        return serve(options.serve)
     runs = max(BEST_OF, options.points // (STEPS * METRICS))
     with tempfile.TemporaryDirectory() as temporary, contextlib.ExitStack() as stack:
         folder = Path(temporary)
         place = Place(folder / ".crucible")
         place.create()
-        journal = Journal(MemoryLog({}), clock=SystemClock(), ids=SystemIds(), actor="benchmark")
-        journal.identify()
-        Projector(journal, place).close()
+        with contextlib.closing(open_journal(place, actor="benchmark")) as journal:
+            Projector(journal, place).close()
         began = time.perf_counter()
         fill_model(place.read_model, runs)
         print(
@@ -211,10 +212,34 @@ def main() -> int:
         sqlite = stack.enter_context(contextlib.closing(fill_sqlite(folder / "points.sqlite", runs)))
         sizes = [path.stat().st_size / 1e6 for path in (place.read_model, folder / "points.sqlite")]
         print(f"{time.perf_counter() - began:.1f} s into SQLite; {sizes[0]:.0f} and {sizes[1]:.0f} MB on disk")
-        projector = stack.enter_context(contextlib.closing(Projector(journal, place)))
-        stack.enter_context(contextlib.closing(QueryPort(projector, place)))
+        stack.enter_context(engine(place))
         client = stack.enter_context(contextlib.closing(QueryClient(place)))
         return report(client, sqlite, runs, options.curves)
+
+
+@contextlib.contextmanager
+def engine(place: Place) -> Iterator[None]:
+    """A process that owns the read model and answers, as a living engine does."""
+    command = [sys.executable, "-m", "benchmarks.curves", "--serve", str(place.root)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield
+        process.communicate()
+
+
+def serve(root: Path) -> int:
+    """Answer until standard input ends."""
+    place = Place(root)
+    with (
+        contextlib.closing(open_journal(place, actor="benchmark")) as journal,
+        contextlib.closing(Projector(journal, place)) as projector,
+        contextlib.closing(QueryPort(projector, place)),
+    ):
+        projector.catch_up()
+        print("ready", flush=True)
+        sys.stdin.read()
+    return 0
 
 
 def report(client: QueryClient, sqlite: sqlite3.Connection, runs: int, calls: int) -> int:

@@ -16,7 +16,7 @@ from crucible.errors import ReadModelError, UsageError
 from crucible.log.protocol import PartitionKey
 from crucible.place import Place
 from crucible.position import Position
-from crucible.query_format import Row, decode_answer
+from crucible.query_format import Row, decode_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,8 +70,8 @@ class QueryClient:
 
     def table(self, sql: str, parameters: Parameters = ()) -> tuple[Sequence[str], Sequence[Row]]:
         """The column names and rows of a SELECT. Raises as ``rows``."""
-        body = self._query(sql, parameters, "json", None)
-        names, _, rows, self._position = decode_answer(body)
+        body = self._query(sql, parameters, "columns", None)
+        names, _, rows, self._position = decode_columns(body)
         return names, rows
 
     def arrow(self, sql: str, parameters: Parameters = ()) -> bytes:
@@ -86,7 +86,7 @@ class QueryClient:
 
     def rows_after(self, position: str, sql: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
         """As ``rows``, once the read model includes ``position``. Raises ``UsageError`` if it does not in time."""
-        names, _, rows, self._position = decode_answer(self._query(sql, parameters, "json", position))
+        names, _, rows, self._position = decode_columns(self._query(sql, parameters, "columns", position))
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def statistics(self) -> dict[str, Any]:

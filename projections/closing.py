@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from crucible.errors import ReadModelError
 from crucible.projections.judging import TO_JUDGE, Judge, judge_submission
 from crucible.projections.writer import Replacement
 
@@ -114,7 +116,7 @@ class Closer:
         self._write_submissions()
         if self._has_judged and self._snapshots is not None:
             self._has_judged = False
-            self._snapshots.take()
+            _try(self._snapshots.take)
 
     def run(self, stop: threading.Event) -> None:
         """Do what is left, and what could not be written earlier, then what comes, until ``stop`` is set."""
@@ -133,7 +135,7 @@ class Closer:
                 waiting_since = None
                 self.do_all()
             elif not is_news and self._snapshots is not None:
-                self._snapshots.take_if_due()
+                _try(self._snapshots.take_if_due)
 
     def _forget_unwritten(self) -> None:
         if self._folders is None:
@@ -158,6 +160,16 @@ class Closer:
         with self._lock, _cursor(self._projector) as cursor:
             for submission_id, generation in cursor.execute(_SUBMISSIONS_TO_MIRROR).fetchall():
                 self._projector.commit_rows(self._folders.write_submission(cursor, submission_id, generation))
+
+
+def _try(take: Callable[[], object]) -> None:
+    """Publish a copy; without one nothing is lost: whoever asks the engine gets the same rows."""
+    try:
+        take()
+    except (ReadModelError, OSError) as error:
+        import structlog
+
+        structlog.get_logger("crucible.projections").warning("no snapshot was published", problem=str(error))
 
 
 class _cursor:  # noqa: N801  used as a function

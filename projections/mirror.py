@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from crucible.blobs import BlobStore
-from crucible.errors import CrucibleError
 from crucible.journal import Journal
 from crucible.place import Place
 from crucible.projections.mirror_batch import Record, RunBatch
@@ -61,6 +60,11 @@ class _Made:
     digest: str | None = None
     problem: str | None = None
 
+    def fail(self, error: Exception) -> None:
+        """It could not be written."""
+        self.new = self.digest = None
+        self.problem = f"{type(error).__name__}: {error}"
+
 
 class Mirror:
     """Writes the folders of runs and experiments. For one thread at a time."""
@@ -78,10 +82,7 @@ class Mirror:
             for number in batch.numbers:
                 (run,) = batch.records("runs", number)
                 made.append(self._make_run(batch, number, run))
-        make_durable(folder.new for folder in made if folder.new is not None)
-        for folder in made:
-            _publish(folder)
-        sync_names(Path(folder.path).parent for folder in made if folder.new is not None and folder.problem is None)
+        _publish_all([folder for folder in made if folder.new is not None])
         return [
             (
                 "mirrors",
@@ -103,7 +104,7 @@ class Mirror:
             folder = str(path)
             path.mkdir(parents=True, exist_ok=True)
             digest = replace_page(path, MANIFEST, _experiment(cursor, experiment, output_dir)).sha256
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001  whatever its records say, other folders can be written
             problem = f"{type(error).__name__}: {error}"
         row = ("submission", submission_id, generation, folder, digest, problem)
         return [("mirrors", "subject_id", submission_id, [row])]
@@ -120,8 +121,8 @@ class Mirror:
                 new = path.with_name(f".{path.name}.{made.run_id[-12:]}")
                 made.digest = self._write_run(batch, number, run, new)
                 made.new = new
-        except (CrucibleError, OSError) as error:
-            made.digest, made.problem = None, f"{type(error).__name__}: {error}"
+        except Exception as error:  # noqa: BLE001  whatever its records say, other folders can be written
+            made.fail(error)
         return made
 
     def _write_run(self, batch: RunBatch, number: int, run: Record, new: Path) -> str:
@@ -166,13 +167,25 @@ class Mirror:
         return found, placed
 
 
+def _publish_all(made: Sequence[_Made]) -> None:
+    """Give folders that were made their names, durably."""
+    try:
+        make_durable(folder.new for folder in made if folder.new is not None)
+        for folder in made:
+            _publish(folder)
+        sync_names(Path(folder.path).parent for folder in made if folder.new is not None)
+    except OSError as error:
+        for folder in made:
+            folder.fail(error)
+
+
 def _publish(made: _Made) -> None:
     if made.new is None:
         return
     try:
         publish(made.new, Path(made.path), MANIFEST, CONTENT)
     except OSError as error:
-        made.digest, made.problem = None, f"{type(error).__name__}: {error}"
+        made.fail(error)
 
 
 def _own(folder: Path, run_id: str) -> Path:

@@ -35,7 +35,7 @@ from crucible.projections.queries import (
     Watchdog,
 )
 from crucible.projections.readmodel import Projector
-from crucible.query_format import encode_answer
+from crucible.query_format import encode_columns, encode_rows
 
 HOST = "127.0.0.1"
 BODY_BYTES_MAX = 4 * 1024**2
@@ -147,7 +147,8 @@ class QueryPort:
             self._slots.release()
         if form == "csv":
             return "text/csv; charset=utf-8", _csv(answer.names, answer.rows)
-        body = encode_answer(answer.names, answer.types, answer.rows, position)
+        encode = encode_columns if form == "columns" else encode_rows
+        body = encode(answer.names, answer.types, answer.rows, position)
         if len(body) > limits.size_bytes:
             message = f"the answer is larger than {limits.size_bytes} bytes; narrow it, or use a snapshot"
             raise AnswerTooLargeError(message)
@@ -310,7 +311,7 @@ def _query_of(request: dict[str, Any]) -> tuple[str, Any, str]:
     if not isinstance(parameters, list | dict):
         message = "params: expected a list or an object"
         raise UsageError(message)
-    if form not in {"json", "arrow", "csv"}:
+    if form not in {"json", "columns", "arrow", "csv"}:
         message = f"format: expected json, arrow or csv, got {form!r}"
         raise UsageError(message)
     return sql, parameters, form

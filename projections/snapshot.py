@@ -68,7 +68,7 @@ class Snapshots:
 
     def take(self) -> Snapshot:
         """Make a copy of everything committed, and point ``latest.duckdb`` at it. Raises ``ReadModelError``."""
-        started = self._monotonic()
+        started = self._taken_at = self._monotonic()
         self._folder.mkdir(parents=True, exist_ok=True)
         number = 1 + max((_number(path) for path in self._copies()), default=0)
         path = self._folder / f"{_PREFIX}{number:06d}.duckdb"

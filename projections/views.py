@@ -7,16 +7,17 @@ from crucible.projections.columns import View
 _POINTS = """
 SELECT s.run_id, s.stage, s.attempt, s.claim_id, n.name, p.step, p.value, p.time, s.spool_id, p.sequence{more}
 FROM points p
-JOIN spools s ON p.spool_no = s.spool_no AND p.run_no = s.run_no
+JOIN spools s ON p.spool_no = s.spool_no
 JOIN metric_names n ON p.name_no = n.name_no
 """
 _ITEMS = """
 SELECT s.run_id, s.stage, s.attempt, s.claim_id, p.split, p.item_id, p.score, p.label, p.prediction, p.time,
   p.texts_blob, p.is_simulated, s.spool_id, p.sequence{more}
 FROM scored_items p
-JOIN spools s ON p.spool_no = s.spool_no AND p.run_no = s.run_no
+JOIN spools s ON p.spool_no = s.spool_no
 """
-_EFFECTIVE = "(s.is_effective AND (s.end_sequence IS NULL OR p.sequence < s.end_sequence))"
+_EFFECTIVE = f"(s.is_effective AND p.sequence < coalesce(s.end_sequence, {2**63 - 1}))"
+"""Planned a fifth faster than with IS NULL OR; planning is most of what a short curve costs."""
 _POINT_COLUMNS = (
     ("run_id", "the run"),
     ("stage", "stage name"),

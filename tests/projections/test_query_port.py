@@ -131,7 +131,7 @@ def test_json_loses_no_value(client):
     _, [row] = client.table(
         "SELECT 'nan'::DOUBLE a, '-inf'::DOUBLE b, NULL c, 1.5::DECIMAL(5,2) d, 'ab'::BLOB e, DATE '2026-01-02' f,"
         " TIMESTAMP '2026-01-02 03:04:05.000006' g, [1, 2] h, {'k': 'v'} i, 9007199254740993 j, true k, 'é\"' l,"
-        " ['inf'::DOUBLE] m, TIME '10:00' n"
+        " ['inf'::DOUBLE] m, TIME '10:00' n, 0.1::FLOAT o"
     )
     assert math.isnan(row[0])
     assert row[1:] == (
@@ -148,7 +148,12 @@ def test_json_loses_no_value(client):
         'é"',
         ["inf"],
         dt.time(10),
+        pytest.approx(0.1),
     )
+    assert repr(client.table("SELECT * FROM (VALUES (1.5::DOUBLE), (NULL), ('nan'), ('-inf'))")[1]) == (
+        "[(1.5,), (None,), (nan,), (-inf,)]"
+    )
+    assert client.table("SELECT 1 AS a, 2.0::DOUBLE AS b WHERE false") == (("a", "b"), [])
     values = [row["value"] for row in client.rows("SELECT value FROM metrics ORDER BY sequence")]
     assert repr(values) == "[nan, 2.0, inf]"
 
