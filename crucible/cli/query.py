@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,9 @@ from crucible.where import compile_sort, compile_where
 
 LIMIT_MAX = 100_000
 METRIC_COLUMNS_MAX = 4
+STALE = """EXISTS (SELECT 1 FROM claims c WHERE c.run_id = r.run_id AND c.status = 'live'
+  AND ? - epoch_ms(coalesce(c.heartbeat_at, c.claimed_at)) > c.lease_ms)"""
+"""Whether a run is held by a worker that has been silent for longer than its lease; takes the time in ms."""
 FORMATS = ("table", "csv", "json", "arrow")
 
 
@@ -41,19 +45,20 @@ def list_runs(experiment: str | None, *, where: str | None, sort: str | None, li
     order, more = compile_sort(sort) if sort else ("r.created_at DESC, r.grid_index DESC", [])
     query = (
         "SELECT r.run_id, r.ref, r.status, r.stage, r.stages_done, r.stage_count, r.created_at, r.started_at,"
-        " epoch(coalesce(r.ended_at, r.started_at) - r.started_at) AS seconds, r.is_smoke, r.is_simulated, r.reason"
+        " epoch(coalesce(r.ended_at, r.started_at) - r.started_at) AS seconds, r.is_smoke, r.is_simulated, r.reason,"
+        f" {STALE} AS is_stale"
         f" FROM runs r {conditions} ORDER BY {order} LIMIT ?"
     )
     settings = load_settings()
     with open_reader(settings) as reader:
-        runs = list(reader.rows(query, [*parameters, *more, limit]))
+        runs = list(reader.rows(query, [time.time() * 1000, *parameters, *more, limit]))
         metrics = _metrics_of(reader, [str(run["run_id"]) for run in runs])
         total = reader.rows(f"SELECT count(*) AS n FROM runs r {conditions}", parameters)[0]["n"]
     if form == "table":
         _print_runs(runs, metrics, int(total))
         return FINE
     found = sorted({name for values in metrics.values() for name in values})
-    base = ("run_id", "ref", "status", "stage", "created_at", "started_at", "seconds", "is_smoke", "reason")
+    base = ("run_id", "ref", "status", "stage", "created_at", "started_at", "seconds", "is_smoke", "is_stale", "reason")
     rows = [[*(run[name] for name in base), *(metrics.get(run["run_id"], {}).get(m) for m in found)] for run in runs]
     if form == "arrow":
         message = "ls prints table, csv or json; use crucible sql --format arrow for Arrow"
@@ -110,7 +115,8 @@ def _print_runs(
 
 
 def _status(run: Mapping[str, Any]) -> str:
-    marks = [mark for name, mark in (("is_smoke", "smoke"), ("is_simulated", "simulated")) if run[name]]
+    names = (("is_stale", "stale"), ("is_smoke", "smoke"), ("is_simulated", "simulated"))
+    marks = [mark for name, mark in names if run[name]]
     stage = f" {run['stage']} {run['stages_done'] + 1}/{run['stage_count']}" if run["status"] == "running" else ""
     return f"{run['status']}{stage}{''.join(f' ({mark})' for mark in marks)}"
 
