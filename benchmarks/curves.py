@@ -47,7 +47,7 @@ CURVE = """
 SELECT step, value FROM metrics_effective WHERE run_id = ? AND stage = 'fit' AND name = ? ORDER BY step
 """
 BEST = """
-SELECT r.ref, m.value FROM result_metrics m JOIN runs r ON r.run_id = m.run_id
+SELECT r.ref, m.value FROM result_metrics m JOIN runs r USING (run_no)
 WHERE m.name = 'val/accuracy' AND r.submission_id = ? ORDER BY m.value DESC LIMIT 1
 """
 
@@ -264,16 +264,16 @@ def report(client: QueryClient, sqlite: sqlite3.Connection, runs: int, calls: in
     best_sql = "SELECT ref, value FROM results WHERE submission = ? ORDER BY value DESC LIMIT 1"
     few = max(50, calls // 5)
     lines = [
-        ("curve of 100 points, JSON", curve, calls, STEPS, CURVE_LIMIT_MS, lambda n: asked(one, n % runs, n % METRICS)),
+        ("curve of 100 points", curve, calls, STEPS, CURVE_LIMIT_MS, lambda n: asked(one, n % runs, n % METRICS)),
         (
-            "curve of 10,000 points, JSON",
+            "curve of 10,000 points",
             long_curve,
             few,
             LONG_STEPS,
             LONG_CURVE_LIMIT_MS,
             lambda n: asked(one, runs + n % LONG_CURVES, 0),
         ),
-        ("curve of 10,000 points, Arrow", long_arrow, few, LONG_STEPS, LONG_CURVE_LIMIT_MS, None),
+        ("the same as Arrow", long_arrow, few, LONG_STEPS, LONG_CURVE_LIMIT_MS, None),
         ("best of 1,000 runs", best, few, 1, BEST_LIMIT_MS, lambda n: asked(best_sql, f"s{n % (runs // BEST_OF)}")),
     ]
     is_missed = False
