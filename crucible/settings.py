@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import getpass
 import os
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,10 @@ FILE_NAME = "crucible.toml"
 FOLDER_NAME = ".crucible"
 JOBS_MAX = 1_024
 LEASE_MS_MIN = 200
+TEXT_MAX = 128
+"""Longest name of an actor, a namespace or a queue, in characters."""
+MEMORY = re.compile(r"(6[4-9]|[7-9]\d|[1-9]\d{2,5}) ?Mi?B|[1-9]\d{0,3} ?[GT]i?B", re.IGNORECASE)
+"""A size that DuckDB understands and can work with."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -86,7 +91,19 @@ def load_settings(*, start: Path | None = None, environ: Mapping[str, str] | Non
     values["log"] = _log_folder(values.pop("log"), project)
     values["output_dir"] = project / Path(str(values["output_dir"])).expanduser()
     values["queues"] = tuple(values["queues"])
+    _check_places({"folder of the project": project, "log": values["log"], "output_dir": values["output_dir"]})
     return Settings(project=project, **values)
+
+
+def _check_places(places: Mapping[str, Path]) -> None:
+    """Refuse folders that no record, and not every file of the log, could name."""
+    problems = [
+        Problem(name, "is no UTF-8; rename it or choose another place", value=ascii(str(place)))
+        for name, place in places.items()
+        if not _is_utf8(str(place))
+    ]
+    if problems:
+        raise DefinitionError(problems)
 
 
 def _current_folder() -> Path:
@@ -155,7 +172,7 @@ def _from_environ(environ: Mapping[str, str], problems: list[Problem]) -> dict[s
             try:
                 found[name] = int(text)
             except ValueError:
-                problems.append(Problem(f"CRUCIBLE_{name.upper()}", "not a whole number", value=repr(text)))
+                problems.append(Problem(f"CRUCIBLE_{name.upper()}", "not a whole number", value=f"{text!r:.80}"))
         elif isinstance(default, list):
             found[name] = [part.strip() for part in text.split(",") if part.strip()]
         else:
@@ -176,8 +193,47 @@ def _check(values: dict[str, Any], problems: list[Problem]) -> None:
     for name, (low, high) in limits.items():
         if not low <= values[name] <= high:
             problems.append(Problem(name, "out of range", value=str(values[name]), expected=f"{low} to {high}"))
-    if not values["output_dir"]:
-        problems.append(Problem("output_dir", "empty", expected="a folder"))
+    _check_texts(values, problems)
+
+
+def _check_texts(values: dict[str, Any], problems: list[Problem]) -> None:
+    for name in ("output_dir", "log"):
+        text = values[name]
+        if text is not None and (not str(text) or "\0" in str(text)):
+            problems.append(Problem(name, "is no path", value=repr(text), expected="a folder"))
+        elif text is not None:
+            _check_home(name, str(text), problems)
+    for name in ("actor", "namespace"):
+        if not (values[name].isprintable() and 0 < len(values[name]) <= TEXT_MAX):
+            expected = f"1 to {TEXT_MAX} printable characters"
+            problems.append(Problem(name, "can't be used", value=f"{values[name]!r:.80}", expected=expected))
+    problems += [
+        Problem("queues", "holds what is no queue", value=f"{queue!r:.80}", expected="names")
+        for queue in values["queues"]
+        if not isinstance(queue, str) or not queue.isprintable() or not 0 < len(queue) <= TEXT_MAX
+    ]
+    if not values["queues"]:
+        problems.append(Problem("queues", "is empty", expected='names, for example ["default"]'))
+    if not MEMORY.fullmatch(values["read_model_memory"]):
+        value = f"{values['read_model_memory']!r:.80}"
+        problems.append(
+            Problem("read_model_memory", "is no size", value=value, expected="64MB at least, as 512MB or 2GB")
+        )
+
+
+def _check_home(name: str, text: str, problems: list[Problem]) -> None:
+    try:
+        Path(text).expanduser()
+    except RuntimeError as error:
+        problems.append(Problem(name, f"can't be found: {error}", value=repr(text)))
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _log_folder(given: str | Path | None, project: Path) -> Path:

@@ -128,10 +128,15 @@ def environment_json() -> str:
     from crucible.canonical import canonical_json
 
     facts = {
-        "argv": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "argv": [_plain(word) for word in (Path(sys.argv[0]).name, *sys.argv[1:])],
         "cpu_count": os.cpu_count(),
         "machine": platform.machine(),
         "python": platform.python_version(),
         "system": platform.platform(),
     }
     return canonical_json(json.loads(json.dumps(facts)))
+
+
+def _plain(word: str) -> str:
+    """A word of a command line as UTF-8 can carry it."""
+    return word.encode("utf-8", "backslashreplace").decode()

@@ -35,6 +35,10 @@ SELECT EXISTS (SELECT 1 FROM judgements j WHERE j.submission_id = s.submission_i
     AND m.generation = s.generation) AS is_written
 FROM submissions s WHERE s.submission_id = ?
 """
+UNJUDGED = """
+SELECT problem FROM judgements JOIN submissions USING (submission_id, generation)
+WHERE submission_id = ? AND problem IS NOT NULL
+"""
 UNWRITTEN = """
 SELECT m.folder, m.problem FROM mirrors m LEFT JOIN runs r ON m.subject_kind = 'run' AND m.subject_id = r.run_id
 WHERE coalesce(r.submission_id, m.subject_id) = ? AND m.problem IS NOT NULL ORDER BY m.folder
@@ -224,7 +228,11 @@ def _conclude(reader: Reading, submission_id: str) -> int:
     say(f"{name}: {', '.join(f'{count} {status}' for status, count in sorted(counts.items()))}")
     print_verdicts(verdicts, reader.rows(FINDINGS, [submission_id]))
     _say_failures(reader, submission_id)
-    return exits.worst(_outcomes(submission, counts, verdicts))
+    codes = _outcomes(submission, counts, verdicts)
+    for row in reader.rows(UNJUDGED, [submission_id]):
+        warn(f"{name} could not be judged, which is our fault: {row['problem']}; its results are on the log")
+        codes.append(exits.OURS)
+    return exits.worst(codes)
 
 
 def _outcomes(

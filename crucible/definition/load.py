@@ -58,6 +58,7 @@ def load_experiment(target: str, sets: Iterable[str] = (), *, adapter_default: s
     """
     settings = parse_settings(sets)
     file, name = split_target(target)
+    _require_utf8(file.resolve())
     if file.suffix in DOCUMENT_SUFFIXES:
         return _load_document(file, name, settings, adapter_default)
     if file.suffix == PYTHON_SUFFIX:
@@ -89,6 +90,14 @@ def split_target(target: str) -> tuple[Path, str | None]:
     hint = f"; did you mean {path.with_name(near)}?" if near is not None else ""
     message = f"{path}: there is no such file{hint}"
     raise UsageError(message)
+
+
+def _require_utf8(file: Path) -> None:
+    try:
+        str(file).encode()
+    except UnicodeEncodeError as error:
+        message = f"{str(file)!a}: the path is no UTF-8, so no record can name it; rename it"
+        raise UsageError(message) from error
 
 
 def _listed(folder: Path) -> list[Path]:
