@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,8 @@ from crucible.records.record import Topic
 
 LOCK_WAIT_S = 60.0
 """How long opening a log waits for a process that holds its lock."""
+PATH_BYTES_MAX = 480
+"""SQLite opens no file whose path has more than 512 bytes (``MAX_PATHNAME`` in its os_unix.c)."""
 IDLE_MAX = 4
 """Connections kept for the next reader; more are opened when more threads read at once."""
 
@@ -48,6 +51,13 @@ class Store:
         """
         check_sqlite()
         check_file_system(folder)
+        path_bytes = len(os.fsencode(folder.absolute()))
+        if path_bytes > PATH_BYTES_MAX:
+            message = (
+                f"{folder}: the path has {path_bytes} bytes, SQLite takes {PATH_BYTES_MAX} for a log's folder: "
+                "choose a shorter one with CRUCIBLE_LOG"
+            )
+            raise LogRefusedError(message)
         self.folder = folder
         self._vfs = vfs
         self._connections: set[apsw.Connection] = set()
