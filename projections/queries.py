@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from crucible.errors import UsageError
+from crucible.errors import ReadModelError, UsageError
 
 QUERY_TIME_MAX_S = 30.0
 """Longest time of a query."""
@@ -120,8 +120,13 @@ class _Reading:
         self._limits = limits
 
     def __enter__(self) -> None:
+        import duckdb
+
         check_statement(self._cursor, self._sql)
-        self._cursor.execute("BEGIN TRANSACTION READ ONLY")
+        try:
+            self._cursor.execute("BEGIN TRANSACTION READ ONLY")
+        except duckdb.Error as error:
+            raise _broken(error) from error
         self._watch = self._watchdog.watch(self._cursor, self._limits.time_s)
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
@@ -132,9 +137,9 @@ class _Reading:
             self._cursor.abort()
         try:
             self._cursor.execute("ROLLBACK")
-        except duckdb.TransactionException:  # the error that is on its way has ended the transaction
-            if error is None:
-                raise
+        except duckdb.Error as failure:  # else the error that is on its way has ended the transaction
+            if error is None or not isinstance(failure, duckdb.TransactionException):
+                raise _broken(failure) from failure
         if was_late and isinstance(error, duckdb.Error | UsageError):
             message = (
                 f"the query took longer than {self._limits.time_s:g} s and was stopped; narrow it, or use a snapshot"
@@ -143,6 +148,8 @@ class _Reading:
         if isinstance(error, duckdb.OutOfMemoryException):
             message = f"the query needs more memory than the read model may use: {first_lines(error)}"
             raise UsageError(message) from error
+        if isinstance(error, duckdb.FatalException | duckdb.InternalException | duckdb.IOException):
+            raise _broken(error) from error
         if isinstance(error, duckdb.Error):
             raise UsageError(first_lines(error)) from error
 
@@ -228,6 +235,12 @@ def check_statement(cursor: Any, sql: str) -> None:
     lowered = sql.lower()
     if any(name in lowered for name in ACTING_FUNCTIONS):
         _check_functions(cursor, sql)
+
+
+def _broken(error: Exception) -> ReadModelError:
+    """The error of a model that can't be read any more, whatever is asked."""
+    cure = "look at free space and at the disk, and ask again"
+    return ReadModelError(f"the read model can't be read: {first_lines(error)}; {cure}")
 
 
 def first_lines(error: Exception) -> str:

@@ -312,7 +312,13 @@ class Projector:
             self._closer.wake()
 
     def _checkpoint(self) -> None:
-        self._connection.execute("CHECKPOINT")
+        import duckdb
+
+        try:
+            self._connection.execute("CHECKPOINT")
+        except duckdb.Error as error:
+            message = f"the read model can't be checkpointed: {error}; look at free space"
+            raise ReadModelError(message) from error
         self._rows_since_checkpoint = 0
 
     def _includes(self, position: Position) -> bool:

@@ -91,6 +91,7 @@ class Snapshots:
             return None
         if self._last is not None and self._last.position == str(self._projector.position):
             return None
+        self._taken_at = self._monotonic()  # a copy that fails is tried again after the same pause
         return self.take()
 
     def _point_at(self, path: Path) -> None:

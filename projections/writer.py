@@ -6,6 +6,7 @@ the one record is found that can't be written, and that one becomes a dead lette
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,7 +59,7 @@ class Writer:
             replacements.append(("meta", "name", MIRRORED, [(MIRRORED, str(self._dead.mirrored))]))
         try:
             self.projection.commit(replacements)
-        except (duckdb.OperationalError, duckdb.InternalError) as error:
+        except (duckdb.OperationalError, duckdb.InternalError, duckdb.FatalException) as error:
             raise self._failed(error) from error
         except Exception as error:
             if not self.has_uncommitted:
@@ -88,7 +89,7 @@ class Writer:
         try:
             self.projection.take(entries)
             self.projection.commit()
-        except (duckdb.OperationalError, duckdb.InternalError) as error:
+        except (duckdb.OperationalError, duckdb.InternalError, duckdb.FatalException) as error:
             raise self._failed(error) from error
         except Exception as error:  # noqa: BLE001  as in commit
             self.projection = self._open()
@@ -102,7 +103,10 @@ class Writer:
 
     def _failed(self, error: Exception) -> ReadModelError:
         """The error of a commit that could not be made; what was read is read again."""
-        self.projection = self._open()
+        import duckdb
+
+        with contextlib.suppress(duckdb.Error):  # a database that a full disk has ended: it has to be opened anew
+            self.projection = self._open()
         first_line = str(error).strip().splitlines()[0]
         cure = "look at free space, or delete it: the next command rebuilds it"
         return ReadModelError(f"the read model can't be written: {first_line}; {cure}")

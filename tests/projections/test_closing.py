@@ -436,6 +436,14 @@ def test_a_snapshot_that_cant_be_made_says_why_and_leaves_the_last_one(open_mode
     assert query(model, "SELECT count(*) FROM runs") == [(2,)]
 
 
+def test_a_snapshot_that_cant_be_made_stops_nothing(open_model, place, monkeypatch):
+    monkeypatch.setattr("crucible.projections.snapshot._COPY", "raise OSError(28, 'No space left on device')")
+    model = open_model(two_runs().journal)
+    model.settle()
+    assert len(query(model, "SELECT * FROM mirrors WHERE problem IS NULL")) == 3
+    assert not (place.snapshots / "latest.duckdb").exists()
+
+
 def test_a_rebuilt_model_says_the_same(open_model, place):
     history = two_runs()
     model = open_model(history.journal)

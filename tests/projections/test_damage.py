@@ -375,6 +375,32 @@ def assert_agrees(model):
     assert query(model, ended) == query(model, "SELECT count(*) FROM runs WHERE status = 'completed'")
 
 
+def test_asking_a_model_that_is_up_to_date_loads_no_heavy_library(tmp_path):
+    from crucible.journal import open_journal
+
+    place = Place(tmp_path / ".crucible")
+    journal = open_journal(place, actor="test")
+    history = History(journal)
+    history.submit(1)
+    history.whole_run("r1", losses=[1.0] * 100)
+    history.close(1)
+    model = Projector(journal, place)
+    model.catch_up()
+    model.close()
+    journal.close()
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from crucible.place import Place\n"
+        "from crucible.projections.local_reader import open_local_reader\n"
+        "with open_local_reader(Place(Path(sys.argv[1])), actor='test') as reader:\n"
+        "    assert reader.rows('SELECT run_id, status FROM runs') == [{'run_id': 'r1', 'status': 'completed'}]\n"
+        "print([name for name in ('numpy', 'pyarrow', 'scipy', 'pandas', 'pydantic') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(place.root)], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
 def test_reading_goes_on_while_the_owner_file_is_anything(tmp_path):
     from crucible.query import connect
 
