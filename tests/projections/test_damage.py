@@ -338,6 +338,8 @@ def test_kill_9_at_any_time_leaves_rows_and_positions_that_agree(tmp_path):
             assert projecting.stdout.readline() == b"open\n"
             for run in range(15):
                 history.whole_run(f"r{number}-{run}", losses=[float(step) for step in range(50)])
+                if run == 2:
+                    wait_for_a_commit(place.read_model)
             time.sleep(0.03 * number)
         finally:
             projecting.send_signal(signal.SIGKILL)
@@ -359,6 +361,14 @@ def test_kill_9_at_any_time_leaves_rows_and_positions_that_agree(tmp_path):
     model.close()
     journal.close()
     assert max(checked) > 0
+
+
+def wait_for_a_commit(path):
+    """Until something stands in the write-ahead log; after a minute the test fails by what it then finds."""
+    deadline = time.monotonic() + 60
+    wal = path.with_name(f"{path.name}.wal")
+    while time.monotonic() < deadline and not (wal.exists() and wal.stat().st_size):
+        time.sleep(0.005)
 
 
 def assert_agrees(model):
