@@ -47,7 +47,7 @@ def test_an_example_is_sound_and_has_its_number_of_runs(tmp_path, name, runs):
     host = Host(tmp_path, EXAMPLES / name)
     assert len(host.planned()) == runs
     assert host.definition.select == "val/accuracy"
-    assert host.definition.quality_targets["test/accuracy"].at_least == 0.95
+    assert host.definition.quality_targets["test/accuracy"].at_least >= 0.9
     assert host.definition.description
 
 
