@@ -5,7 +5,7 @@
     params.rank = 16 and test/accuracy > .95
     status in (failed, canceled) or (tags = baseline and not repeat = 1)
 
-A name is a column of a run, ``params.NAME``, or a metric; a value is a number, a word, or text in quotes. Nothing that
+A name is a column of a run, ``params.NAME`` or ``stage.option``, or a metric; a value is a number, a word, or text in quotes. Nothing that
 was typed reaches the SQL text: names and values become parameters.
 """
 
@@ -100,15 +100,37 @@ def _tokens(text: str) -> list[Token]:
 def _operand(name: str, *, is_number: bool) -> tuple[str, Parameters]:
     if name in COLUMNS:
         return COLUMNS[name], []
-    if name.startswith("params."):
+    if (key := _parameter(name)) is not None:
         column = "p.number" if is_number else "p.value"
-        key = name.removeprefix("params.")
         condition = "p.run_id = r.run_id AND (p.name = ? OR ends_with(p.name, ?))"
         return f"(SELECT any_value({column}) FROM params p WHERE {condition})", [key, f".{key}"]  # noqa: S608 - literals
     if "/" not in name and (near := difflib.get_close_matches(name, [*COLUMNS, "tags"], 1, 0.75)):
         message = f"--where: {name!r} is no column of a run; did you mean {near[0]!r}? Metrics and params.NAME work too"
         raise UsageError(message)
     return f"(SELECT {MEASURED} FROM result_metrics m WHERE m.run_id = r.run_id AND m.name = ?)", [name]  # noqa: S608 - literals
+
+
+def _parameter(name: str) -> str | None:
+    """The parameter that a name means: ``params.NAME``, or ``stage.option``; None for a metric."""
+    if name.startswith("params."):
+        return name.removeprefix("params.")
+    return name if "." in name and "/" not in name else None
+
+
+def unknown_names(text: str, metrics: Sequence[str], parameters: Sequence[str]) -> list[str]:
+    """What a filter names that no run has, each with the nearest name there is: why it may find nothing."""
+    found: list[str] = []
+    options = {*parameters, *(name.rpartition(".")[2] for name in parameters)}
+    parser = _Parser(text, _tokens(text))
+    parser.any_of(0)
+    for name in dict.fromkeys(parser.names):
+        key = _parameter(name)
+        known = options if key is not None else set(metrics)
+        if (key or name) not in known and name not in COLUMNS and name not in {"tag", "tags"}:
+            near = difflib.get_close_matches(key or name, sorted(known), 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            found.append(f"no run has {'the parameter' if key is not None else 'the metric'} {key or name!r}{hint}")
+    return found
 
 
 class _Parser:
@@ -119,6 +141,7 @@ class _Parser:
         self.tokens = tokens
         self.at = 0
         self.parameters: Parameters = []
+        self.names: list[str] = []
 
     def any_of(self, depth: int) -> str:
         parts = [self.all_of(depth)]
@@ -166,6 +189,7 @@ class _Parser:
         return f"({' OR '.join(parts)})"
 
     def _compare(self, name: str, operator: str, value: object) -> str:
+        self.names.append(name)
         if operator == "ILIKE":
             value = f"%{value}%"
         if name in {"tag", "tags"}:

@@ -1,7 +1,7 @@
 import pytest
 
 from crucible.errors import UsageError
-from crucible.where import compile_sort, compile_where
+from crucible.where import compile_sort, compile_where, unknown_names
 
 duckdb = pytest.importorskip("duckdb")
 
@@ -103,3 +103,17 @@ def test_what_was_typed_never_reaches_the_sql_text(connection):
     condition, parameters = compile_where("""params.x;DROP = "'; DROP TABLE runs; --" """)
     assert "DROP" not in condition
     assert connection.execute(f"SELECT count(*) FROM runs r WHERE {condition}", parameters).fetchone() == (0,)
+
+
+def test_stage_dot_option_names_a_parameter(connection):
+    condition, parameters = compile_where("train.rank >= 16")
+    rows = connection.execute(f"SELECT run_id FROM runs r WHERE {condition}", parameters).fetchall()
+    assert rows == [("a",)]
+
+
+def test_names_that_no_run_has_are_told_with_the_nearest_one():
+    told = unknown_names("test/acuracy > .9 and params.ranc = 3 and status = failed", ["test/accuracy"], ["train.rank"])
+    assert len(told) == 2
+    assert "'test/accuracy'" in told[0]
+    assert "'rank'" in told[1]
+    assert unknown_names("params.rank = 3 and train.rank = 3", [], ["train.rank"]) == []

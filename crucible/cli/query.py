@@ -7,12 +7,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from crucible.cli.compose import open_reader
+from crucible.cli.compose import Reading, open_reader
 from crucible.cli.exits import FINE
-from crucible.cli.text import columns, duration, say
+from crucible.cli.text import columns, duration, say, warn
 from crucible.errors import UsageError
 from crucible.settings import load_settings
-from crucible.where import compile_sort, compile_where
+from crucible.where import compile_sort, compile_where, unknown_names
 
 LIMIT_MAX = 100_000
 METRIC_COLUMNS_MAX = 4
@@ -54,6 +54,9 @@ def list_runs(experiment: str | None, *, where: str | None, sort: str | None, li
         runs = list(reader.rows(query, [time.time() * 1000, *parameters, *more, limit]))
         metrics = _metrics_of(reader, [str(run["run_id"]) for run in runs])
         total = reader.rows(f"SELECT count(*) AS n FROM runs r {conditions}", parameters)[0]["n"]
+        unknown = _unknown(reader, where) if where is not None and not runs else []
+    for line in unknown:
+        warn(line)
     if form == "table":
         _print_runs(runs, metrics, int(total))
         return FINE
@@ -65,6 +68,12 @@ def list_runs(experiment: str | None, *, where: str | None, sort: str | None, li
         raise UsageError(message)
     _print([*base, *found], rows, form)
     return FINE
+
+
+def _unknown(reader: Reading, where: str) -> list[str]:
+    metrics = [str(row["name"]) for row in reader.rows("SELECT DISTINCT name FROM result_metrics")]
+    parameters = [str(row["name"]) for row in reader.rows("SELECT DISTINCT name FROM params")]
+    return unknown_names(where, metrics, parameters)
 
 
 def _conditions(experiment: str | None, where: str | None) -> tuple[str, list[object]]:
