@@ -345,6 +345,7 @@ class Run:
     def _written(self, name: str, content: bytes) -> Path:
         path = self._scratch / "artifacts" / checked_path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # an earlier artifact of this name has become a blob, and is the same file
         path.write_bytes(content)
         return path
 

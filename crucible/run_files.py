@@ -111,7 +111,7 @@ def materialise(files: Sequence[StoredFile], folder: Path, get_path: Callable[[s
 def checked_path(path: str) -> PurePosixPath:
     """A relative path that stays inside its folder. Raises ``UsageError`` for any other."""
     pure = PurePosixPath(path)
-    if not path or pure.is_absolute() or ".." in pure.parts or "\0" in path:
+    if not pure.parts or pure.is_absolute() or ".." in pure.parts or "\0" in path:
         message = f"{path!r} is no path inside a folder"
         raise UsageError(message)
     return pure

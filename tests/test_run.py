@@ -280,7 +280,15 @@ def test_an_artifact_can_be_bytes_a_file_or_a_folder(tmp_path):
     assert run.saved.artifacts["bytes"][0] == "raw"
 
 
-@pytest.mark.parametrize("name", ["../up", "/root", ""])
+def test_an_artifact_saved_again_leaves_what_the_first_one_has_become_as_it_was(tmp_path):
+    run = cr.testing.run(tmp_path)
+    given_away = tmp_path / "blob"
+    given_away.hardlink_to(run.artifact("model", b"first").path)
+    assert Path(run.artifact("model", b"second")).read_bytes() == b"second"
+    assert given_away.read_bytes() == b"first"
+
+
+@pytest.mark.parametrize("name", ["../up", "/root", "", ".", "./"])
 def test_an_artifacts_name_can_not_lead_out_of_its_folder(tmp_path, name):
     with pytest.raises(UsageError, match="no path inside a folder"):
         cr.testing.run(tmp_path).artifact(name, b"")
