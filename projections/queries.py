@@ -26,7 +26,17 @@ FETCH_ROWS = 10_000
 """Rows taken from DuckDB at once."""
 SQL_BYTES_MAX = 1024**2
 """Longest SQL text."""
-ACTING_FUNCTIONS = frozenset({"checkpoint", "force_checkpoint", "query", "query_table", "write_log"})
+ACTING_FUNCTIONS = frozenset(
+    {
+        "checkpoint",
+        "force_checkpoint",
+        "json_execute_serialized_sql",
+        "query",
+        "query_table",
+        "truncate_duckdb_logs",
+        "write_log",
+    }
+)
 """Functions that may stand in a SELECT and do more than read, or hide another statement in a text."""
 
 Parameters = Sequence[object] | Mapping[str, object]
@@ -251,11 +261,15 @@ def first_lines(error: Exception) -> str:
 
 def _check_functions(cursor: Any, sql: str) -> None:
     (text,) = cursor.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
-    tree = json.loads(text)
+    try:
+        tree = json.loads(text)
+        called = {name for name in _function_names(tree) if name in ACTING_FUNCTIONS}
+    except RecursionError as error:
+        message = "the query is nested too deeply to be checked for functions that act; write it flatter"
+        raise UsageError(message) from error
     if tree.get("error"):
         message = f"the query can't be checked for functions that act: {tree.get('error_message')}"
         raise UsageError(message)
-    called = {name for name in _function_names(tree) if name in ACTING_FUNCTIONS}
     if called:
         message = f"{', '.join(sorted(called))}() can't be asked: it does more than read"
         raise UsageError(message)
