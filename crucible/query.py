@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from crucible.errors import ReadModelError, UsageError
+from crucible.errors import InternalError, ReadModelError, UsageError
 from crucible.log.protocol import PartitionKey
 from crucible.place import Place
 from crucible.position import Position
@@ -167,6 +167,8 @@ class QueryClient:
             problem = f"{response.status} {response.reason}"
         if response.status in {http.client.UNAUTHORIZED, http.client.SERVICE_UNAVAILABLE}:
             raise ReadModelError(problem)
+        if response.status == http.client.INTERNAL_SERVER_ERROR:
+            raise InternalError(problem)
         raise UsageError(problem)
 
 

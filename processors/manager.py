@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from crucible.errors import LogCorruptError, LogError, LogRefusedError
 from crucible.journal import Journal
+from crucible.logger import warning
 from crucible.ports import Clock
 from crucible.position import Position
 from crucible.processors.follower import Follower, Read
@@ -209,6 +210,4 @@ class Manager:
 
 
 def _warn(event: str, **values: object) -> None:
-    import structlog
-
-    structlog.get_logger("crucible.manager").warning(event, **values)
+    warning("manager", event, **values)

@@ -16,6 +16,7 @@ from pathlib import Path
 from crucible.canonical import derived_id
 from crucible.errors import LogCorruptError, LogError
 from crucible.journal import Journal
+from crucible.logger import warning
 from crucible.place import Place
 from crucible.processors.follower import Follower, Read
 from crucible.records.log_events import WorkerStarted, WorkerStopped
@@ -162,6 +163,4 @@ def _is_free(path: Path) -> bool:
 
 
 def _warn(event: str, **values: object) -> None:
-    import structlog
-
-    structlog.get_logger("crucible.reaper").warning(event, **values)
+    warning("reaper", event, **values)

@@ -21,6 +21,7 @@ from crucible.errors import (
 )
 from crucible.faults import fault_point
 from crucible.journal import Journal
+from crucible.logger import warning
 from crucible.place import Place
 from crucible.processors.child_process import ChildProcess
 from crucible.processors.claim import Claim, find_claim
@@ -257,11 +258,8 @@ class Slot:
         try:
             claim.release()
         except LogError as error:
-            import structlog
-
-            structlog.get_logger("crucible.worker").warning(
-                "a claim could not be released; its lease will end", claim_id=claim.claim_id, error=str(error)
-            )
+            event = "a claim could not be released; its lease will end"
+            warning("worker", event, claim_id=claim.claim_id, error=str(error))
 
     def _pause(self, seconds: float) -> None:
         """Wait for the log; raises ``StoppedError`` once the worker is killed."""

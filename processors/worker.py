@@ -21,6 +21,7 @@ from typing import Final
 from crucible.blobs import BlobStore
 from crucible.errors import InternalError, LogCorruptError, LogError, StorageError
 from crucible.journal import Journal
+from crucible.logger import warning
 from crucible.place import Place
 from crucible.processors.child_process import ChildProcess
 from crucible.processors.claim_telemetry import TelemetryDrain
@@ -231,9 +232,7 @@ class Worker:
         except LogCorruptError:
             raise
         except LogError as error:
-            import structlog
-
-            structlog.get_logger("crucible.worker").warning("the log failed; stages go on", error=str(error))
+            warning("worker", "the log failed; stages go on", error=str(error))
             self._killed.wait(BACKOFF_S)
 
     def _drain(self, threads: list[threading.Thread]) -> None:
@@ -337,8 +336,10 @@ class Worker:
         self._offers.give_back(offer, is_refused=True)
         if self._refused.get(offer.request.run_id) != problem:
             self._refused[offer.request.run_id] = problem
-            import structlog
-
-            structlog.get_logger("crucible.worker").warning(
-                "a stage can't be served here", run=offer.created.ref, stage=offer.request.stage, reason=problem
+            warning(
+                "worker",
+                "a stage can't be served here",
+                run=offer.created.ref,
+                stage=offer.request.stage,
+                reason=problem,
             )

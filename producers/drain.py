@@ -14,6 +14,7 @@ from pathlib import Path
 from crucible.blobs import BlobStore
 from crucible.errors import InternalError, LogError, LogRefusedError, RecordError, SpoolError, StorageError
 from crucible.journal import Journal
+from crucible.logger import warning
 from crucible.place import Place
 from crucible.producers.drained_claim import DrainedClaim, Harvest
 from crucible.producers.drained_spool import DrainedSpool, claim_of, remove_leftovers, spool_names
@@ -349,6 +350,4 @@ def _has_ended(claim: DrainedClaim, spool: DrainedSpool) -> bool:
 
 
 def _warn(event: str, **values: str) -> None:
-    import structlog
-
-    structlog.get_logger("crucible.drain").warning(event, **values)
+    warning("drain", event, **values)

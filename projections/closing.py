@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from crucible.errors import ReadModelError
+from crucible.logger import warning
 from crucible.projections.judging import TO_JUDGE, Judge, judge_submission
+from crucible.projections.snapshot import SnapshotError
 from crucible.projections.writer import Replacement
 
 if TYPE_CHECKING:
@@ -166,10 +167,8 @@ def _try(take: Callable[[], object]) -> None:
     """Publish a copy; without one nothing is lost: whoever asks the engine gets the same rows."""
     try:
         take()
-    except (ReadModelError, OSError) as error:
-        import structlog
-
-        structlog.get_logger("crucible.projections").warning("no snapshot was published", problem=str(error))
+    except (SnapshotError, OSError) as error:
+        warning("projections", "no snapshot was published", problem=str(error))
 
 
 class _cursor:  # noqa: N801  used as a function

@@ -44,6 +44,10 @@ with open(source, "rb") as reader, open(target, "xb") as writer:
 """
 
 
+class SnapshotError(ReadModelError):
+    """No copy could be made; the read model itself is as it was."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Snapshot:
     """A copy of the read model."""
@@ -67,7 +71,10 @@ class Snapshots:
         self._taken_at = monotonic()
 
     def take(self) -> Snapshot:
-        """Make a copy of everything committed, and point ``latest.duckdb`` at it. Raises ``ReadModelError``."""
+        """Make a copy of everything committed, and point ``latest.duckdb`` at it.
+
+        Raises ``SnapshotError``, and as `Projector.quiet`.
+        """
         started = self._taken_at = self._monotonic()
         self._folder.mkdir(parents=True, exist_ok=True)
         number = 1 + max((_number(path) for path in self._copies()), default=0)
@@ -125,7 +132,7 @@ def _copy(source: Path, target: Path) -> None:
     if problem is not None:
         target.unlink(missing_ok=True)
         message = f"no copy of the read model could be made in {target.parent}: {problem}; look at free space"
-        raise ReadModelError(message)
+        raise SnapshotError(message)
 
 
 def _number(path: Path) -> int:

@@ -54,9 +54,13 @@ class LivingReader:
     That is the query port of the living engine or, if it may, the read model itself under the engine lock.
     """
 
-    def __init__(self, settings: Settings, *, may_own: bool) -> None:
-        """Connect to nobody yet. With ``may_own`` a log without an engine is read under its lock."""
+    def __init__(self, settings: Settings, *, may_own: bool, check: Callable[[], None] | None = None) -> None:
+        """Connect to nobody yet. With ``may_own`` a log without an engine is read under its lock.
+
+        ``check`` raises why there will be no answer, if this process is the engine and knows it.
+        """
         self._settings = settings
+        self._check = check or _hope
         self._may_own = may_own
         self._lock = EngineLock(settings.place)
         self._stack = contextlib.ExitStack()
@@ -92,6 +96,7 @@ class LivingReader:
                 return question(reader)
             except ReadModelError:
                 self.close()
+                self._check()
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(RETRY_S)
@@ -115,17 +120,24 @@ class LivingReader:
                 self._stack.callback(self._lock.release)
                 self._reader = self._stack.enter_context(_own_reader(self._settings))
                 return self._reader
+            self._check()
             if time.monotonic() > deadline:
                 message = f"the engine of {self._settings.log} holds its lock but does not answer; end it and try again"
                 raise ReadModelError(message)
             time.sleep(RETRY_S)
 
 
+def _hope() -> None:
+    """Nothing is known of the engine: it may answer yet."""
+
+
 @contextlib.contextmanager
-def open_reader(settings: Settings, *, may_own: bool = True) -> Iterator[Reading]:
-    """A reader of the log. Raises ``UsageError`` if there is no log."""
+def open_reader(
+    settings: Settings, *, may_own: bool = True, check: Callable[[], None] | None = None
+) -> Iterator[Reading]:
+    """A reader of the log, as `LivingReader`. Raises ``UsageError`` if there is no log."""
     _require_log(settings)
-    with contextlib.closing(LivingReader(settings, may_own=may_own)) as reader:
+    with contextlib.closing(LivingReader(settings, may_own=may_own, check=check)) as reader:
         yield reader
 
 
@@ -149,7 +161,7 @@ def open_manager(settings: Settings) -> Iterator[tuple[Reading, Sender]]:
     seat = Seat(settings, journal)
     try:
         seat.take()
-        with open_reader(settings, may_own=False) as reader:
+        with open_reader(settings, may_own=False, check=seat.check) as reader:
             yield reader, Sender(journal)
     finally:
         seat.leave()
@@ -207,7 +219,7 @@ class Host:
     @contextlib.contextmanager
     def reader(self) -> Iterator[Reading]:
         """A reader for a few questions: this process's engine, or whichever lives."""
-        with open_reader(self.settings, may_own=False) as reader:
+        with open_reader(self.settings, may_own=False, check=self.check) as reader:
             yield reader
 
 
