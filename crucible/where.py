@@ -5,8 +5,8 @@
     params.rank = 16 and test/accuracy > .95
     status in (failed, canceled) or (tags = baseline and not repeat = 1)
 
-A name is a column of a run, ``params.NAME`` or ``stage.option``, or a metric; a value is a number, a word, or text in quotes. Nothing that
-was typed reaches the SQL text: names and values become parameters.
+A name is a column of a run, ``params.NAME`` or ``stage.option``, or a metric; a value is a number, a word, or text in
+quotes. Nothing that was typed reaches the SQL text: names and values become parameters.
 """
 
 from __future__ import annotations

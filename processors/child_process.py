@@ -24,6 +24,8 @@ EXIT_WAIT_S: Final = 0.5
 
 LOST: Final = "lost"
 """How a child ended whose zygote had ended before it."""
+KILLED: Final = "SIGKILL"
+"""How a child ended that somebody else killed, or the system for want of memory: another attempt may go better."""
 
 CodeKey = tuple[str | None, str]
 """File that defines an experiment, and the digest of its code: one child serves one of them."""

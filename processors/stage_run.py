@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from crucible.board import Wish
 from crucible.errors import FencedError, InternalError, StoppedError
 from crucible.frames import Message
-from crucible.processors.child_process import LOST, ChildProcess
+from crucible.processors.child_process import KILLED, LOST, ChildProcess
 from crucible.processors.claim_telemetry import ClaimTelemetry
 from crucible.processors.output import Output
 from crucible.processors.stage_answers import StageAnswers
@@ -271,11 +271,11 @@ class StageRun:
             return ending
         how = self._child.end_gone()
         message = f"the stage's process ended: {how}"
-        if how == "SIGKILL":
+        if how == KILLED:
             message += "; if nobody killed it, the machine may be out of memory"
         if how == LOST:
             message = "the zygote was killed, and the stage's process with it"
-        error_class = "transient" if how == LOST else "exit"
+        error_class = "transient" if how in {LOST, KILLED} else "exit"
         said = {"error_class": error_class, "error_type": how, "message": message, "traceback": self._child.trace()}
         if self._is_canceled:
             return Ending("canceled", said)

@@ -49,7 +49,6 @@ def bad(body, fields=""):
         ("raise ValueError('no such luck')", "permanent", "ValueError", "no such luck"),
         ("sys.exit(3)", "exit", "SystemExit", "the stage called sys.exit(3)"),
         ("os._exit(3)", "exit", "exit 3", "the stage's process ended: exit 3"),
-        ("os.kill(os.getpid(), signal.SIGKILL)", "exit", "SIGKILL", "out of memory"),
         ("ctypes.string_at(0)", "exit", "SIGSEGV", "SIGSEGV"),
         ("raise KeyboardInterrupt", "permanent", "KeyboardInterrupt", ""),
         ("def f(): return f()\nf()", "permanent", "RecursionError", "recursion"),
@@ -69,6 +68,15 @@ def test_however_a_stage_fails_it_fails_once_and_says_how(workshop, body, error_
     assert "\n" not in failed.message
     if error_class == "permanent" and body.startswith("raise"):
         assert body.partition("(")[0] in workshop.blobs.get_bytes(failed.traceback_blob).decode()
+
+
+def test_a_stage_whose_process_was_killed_is_tried_again(workshop):
+    workshop.worker()
+    workshop.submit(bad("if run.attempt == 1:\n    os.kill(os.getpid(), signal.SIGKILL)"))
+    workshop.wait(RunCompleted)
+    (failed,) = workshop.events(StageFailed)
+    assert (failed.error_class, failed.error_type, failed.is_retryable) == ("transient", "SIGKILL", True)
+    assert "out of memory" in failed.message
 
 
 def test_a_stage_whose_zygote_was_killed_is_tried_again(tmp_path):
