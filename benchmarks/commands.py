@@ -41,6 +41,7 @@ def fill(zygote: Zygote, folder: Path) -> None:
     settings = load_settings(start=folder, environ={}, jobs=2)
     loaded = load_experiment(f"{file}:grid")
     with Host(settings, zygote, jobs=2) as host:
+        host.start_worker()
         host.sender.submit(submission_fields(loaded, settings.output_dir, is_smoke=False))
         deadline = time.monotonic() + TIMEOUT_S
         with host.reader() as reader:

@@ -98,6 +98,7 @@ def ours(zygote: Zygote, folder: Path, name: str, calls: int, *, jobs: int) -> t
     settings = load_settings(start=folder, environ={}, log=str(folder / name), jobs=jobs)
     loaded = load_experiment(f"{file}:{name}")
     with Host(settings, zygote, jobs=jobs) as host:
+        host.start_worker()
         watcher = Watcher(host.journal)
         watcher.start()
         began = time.perf_counter()

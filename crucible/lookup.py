@@ -106,12 +106,15 @@ def _group(reader: Reader, reference: Reference) -> Subject | None:
 
 
 def _best(reader: Reader, reference: Reference) -> Subject:
-    """The best completed run, by ``select``, of the newest matching submission that has one and is no smoke test."""
+    """The best completed run, by ``select``, of the newest matching submission that has one and is no smoke test.
+
+    Once the submission is judged it is a run of the cell that was selected: the best cell, not the luckiest repeat.
+    """
     conditions, parameters = _parts(reference)
     submissions = reader.rows(
         "SELECT submission_id, select_metric, definition FROM submissions s WHERE NOT is_smoke AND"
         " select_metric IS NOT NULL AND EXISTS (SELECT 1 FROM runs r JOIN result_metrics m USING (run_id)"
-        " WHERE r.submission_id = s.submission_id AND m.name = s.select_metric AND m.value IS NOT NULL"
+        " WHERE r.submission_id = s.submission_id AND m.name = s.select_metric AND isfinite(m.value)"
         f" AND r.status = 'completed' AND {conditions}) ORDER BY submitted_at DESC LIMIT 1",
         parameters,
     )
@@ -122,8 +125,10 @@ def _best(reader: Reader, reference: Reference) -> Subject:
     order = "ASC" if is_lower_better(str(chosen["definition"]), str(chosen["select_metric"])) else "DESC"
     rows = reader.rows(
         f"SELECT {', '.join('r.' + name for name in RUN_COLUMNS.split(', '))} FROM runs r JOIN result_metrics m"
-        " USING (run_id) WHERE r.submission_id = ? AND m.name = ? AND r.status = 'completed'"
-        f" AND m.value IS NOT NULL AND isfinite(m.value) ORDER BY m.value {order}, r.grid_index LIMIT 1",
+        " USING (run_id) LEFT JOIN (SELECT submission_id, arg_max(selected_cell, generation) AS cell FROM judgements"
+        " GROUP BY 1) j ON j.submission_id = r.submission_id WHERE r.submission_id = ? AND m.name = ?"
+        " AND r.status = 'completed' AND isfinite(m.value) AND (j.cell IS NULL OR j.cell = r.cell_index)"
+        f" ORDER BY m.value {order}, r.grid_index LIMIT 1",
         [chosen["submission_id"], chosen["select_metric"]],
     )
     return _only(rows, reference.text, reader)

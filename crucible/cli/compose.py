@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 ENGINE_WAIT_S = 20.0
 """How long a command waits for a living engine that does not answer yet."""
 RETRY_S = 0.05
+ADOPT_TIMEOUT_S = 10.0
+"""How long a command without an engine waits until the telemetry of dead processes is on the log."""
 
 T = TypeVar("T")
 
@@ -143,11 +145,29 @@ def open_reader(
 
 @contextlib.contextmanager
 def _own_reader(settings: Settings) -> Iterator[Reading]:
-    """The read model of a log without an engine, caught up; the engine lock is held."""
+    """The read model of a log without an engine, caught up; the engine lock is held.
+
+    What a dead process has measured and nobody has put on the log is put there first.
+    """
     from crucible.projections.local_reader import open_local_reader
 
+    if settings.place.spool.is_dir() and any(settings.place.spool.iterdir()):
+        _adopt(settings)
     with open_local_reader(settings.place, actor=settings.actor) as reader:
         yield reader
+
+
+def _adopt(settings: Settings) -> None:
+    from crucible.cli.wiring import make_drain
+    from crucible.journal import open_journal
+
+    with contextlib.closing(open_journal(settings.place, actor=settings.actor)) as journal:
+        drain = make_drain(settings, journal, "adopter")
+        try:
+            if drain.adopt():
+                drain.flush_all(ADOPT_TIMEOUT_S)
+        finally:
+            drain.close()
 
 
 @contextlib.contextmanager
@@ -179,7 +199,7 @@ class Host:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        """Open the log, become the engine if there is none, and start the worker."""
+        """Open the log, become the engine if there is none, and make a worker."""
         try:
             self._start()
         except BaseException:
@@ -204,6 +224,10 @@ class Host:
         if self._zygote is not None and self._jobs > 0:
             self.work = WorkerThread(self.settings, self.journal, self._zygote, jobs=self._jobs)
             self._stack.callback(self.work.close)
+
+    def start_worker(self) -> None:
+        """Claim stages from now on: once it is known that this call is to work at all."""
+        if self.work is not None:
             self.work.start()
 
     def __exit__(self, *_: object) -> None:

@@ -51,6 +51,8 @@ class Follower:
         self._said_at = 0.0
         self._changed_at = time.monotonic()
         self._has_explained = False
+        self._done_before: int | None = None
+        """Runs that had ended before this process began to look."""
 
     def follow(self, reader: Reading) -> None:
         """Return when the submission is closed and judged, or when the user leaves and the worker has drained."""
@@ -88,8 +90,11 @@ class Follower:
     def _say(self, counts: tuple[int, ...]) -> None:
         completed, failed, canceled, working, total = counts
         done = completed + failed + canceled
+        if self._done_before is None:
+            self._done_before = done
+        fresh = done - self._done_before
         seconds = time.monotonic() - self._began
-        left = f", about {duration(seconds / done * (total - done))} left" if 0 < done < total else ""
+        left = f", about {duration(seconds / fresh * (total - done))} left" if fresh and done < total else ""
         bad = "".join(f", {n} {word}" for n, word in ((failed, "failed"), (canceled, "canceled")) if n)
         text = f"{done} of {total} runs{bad}, {working} at work, {duration(seconds)}{left}"
         if self._is_terminal:

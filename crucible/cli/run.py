@@ -15,7 +15,7 @@ from crucible.cli import exits
 from crucible.cli.compose import Host
 from crucible.cli.progress import Follower
 from crucible.cli.show import FINDINGS, VERDICTS, print_verdicts
-from crucible.cli.text import columns, outlive_reader, say, warn
+from crucible.cli.text import columns, outlive_reader, plain, say, warn
 from crucible.errors import UsageError
 from crucible.settings import Settings, load_settings
 
@@ -82,6 +82,7 @@ def run_loaded(
     say(f"log: {settings.log}")
     with Host(settings, zygote, jobs=settings.jobs) as host:
         submission_id = _choose(host, loaded, call, output_dir)
+        host.start_worker()
         with Interrupts(host) as interrupts, host.reader() as reader:
             Follower(host, submission_id, interrupts).follow(reader)
             codes = [_conclude(reader, submission_id), _await_folders(host, reader, submission_id, interrupts)]
@@ -170,9 +171,11 @@ def _is_same(row: Mapping[str, Any], loaded: Loaded) -> bool:
 def _asked_to_resume(call: RunCall, loaded: Loaded, row: Mapping[str, Any]) -> bool:
     """Ask on a terminal whether to go on with the changed file's old submission; elsewhere refuse."""
     name = f"{loaded.definition.name}#{row['number']}"
+    is_code_same = row["code_digest"] == loaded.code_digest
+    when = "" if is_code_same else ", once the code is again what it was then"
     text = (
         f"{call.file} has changed since {name}, which has unfinished runs. Either\n"
-        f"  crucible run {call.file} --resume    to go on with {name} as it was submitted, or\n"
+        f"  crucible run {call.file} --resume    to go on with {name} as it was submitted{when}, or\n"
         f"  crucible run {call.file} --new       to submit the file as it is now"
     )
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -255,7 +258,7 @@ def _say_failures(reader: Reading, submission_id: str) -> None:
         [submission_id],
     )
     for row in rows:
-        say(f"  {row['ref']} {row['status']}: {row['reason']}")
+        say(f"  {row['ref']} {row['status']}: {plain(str(row['reason']))}")
 
 
 def _await_folders(host: Host, reader: Reading, submission_id: str, interrupts: Interrupts) -> int:

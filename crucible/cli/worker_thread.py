@@ -55,6 +55,7 @@ class WorkerThread:
             raise InternalError(message) from failure
 
     def close(self) -> None:
-        """Drain and wait."""
+        """Drain and wait, if it was started."""
         self.drain()
-        self._part.join(JOIN_TIMEOUT_S)
+        if self._part.ident is not None:
+            self._part.join(JOIN_TIMEOUT_S)

@@ -167,3 +167,21 @@ def test_a_worker_that_is_killed_is_replaced_by_another_from_the_checkpoint(proj
     other.send_signal(signal.SIGTERM)
     other.communicate(timeout=30)
     assert other.returncode == 130
+
+
+def test_what_a_killed_script_has_measured_is_read_without_an_engine(project):
+    project.write(
+        "plain.py",
+        "import os, signal\nimport crucible as cr\n\nwith cr.start_run('plain') as run:\n"
+        "    for step in range(1, 51):\n        run.log({'loss': 1 / step}, step=step)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n",
+    )
+    import subprocess
+    import sys
+
+    killed = subprocess.run(
+        [sys.executable, "plain.py"], cwd=project.folder, env=project.environ, check=False, timeout=60
+    )
+    assert killed.returncode == -signal.SIGKILL
+    points = "select count(*) n, max(step) m from metrics where name = 'loss'"
+    assert project.sql(points) == [{"n": 50, "m": 50}]
