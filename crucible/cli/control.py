@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from crucible.cli.compose import open_manager
 from crucible.cli.exits import FINE
-from crucible.cli.text import say
+from crucible.cli.text import plain, say
 from crucible.errors import UsageError
 from crucible.lookup import find_run, find_runs, find_subject
 from crucible.records import CommandObsolete
@@ -67,7 +67,7 @@ def tag(reference: str, tags: Sequence[str]) -> int:
             message = f"{reference} is an experiment; tag a run, or a submission such as {reference}#1"
             raise UsageError(message)
         sender.change_tags(subject.kind, subject.id, added, removed)
-    say(f"{subject.name}: {', '.join([*added, *('-' + text for text in removed)])}")
+    say(f"{subject.name}: {plain(', '.join([*added, *('-' + text for text in removed)]))}")
     return FINE
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from crucible.cli.compose import Reading, open_reader
 from crucible.cli.exits import FINE
-from crucible.cli.text import columns, duration, moment_text, number, say
+from crucible.cli.text import columns, duration, moment_text, number, plain, say
 from crucible.errors import UsageError
 from crucible.lookup import Subject, find_run, find_subject
 from crucible.settings import load_settings
@@ -119,7 +119,7 @@ def _show_run(facts: dict[str, Any]) -> None:
     marks = [text for name, text in (("is_smoke", "a smoke test"), ("is_simulated", "SIMULATED")) if run[name]]
     say(f"{run['ref']}  {run['status']}{'  ' + ', '.join(marks) if marks else ''}")
     if run["reason"]:
-        say(f"  {run['reason']}")
+        say(f"  {plain(run['reason'])}")
     say(f"  run {run['run_id']}, repeat {run['repeat']}, seed {run['seed']}")
     say(f"  created {moment_text(run['created_at'])}, ended {moment_text(run['ended_at'])}")
     _section("parameters", ["name", "value"], [[row["name"], row["value"]] for row in facts["params"]])
@@ -134,9 +134,9 @@ def _show_run(facts: dict[str, Any]) -> None:
     _section("logged, effective points", ["metric", "n", "first", "last", "min", "max", "best at"], summary)
     _show_files(facts)
     if facts["tags"]:
-        say(f"tags: {', '.join(facts['tags'])}")
+        say(f"tags: {plain(', '.join(facts['tags']))}")
     for row in facts["notes"]:
-        say(f"note: {row['text']}")
+        say(f"note: {plain(row['text'])}")
     if run["folder"]:
         say(f"folder: {run['output_dir']}/{run['folder']}")
 
@@ -159,15 +159,15 @@ def _show_group(facts: dict[str, Any]) -> None:
     submission = facts["submission"]
     say(f"{submission['experiment']}#{submission['number']}  {submission['status']}")
     when = moment_text(submission["submitted_at"])
-    say(f"  submission {submission['submission_id']} by {submission['asked_by']}, {when}")
+    say(f"  submission {submission['submission_id']} by {plain(submission['asked_by'])}, {when}")
     say(f"  definition {submission['definition_digest'][:12]}, code {submission['code_digest'][:12]}")
     say("  " + ", ".join(f"{row['runs']} {row['status']}" for row in facts["counts"]))
     print_verdicts(facts["verdicts"], facts["findings"])
     _section("failed or canceled", ["run", "reason"], [[row["ref"], row["reason"]] for row in facts["failures"]])
     if facts["tags"]:
-        say(f"tags: {', '.join(facts['tags'])}")
+        say(f"tags: {plain(', '.join(facts['tags']))}")
     for row in facts["notes"]:
-        say(f"note: {row['text']}")
+        say(f"note: {plain(row['text'])}")
 
 
 def print_verdicts(verdicts: Sequence[Row], findings: Sequence[Row]) -> None:

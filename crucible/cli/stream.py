@@ -9,7 +9,7 @@ from typing import Any
 
 from crucible.cli.compose import Reading, open_reader
 from crucible.cli.exits import FINE
-from crucible.cli.text import columns, say
+from crucible.cli.text import columns, plain, say
 from crucible.errors import UsageError
 from crucible.following import follow
 from crucible.lookup import find_run
@@ -119,7 +119,7 @@ def _follow_events(position: str, run_id: str | None, form: str, last_printed: i
         if form == "json":
             say(json.dumps({"type": name, "position": followed.position, "payload": fields}, default=str))
         else:
-            say(f"{name:<20} {fields['actor']:<20} {_detail(fields)}")
+            say(plain(f"{name:<20} {fields['actor']:<20} {_detail(fields)}"))
 
 
 def _print_blob(settings: Settings, digest: str, dropped_bytes: int) -> None:

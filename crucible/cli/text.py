@@ -53,6 +53,11 @@ def moment_text(value: object) -> str:
     return "–" if value is None else f"{str(value)[:19].replace('T', ' ')} UTC"
 
 
+def plain(text: str) -> str:
+    """Text that anyone may have written, for one line of a terminal: what is not printable is a space."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
 def say(text: str = "", end: str = "\n") -> None:
     """Print a line to standard output at once. Raises ``BrokenPipeError`` as `outlive_reader` says."""
     try:
@@ -82,7 +87,7 @@ _has_work = False
 
 def _clean(value: object) -> str:
     text = number(value, 6) if isinstance(value, float) else "–" if value is None else str(value)
-    text = "".join(c if c.isprintable() else " " for c in text)
+    text = plain(text)
     return text if len(text) <= CELL_WIDTH_MAX else text[: CELL_WIDTH_MAX - 1] + "…"
 
 
