@@ -215,7 +215,7 @@ class BlobStore:
             if not target.parent.is_dir():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 folders |= {self._folder, self.root}
-            _link_if_absent(temporary, target)
+            _link_if_absent(temporary, target, digest)
             folders.add(target.parent)
         for folder in sorted(folders, reverse=True):
             _sync_folder(folder)
@@ -240,20 +240,25 @@ class BlobStore:
             raise StorageError(message) from error
 
 
-def _link_if_absent(temporary: Path, target: Path) -> None:
-    """Name a finished file; one that is there already with the same size stays, a truncated one is replaced.
+def _link_if_absent(temporary: Path, target: Path, digest: str) -> None:
+    """Name a finished file; one that is there already and whole stays, a truncated or changed one is replaced.
 
     The temporary name may stay: the caller removes it.
     """
     try:
         target.hardlink_to(temporary)
     except FileExistsError:
-        if target.stat().st_size != temporary.stat().st_size:
+        if target.stat().st_size != temporary.stat().st_size or _digest_of(target) != digest:
             temporary.replace(target)
     except OSError as error:
         if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK}:
             raise
         temporary.replace(target)
+
+
+def _digest_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _seal(file: BinaryIO) -> None:

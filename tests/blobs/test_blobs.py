@@ -91,6 +91,14 @@ def test_a_changed_blob_is_found_by_every_verified_read(store: BlobStore) -> Non
             call(HELLO)
 
 
+def test_a_blob_that_was_changed_is_replaced_by_the_next_writer_of_it(store: BlobStore) -> None:
+    path = store.get_path(store.put_bytes(b"hello"))
+    path.chmod(0o644)
+    path.write_bytes(b"jello")
+    assert store.put_bytes(b"hello") == HELLO
+    assert store.get_bytes(HELLO) == b"hello"
+
+
 def test_a_truncated_blob_is_replaced_by_the_next_writer_of_it(store: BlobStore) -> None:
     path = store.get_path(store.put_bytes(b"hello"))
     path.chmod(0o644)
