@@ -42,6 +42,10 @@ BODY_BYTES_MAX = 4 * 1024**2
 """Longest request body."""
 IDLE_TIMEOUT_S = 300.0
 """A connection without a request for this long is closed."""
+STRANGER_TIMEOUT_S = 10.0
+"""As much for a connection that has not shown the token yet."""
+CONNECTIONS_MAX = 256
+"""Connections at a time; more are closed at once: each takes a thread, and a file that the log may need."""
 WAIT_MAX_S = 30.0
 """Longest wait for a position."""
 FRESH_WAIT_S = 2.0
@@ -170,7 +174,11 @@ class _Server(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._changed:
+            is_full = len(self._open) >= CONNECTIONS_MAX
             self._open.add(request)
+        if is_full:
+            self.shutdown_request(request)
+            return
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
@@ -197,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = -1
-    timeout = IDLE_TIMEOUT_S
+    timeout = STRANGER_TIMEOUT_S
     session: Session | None = None
 
     @property
@@ -249,6 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.port.is_known(self.headers.get("Authorization")):
             self._send_problem(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong; it is in owner.json")
             return
+        self.connection.settimeout(IDLE_TIMEOUT_S)
         try:
             made = make()
         except QueryTimeoutError as error:

@@ -1,10 +1,12 @@
 """The query port and its client: the same answers as the model itself, for whoever has the token."""
 
+import contextlib
 import datetime as dt
 import decimal
 import http.client
 import json
 import math
+import socket
 import stat
 import threading
 
@@ -302,3 +304,27 @@ def test_many_threads_ask_at_once_and_each_gets_its_own_rows(port, place):
 
 def test_a_watchdog_that_has_nothing_to_watch_ends():
     Watchdog().close()
+
+
+def test_strangers_can_not_use_up_the_files_of_the_process(port, client, monkeypatch):
+    monkeypatch.setattr(query_port, "CONNECTIONS_MAX", 4)
+    strangers = [socket.create_connection(("127.0.0.1", port.number), timeout=10) for _ in range(8)]
+    try:
+        assert [stranger.recv(1) for stranger in strangers[-4:]] == [b""] * 4
+        assert client.rows("SELECT count(*) AS n FROM runs") == [{"n": 1}]
+    finally:
+        for stranger in strangers:
+            stranger.close()
+
+
+def test_a_connection_that_does_not_show_the_token_soon_is_closed_and_one_that_did_may_rest(port, place, monkeypatch):
+    monkeypatch.setattr("crucible.projections.query_port._Handler.timeout", 0.05)
+    token = json.loads(place.owner.read_text())["token"]
+    friend = http.client.HTTPConnection("127.0.0.1", port.number, timeout=10)
+    with contextlib.closing(friend), socket.create_connection(("127.0.0.1", port.number), timeout=10) as stranger:
+        friend.request("GET", "/health", headers={"Authorization": f"Bearer {token}"})
+        assert friend.getresponse().read()
+        stranger.sendall(b"POST /query HTTP/1.1\r\nContent-Length: 4000000\r\n\r\nx")
+        assert stranger.recv(1) == b""
+        friend.sock.sendall(f"GET /health HTTP/1.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+        assert friend.sock.recv(12) == b"HTTP/1.1 200"
