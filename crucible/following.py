@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import fnmatch
 import time
 from collections.abc import Iterator, Sequence
@@ -38,12 +39,13 @@ def follow(
 
     ``since`` is a position's text, ``"start"``, or None for now. ``types`` are record names or patterns
     (``"Stage*"``); ``run`` is a run id. Ends after ``timeout_s`` seconds without a record; None: never.
-    Raises ``UsageError`` if there is no log here or ``since`` is no position.
+    Raises ``UsageError`` if there is no log here, ``since`` is no position, or a type is no record's name.
     """
     from crucible.journal import open_journal
     from crucible.settings import load_settings
     from crucible.tail import Tail
 
+    _check_types(types or ())
     settings = load_settings()
     if not settings.log.exists():
         message = f"there is no log at {settings.log}; crucible run makes one"
@@ -59,6 +61,19 @@ def follow(
         yield from _records(tail, offsets, types, run, timeout_s)
     finally:
         journal.close()
+
+
+def _check_types(types: Sequence[str]) -> None:
+    """Refuse what no record can match: it would be waited for in silence."""
+    from crucible.records import RECORD_TYPES
+
+    known = sorted(RECORD_TYPES)
+    for pattern in types:
+        if not fnmatch.filter(known, pattern):
+            near = difflib.get_close_matches(pattern, known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            message = f"no record is called {pattern!r}{hint}"
+            raise UsageError(message)
 
 
 def _records(
