@@ -3,7 +3,7 @@
     crucible run own_stage.py -j 2
 
 Nothing here is special to Crucible but `run`: it gives the seed, the data and the last checkpoint, and takes what is
-measured and made. own_stage.yaml is the same experiment in YAML.
+measured and made. `crucible init yaml` writes the same experiment in YAML.
 """
 
 import io

@@ -33,7 +33,7 @@ def init(template: str, folder: Path) -> int:
         hint = f"; did you mean {near[0]}?" if near else ""
         message = f"there is no template {template}: {', '.join(TEMPLATES)}{hint}"
         raise UsageError(message)
-    texts = {folder / target: template_text(source) for source, target in files.items()}
+    texts = {folder / target: template_text(source).replace(source, target) for source, target in files.items()}
     there = [str(path) for path in texts if path.exists()]
     if there:
         message = f"{', '.join(there)}: already there; nothing was written"
