@@ -31,7 +31,10 @@ def app() -> None:
 @click.argument("template", default="minimal")
 @click.option("--folder", type=click.Path(path_type=Path), default=Path(), help="Where to put it.")
 def init(template: str, folder: Path) -> int:
-    """Write a crucible.toml and an experiment that runs: minimal, digits or yaml."""
+    """Write an experiment that runs, to start from.
+
+    TEMPLATE is minimal, digits or yaml. A crucible.toml is written beside it.
+    """
     from crucible.cli.start import init as act
 
     return act(template, folder)
@@ -56,7 +59,7 @@ def run(jobs: int | None, output_dir: Path | None, **call: str | bool | tuple[st
 @app.command()
 @click.option("--keep", type=click.Path(path_type=Path), help="Folder to work in; default: a new one under artifacts.")
 def demo(keep: Path | None) -> int:
-    """Run a real grid, kill a worker on screen, and see another one go on."""
+    """Run a real grid and kill a worker on screen."""
     from crucible.cli.demo import demo as act
 
     return act(keep)
@@ -67,7 +70,7 @@ def demo(keep: Path | None) -> int:
 @click.option("--where", help='For example "params.rank = 16 and test/accuracy > .95".')
 @click.option("--sort", help="For example -test/accuracy,params.rank; default: newest first.")
 @click.option("-n", "--limit", type=int, default=20, show_default=True, help="How many.")
-@format_option
+@click.option("--format", "form", type=click.Choice(FORMATS[:3]), default="table")
 def list_runs(experiment: str | None, where: str | None, sort: str | None, limit: int, form: str) -> int:
     """List runs: all, those of an EXPERIMENT, or of name#3."""
     from crucible.cli.query import list_runs as act
@@ -107,7 +110,7 @@ def logs(reference: str, is_following: bool) -> int:
 
 @app.command(epilog=REFERENCE_HELP)
 @click.argument("reference", required=False)
-@click.option("-f", "--follow", "is_following", is_flag=True, help="Go on as they come.")
+@click.option("-f", "--follow", "is_following", is_flag=True, help="Go on as they come, until Ctrl-C.")
 @short_format_option
 def events(reference: str | None, is_following: bool, form: str) -> int:
     """The events of a run, or of the whole log; void ones are marked."""
@@ -179,7 +182,10 @@ def worker(jobs: int | None, queues: tuple[str, ...]) -> int:
 
 @app.command()
 def engine() -> int:
-    """Manager, reaper, read model and query port, under the log's engine lock."""
+    """Serve the log: all but the workers.
+
+    Manager, reaper, read model and query port, under the log's engine lock.
+    """
     from crucible.cli.parts import engine as act
 
     return act()
