@@ -40,7 +40,7 @@ def mean_interval(values: Sequence[float], unit: str = "repeats", level: float =
     n = len(values)
     center = mean(values)
     if n == 1:
-        return Interval(center, None, None, 1, f"1 of {unit}: no interval", level)
+        return Interval(center, None, None, 1, f"1 {unit.removesuffix('s')}: no interval", level)
     squares = math.fsum((value - center) ** 2 for value in values)
     return _t_interval(center, squares, n, unit, level)
 
@@ -49,7 +49,7 @@ def moments_interval(total: float, squares: float, n: int, unit: str = "items", 
     """Student's t interval for a mean, from the sum and the sum of squares of ``n`` values."""
     center = total / n
     if n == 1:
-        return Interval(center, None, None, 1, f"1 of {unit}: no interval", level)
+        return Interval(center, None, None, 1, f"1 {unit.removesuffix('s')}: no interval", level)
     return _t_interval(center, max(0.0, squares - total * center), n, unit, level)
 
 
