@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from crucible.cli.compose import open_manager
-from crucible.cli.exits import FINE
+from crucible.cli.exits import FINE, WRONG
 from crucible.cli.text import plain, say
 from crucible.errors import UsageError
 from crucible.lookup import find_run, find_runs, find_subject
-from crucible.records import CommandObsolete
+from crucible.records import CommandAccepted, CommandObsolete, CommandRejected
 from crucible.settings import load_settings
 
 UNFINISHED = ("pending", "running")
@@ -48,10 +48,16 @@ def retry(reference: str | None, from_stage: str | None, failed: str | None) -> 
     if not runs:
         say("nothing to retry")
     for run, answer in zip(runs, answers, strict=True):
-        say(f"{run['ref']}: {answer.reason if isinstance(answer, CommandObsolete) else 'will run again'}")
-    if runs:
+        say(f"{run['ref']}: {_outcome_of_retry(answer)}")
+    if any(isinstance(answer, CommandAccepted) for answer in answers):
         say("a worker picks them up: crucible run with the same file, or crucible worker beside crucible engine")
-    return FINE
+    return WRONG if any(isinstance(answer, CommandRejected) for answer in answers) else FINE
+
+
+def _outcome_of_retry(answer: CommandAccepted | CommandObsolete | CommandRejected) -> str:
+    if isinstance(answer, CommandRejected):
+        return "refused: " + "; ".join(answer.errors)
+    return answer.reason if isinstance(answer, CommandObsolete) else "will run again"
 
 
 def tag(reference: str, tags: Sequence[str]) -> int:

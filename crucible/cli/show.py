@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from crucible.lookup import Subject, find_run, find_subject
 from crucible.settings import load_settings
 
 CHECKPOINTS_SHOWN_MAX = 5
+DIGEST = re.compile("[0-9a-f]{64}")
 RUNS_SHOWN_MAX = 20
 NEWEST = "generation = (SELECT max(generation) FROM judgements WHERE submission_id = ?1)"
 VERDICTS = f"SELECT * FROM verdicts WHERE submission_id = ?1 AND {NEWEST} ORDER BY metric, cell_index"
@@ -215,7 +217,12 @@ def _comparable(facts: dict[str, Any], kind: str) -> dict[str, object]:
 
 def _differences(kind: str, left: Mapping[str, object], right: Mapping[str, object]) -> list[list[object]]:
     names = [name for name in sorted(left.keys() | right.keys()) if left.get(name) != right.get(name)]
-    return [[kind, n, left.get(n), right.get(n), _difference(left.get(n), right.get(n))] for n in names]
+    return [[kind, n, _short(left.get(n)), _short(right.get(n)), _difference(left.get(n), right.get(n))] for n in names]
+
+
+def _short(value: object) -> object:
+    """A digest as `show` prints it; anything else as it is."""
+    return value[:12] if isinstance(value, str) and DIGEST.fullmatch(value) else value
 
 
 def _difference(left: object, right: object) -> str:
