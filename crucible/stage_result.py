@@ -9,6 +9,7 @@ from typing import Any
 from crucible.errors import StageError, UsageError
 from crucible.records.record import ResultMetric
 from crucible.run_scores import Scores
+from crucible.spool.layout import NAME_BYTES_MAX
 
 
 def result_metrics(
@@ -29,9 +30,9 @@ def result_metrics(
     for name, declaration in declared.items():
         metrics.append(_declared(name, declaration, returned, scores, origin, problems))
     for name, value in returned.items():
-        if name not in declared:
-            number = _number(str(name), value, problems)
-            metrics.append(_metric(str(name), number, origin=origin, kind="environment"))
+        if name not in declared and _is_name(name, problems):
+            number = _number(name, value, problems)
+            metrics.append(_metric(name, number, origin=origin, kind="environment"))
     if problems:
         raise StageError("; ".join(problems))
     return metrics
@@ -48,6 +49,13 @@ def returned_values(returned: object, summary: Mapping[str, Any]) -> Mapping[str
         message = f"the stage returned {type(returned).__name__}; expected a dict of metric names and numbers, or None"
         raise UsageError(message)
     return {**summary, **returned}
+
+
+def _is_name(name: Any, problems: list[str]) -> bool:
+    is_name = isinstance(name, str) and name.isprintable() and 0 < len(name.encode()) <= NAME_BYTES_MAX
+    if not is_name:
+        problems.append(f"{name!r:.80} is no metric name; expected printable text of at most {NAME_BYTES_MAX} bytes")
+    return is_name
 
 
 def _declared(  # noqa: PLR0917  a row of one table
