@@ -117,6 +117,14 @@ def test_tags_and_notes_can_be_found_again(project):
     assert "quick#1/x0p5.1" in project.run("ls", "--where", "tags = good").stdout
 
 
+def test_a_retry_from_a_stage_that_the_run_lacks_is_refused_with_the_stages_that_it_has(project):
+    project.write("quick.py", QUICK)
+    project.run("run", "quick.py")
+    said = project.run("retry", "@last", "--from", "banana", code=2).stdout
+    assert "refused: the run has no stage 'banana'; it has" in said
+    assert "will run again" not in said
+
+
 def test_events_and_logs_show_what_happened(project):
     project.write(
         "talk.py",
