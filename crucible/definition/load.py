@@ -132,6 +132,8 @@ def _code_problem(file: Path, error: BaseException) -> Problem:
         if line is None or not isinstance(error, SyntaxError):
             line = frame.lineno if Path(frame.filename) == file.resolve() else line
     said = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+    if isinstance(error, EOFError) and "marshal" in said:
+        said += "; a full disk has cut off compiled code: remove the folders called __pycache__"
     return Problem(path=str(file), message=f"can't be executed: {said}", line=line)
 
 

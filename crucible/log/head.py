@@ -16,6 +16,7 @@ a slot while it is being written gets None, as if nothing were known.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import struct
@@ -45,8 +46,9 @@ class Head:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             size_bytes = os.fstat(descriptor).st_size
-            if size_bytes < HEAD_BYTES:
-                os.pwrite(descriptor, bytes(HEAD_BYTES - size_bytes), size_bytes)
+            missing_bytes = HEAD_BYTES - size_bytes
+            if missing_bytes > 0 and os.pwrite(descriptor, bytes(missing_bytes), size_bytes) < missing_bytes:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
             self._map = mmap.mmap(descriptor, HEAD_BYTES)
         finally:
             os.close(descriptor)

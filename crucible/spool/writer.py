@@ -305,7 +305,8 @@ class SpoolWriter:
         raise UsageError(message) from None
 
     def _fail(self, error: OSError) -> NoReturn:
-        advice = "free some space" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "look at the folder's rights"
+        is_full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+        advice = "free some space" if is_full else "look at the folder's rights"
         message = (
             f"telemetry of run {self.run_id}, stage {self.stage} can't be kept in {self.folder}: "
             f"{error.strerror}; {advice}, then resume the run"
