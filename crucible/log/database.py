@@ -98,9 +98,23 @@ def create_or_check(connection: apsw.Connection, folder: Path) -> None:
 
 
 def last_row(connection: apsw.Connection, topic: Topic) -> tuple[int, int]:
-    """End of a topic, and the CRC of its last frame."""
-    row = connection.execute(_LAST_ROW[topic]).fetchone()
-    return (int(row[0]) + 1, int(row[1])) if row else (0, NO_PREVIOUS)
+    """End of a topic, and the CRC of its last frame. Raises ``apsw.Error``."""
+    with rows_as_written():
+        row = connection.execute(_LAST_ROW[topic]).fetchone()
+        return (int(row[0]) + 1, int(row[1])) if row else (0, NO_PREVIOUS)
+
+
+@contextlib.contextmanager
+def rows_as_written() -> Iterator[None]:
+    """Raise ``apsw.CorruptError`` where a row holds values of other types than were written.
+
+    One flipped bit in the header of a row makes a text of a blob, and of a text none that can be decoded.
+    """
+    try:
+        yield
+    except (UnicodeDecodeError, TypeError, ValueError, OverflowError) as error:
+        message = f"a row holds values of another type than was written: {error}"
+        raise apsw.CorruptError(message) from error
 
 
 @contextlib.contextmanager

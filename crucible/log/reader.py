@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import apsw
 
 from crucible.errors import LogCorruptError, LogError
-from crucible.log.database import last_row, rescue
+from crucible.log.database import last_row, rescue, rows_as_written
 from crucible.log.frame import NO_PREVIOUS, Frame, FrameError, follows, open_frame, stored_values
 from crucible.log.protocol import READ_BYTES_MAX, TOPICS, Stored
 from crucible.log.store import Store
@@ -92,10 +92,11 @@ class Reader:
         """What the frame must name as its predecessor, when the reader has not read that one."""
         if frame.first == 0:
             return NO_PREVIOUS
-        crc = connection.execute(_CRC_AT[frame.topic], (frame.first - 1,)).get
-        if crc is None:
-            raise self._corrupt(frame.topic, frame.first - 1, frame.first - 1, "the batch is gone")
-        return int(crc)
+        with rows_as_written():
+            crc = connection.execute(_CRC_AT[frame.topic], (frame.first - 1,)).get
+            if crc is not None:
+                return int(crc)
+        raise self._corrupt(frame.topic, frame.first - 1, frame.first - 1, "the batch is gone")
 
     def _remember(self, topic: Topic, start: int, offset: int, frame: Frame) -> None:
         """Move what is known for a reader at ``start`` to where it stands now."""
@@ -118,13 +119,14 @@ def _fetch(connection: apsw.Connection, topic: Topic, offset: int, limit: int) -
     """Rows from the one that holds ``offset`` on: enough for ``limit`` values or ``READ_BYTES_MAX``."""
     rows: list[tuple[int, bytes]] = []
     size_bytes = 0
-    cursor = connection.execute(_FRAMES_FROM[topic], (offset, limit))
-    for last, data in cursor:
-        rows.append((last, data))
-        size_bytes += len(data)
-        if last >= offset + limit - 1 or size_bytes >= READ_BYTES_MAX:
-            break
-    cursor.close(force=True)
+    with rows_as_written():
+        cursor = connection.execute(_FRAMES_FROM[topic], (offset, limit))
+        for last, data in cursor:
+            rows.append((int(last), bytes(data)))
+            size_bytes += len(data)
+            if last >= offset + limit - 1 or size_bytes >= READ_BYTES_MAX:
+                break
+        cursor.close(force=True)
     return rows
 
 

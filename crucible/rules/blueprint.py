@@ -33,11 +33,11 @@ class Blueprint(Protocol):
         ...
 
     def retried(self, stage: str) -> frozenset[str]:
-        """Classes of failures of a stage that are retried."""
+        """Classes of failures of a stage that are retried. Raises ``KeyError`` if there is no such stage."""
         ...
 
     def inputs(self, stage: str) -> Mapping[str, str]:
-        """For each artifact argument of a stage, ``stage.artifact``."""
+        """For each artifact argument of a stage, ``stage.artifact``. Raises ``KeyError`` if there is no such stage."""
         ...
 
     def request(

@@ -160,7 +160,7 @@ def _plan_failed(run: RunState, stage: StageState, attempt: AttemptState, bluepr
     if failure is None:
         return []
     is_left = stage.retries < run.created.retries_max[stage.index]
-    if is_left and failure.error_class in blueprint.retried(stage.name):
+    if is_left and failure.error_class in _retried(blueprint, stage.name):
         if not ready(run.run_id, stage.name, attempt.number + 1, retry_delay_s(stage.retries)):
             return []
         return [_request(run, stage, blueprint, causation_id=failure.event_id)]
@@ -168,10 +168,21 @@ def _plan_failed(run: RunState, stage: StageState, attempt: AttemptState, bluepr
     return [_failure(run, stage, f"{stage.name}: {failure.error_type}: {message}", failure.event_id)]
 
 
+def _retried(blueprint: Blueprint, stage: str) -> frozenset[str]:
+    """Classes of failures that are retried: none of a stage that the experiment does not have."""
+    try:
+        return blueprint.retried(stage)
+    except KeyError:
+        return frozenset()
+
+
 def _request(run: RunState, stage: StageState, blueprint: Blueprint, *, causation_id: str | None) -> Draft:
     """The next attempt of a stage; the end of the run if an artifact that it takes was never made."""
     attempt = len(stage.attempts) + 1
-    inputs, missing = _inputs(run, blueprint.inputs(stage.name))
+    try:
+        inputs, missing = _inputs(run, blueprint.inputs(stage.name))
+    except KeyError:
+        return _failure(run, stage, f"{stage.name}: the experiment has no such stage", causation_id)
     if missing:
         return _failure(run, stage, f"{stage.name}: no artifact {', '.join(missing)} to start from", causation_id)
     try:

@@ -68,7 +68,7 @@ def read_account(place: Place) -> Account:
 def _account(journal: Journal, blobs: BlobStore) -> Account:
     world = World()
     account = Account(world.runs)
-    ended: set[str] = set()
+    ended: dict[str, int] = {}
     for record in _records(journal, "events"):
         void = world.apply(record)
         if isinstance(record, WorkerStarted):
@@ -76,10 +76,11 @@ def _account(journal: Journal, blobs: BlobStore) -> Account:
         if isinstance(record, StageClaimed):
             account.claims[record.claim_id] = record
         if isinstance(record, StageLeaseExpired) and void is None:
-            ended.add(record.claim_id)
+            ended[record.claim_id] = record.occurred_at_us
             account.expired.append(record)
         if isinstance(record, WRITTEN_UNDER_A_FENCE) and void is not None and record.claim_id in ended:
-            account.fenced_writes += 1
+            # One clock here: a record made before the claim was ended was checked before too, and is void all the same.
+            account.fenced_writes += record.occurred_at_us > ended[record.claim_id]
     batches = collections.defaultdict(list)
     for record in _records(journal, "telemetry"):
         if isinstance(record, MetricBatch):
