@@ -22,9 +22,11 @@ RESULT_ROWS_MAX = 5_000_000
 """Most rows of an answer."""
 RESULT_BYTES_MAX = 256 * 1024**2
 """Most bytes of an answer, as it is sent."""
+FETCH_ROWS_FIRST = 100
+"""Rows of the first fetch of a query; each further one takes four times as many."""
 FETCH_ROWS = 10_000
 """Rows taken from DuckDB at once."""
-SQL_BYTES_MAX = 1024**2
+SQL_BYTES_MAX = 64 * 1024
 """Longest SQL text."""
 ACTING_FUNCTIONS = frozenset(
     {
@@ -90,11 +92,19 @@ class Session:
                 table = self._cursor.sql(sql, params=parameters).to_arrow_table()
                 columns = [column.to_pylist() for column in table.columns]
                 return Answer(names, types, list(zip(*columns, strict=True)))
-            rows: list[tuple[Any, ...]] = []
-            while part := self._cursor.fetchmany(FETCH_ROWS):
-                rows += part
-                _check_rows(len(rows), limits)
-            return Answer(names, types, rows)
+            return Answer(names, types, self._fetch(limits))
+
+    def _fetch(self, limits: Limits) -> list[tuple[Any, ...]]:
+        """All rows, a few at first: whether they are long is not known before there are some."""
+        rows: list[tuple[Any, ...]] = []
+        count, size_bytes = FETCH_ROWS_FIRST, 0
+        while part := self._cursor.fetchmany(count):
+            rows += part
+            _check_rows(len(rows), limits)
+            size_bytes += sum(len(value) for row in part for value in row if isinstance(value, str | bytes))
+            _check_size(size_bytes, limits)
+            count = min(FETCH_ROWS, count * 4)
+        return rows
 
     def arrow(self, sql: str, parameters: Parameters = (), limits: Limits | None = None) -> bytes:
         """The rows of a SELECT as an Arrow IPC stream. Raises as ``rows``."""

@@ -9,14 +9,17 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import apsw
 
+from crucible.errors import LogError
 from crucible.faults import fault_point
 from crucible.log.commit import Call, CommitQueue
 from crucible.log.database import (
     CHECKPOINT_BUSY_MS,
     COMMITTING,
+    DATABASE_NAME,
     WAL_FRAME_BYTES,
     WAL_HEADER_BYTES,
     WAL_NAME,
@@ -62,6 +65,8 @@ class Appender:
         self._queue = CommitQueue(self._commit)
         self._connection: apsw.Connection | None = None
         self._wal_path = store.folder / WAL_NAME
+        self._files: dict[Path, int] = {}
+        """Inode of each file that batches are written to."""
         self._wal_pages = 0
         self._wal_room_bytes = 0
         self._checkpoint_at_pages = _CHECKPOINT_PAGES
@@ -83,6 +88,8 @@ class Appender:
             if self._connection is None:
                 self._connection = self._store.connect()
                 self._connection.set_wal_hook(self._note_pages)
+                self._files.clear()
+            self._raise_if_replaced()
             ends = self._transact(self._connection, calls)
             fault_point("append:committed")
             for topic, (end, crc) in ends.items():
@@ -92,6 +99,21 @@ class Appender:
                 self._store.bell.ring()
             self._keep_wal(self._connection)
         fault_point("append:acknowledge")
+
+    def _raise_if_replaced(self) -> None:
+        """Raise ``LogError`` if a file of the log was deleted or replaced: what is written to the open one is lost."""
+        for path in (self._store.folder / DATABASE_NAME, self._wal_path):
+            try:
+                inode = path.stat().st_ino
+            except FileNotFoundError:
+                inode = None
+            known = self._files.get(path)
+            if known is None and inode is not None:
+                self._files[path] = inode
+            elif known != inode:
+                self._drop()
+                message = f"{path} was deleted or replaced while the log was open; nothing more is written to it"
+                raise LogError(message)
 
     def _transact(self, connection: apsw.Connection, calls: Sequence[Call]) -> dict[Topic, tuple[int, int]]:
         """Append in one transaction; the new end of each topic, and the CRC of its last frame."""

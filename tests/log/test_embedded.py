@@ -17,6 +17,7 @@ from crucible.log.appender import CHECKPOINT_BYTES
 from crucible.log.database import DATABASE_NAME, WAL_NAME
 from crucible.log.embedded import EmbeddedLog
 from crucible.log.lock import FileLock
+from crucible.log.protocol import Batch, Outgoing
 from crucible.log.store import IDLE_MAX
 from crucible.testing.log_under_test import in_thread, run_all
 from tests.child import files_below, in_child
@@ -354,3 +355,15 @@ def test_a_lock_is_between_threads_as_well(tmp_path):
     waiting()
     assert order == ["first", "other"]
     lock.close()
+
+
+@pytest.mark.parametrize("name", ["log.db", "log.db-wal"])
+def test_nothing_is_acknowledged_once_a_file_of_the_log_was_deleted(tmp_path, name):
+    log = EmbeddedLog(tmp_path)
+    one = Batch("events", "key", [Outgoing("id", "Event", b"value")])
+    log.append([one])
+    log.append([one])
+    (tmp_path / name).unlink()
+    with pytest.raises(LogError, match="deleted or replaced"):
+        log.append([one])
+    log.close()
