@@ -45,7 +45,7 @@ def list_runs(experiment: str | None, *, where: str | None, sort: str | None, li
     order, more = compile_sort(sort) if sort else ("r.created_at DESC, r.grid_index DESC", [])
     query = (
         "SELECT r.run_id, r.ref, r.status, r.stage, r.stages_done, r.stage_count, r.created_at, r.started_at,"
-        " epoch(coalesce(r.ended_at, r.started_at) - r.started_at) AS seconds, r.is_smoke, r.is_simulated, r.reason,"
+        " epoch(r.ended_at - r.started_at) AS seconds, r.is_smoke, r.is_simulated, r.reason,"
         f" {STALE} AS is_stale"
         f" FROM runs r {conditions} ORDER BY {order} LIMIT ?"
     )
@@ -113,7 +113,7 @@ def _print_runs(
             run["ref"],
             _status(run),
             *(metrics.get(run["run_id"], {}).get(name) for name in names),
-            duration(run["seconds"]) if run["started_at"] is not None else None,
+            duration(run["seconds"]),
             run["reason"] or "",
         ]
         for run in runs

@@ -87,6 +87,8 @@ def run_loaded(
             Follower(host, submission_id, interrupts).follow(reader)
             codes = [_conclude(reader, submission_id), _await_folders(host, reader, submission_id, interrupts)]
             _say_places(reader, submission_id)
+            if interrupts.count:
+                say(f"stopped; what is unfinished goes on with: crucible run {call.file}")
         return submission_id, exits.INTERRUPTED if interrupts.count else exits.worst(codes)
 
 

@@ -12,11 +12,12 @@ from crucible.cli.exits import FINE
 from crucible.cli.text import columns, duration, moment_text, number, plain, say
 from crucible.errors import UsageError
 from crucible.lookup import Subject, find_run, find_subject
-from crucible.settings import load_settings
+from crucible.settings import Settings, load_settings
 
 CHECKPOINTS_SHOWN_MAX = 5
 DIGEST = re.compile("[0-9a-f]{64}")
 RUNS_SHOWN_MAX = 20
+TRACEBACK_LINES_MAX = 40
 NEWEST = "generation = (SELECT max(generation) FROM judgements WHERE submission_id = ?1)"
 VERDICTS = f"SELECT * FROM verdicts WHERE submission_id = ?1 AND {NEWEST} ORDER BY metric, cell_index"
 FINDINGS = f"SELECT * FROM findings WHERE submission_id = ?1 AND {NEWEST} ORDER BY number"
@@ -29,13 +30,15 @@ def show(reference: str, form: str) -> int:
     if form not in {"table", "json"}:
         message = f"--format {form}: expected table or json"
         raise UsageError(message)
-    with open_reader(load_settings()) as reader:
+    settings = load_settings()
+    with open_reader(settings) as reader:
         subject = find_subject(reader, reference)
         facts = _facts(reader, subject)
     if form == "json":
         say(json.dumps(facts, default=str, indent=2))
     elif subject.kind == "run":
         _show_run(facts)
+        _show_traceback(settings, facts)
     else:
         _show_group(facts)
     return FINE
@@ -93,6 +96,7 @@ def _run_facts(reader: Reading, run_id: str) -> dict[str, Any]:
         "run": dict(run),
         "params": _rows(reader, "SELECT name, value FROM params WHERE run_id = ? ORDER BY name", key),
         "stages": _rows(reader, "SELECT * FROM stages WHERE run_id = ? ORDER BY stage_index", key),
+        "attempts": _rows(reader, "SELECT * FROM attempts WHERE run_id = ? ORDER BY requested_at, attempt", key),
         "claims": _rows(reader, "SELECT * FROM claims WHERE run_id = ? ORDER BY claimed_at", key),
         "metrics": _rows(reader, "SELECT * FROM result_metrics WHERE run_id = ? ORDER BY stage, name", key),
         "summary": _rows(reader, "SELECT * FROM metric_summary WHERE run_id = ? ORDER BY stage, name", key),
@@ -130,7 +134,11 @@ def _show_run(facts: dict[str, Any]) -> None:
         for s in facts["stages"]
     ]
     _section("stages", ["stage", "status", "attempt", "took", ""], stages)
-    results = [[m["name"], m["value"], m["unit"] or "", m["items"], m["origin"], m["kind"]] for m in facts["metrics"]]
+    results = [
+        [m["name"], m["value"], m["unit"] or "", m["items"], m["origin"], m["kind"]]
+        for m in facts["metrics"]
+        if m["value"] is not None or m["name"] not in {row["name"] for row in facts["summary"]}
+    ]
     _section("results", ["metric", "value", "unit", "items", "origin", "kind"], results)
     summary = [[m["name"], m["n"], m["first"], m["last"], m["min"], m["max"], m["best_step"]] for m in facts["summary"]]
     _section("logged, effective points", ["metric", "n", "first", "last", "min", "max", "best at"], summary)
@@ -141,6 +149,20 @@ def _show_run(facts: dict[str, Any]) -> None:
         say(f"note: {plain(row['text'])}")
     if run["folder"]:
         say(f"folder: {run['output_dir']}/{run['folder']}")
+
+
+def _show_traceback(settings: Settings, facts: dict[str, Any]) -> None:
+    """Where the newest failed attempt of a run that failed stood."""
+    failed = [row for row in facts["attempts"] if row["traceback_blob"]]
+    if not failed or facts["run"]["status"] != "failed":
+        return
+    from crucible.blobs import BlobStore
+
+    newest = failed[-1]
+    text = BlobStore(settings.place.blobs).get_bytes(newest["traceback_blob"]).decode(errors="replace")
+    say(f"traceback of {newest['stage']}, attempt {newest['attempt']}:")
+    for line in text.splitlines()[-TRACEBACK_LINES_MAX:]:
+        say(f"  {plain(line)}")
 
 
 def _show_files(facts: dict[str, Any]) -> None:

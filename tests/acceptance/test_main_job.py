@@ -223,3 +223,11 @@ def test_a_target_on_a_metric_that_is_only_logged_is_judged_by_its_last_point(pr
     project.write("quick.py", text.replace('{"score": cr.at_least(0.2)}', '{"loss": cr.at_most(0.4)}'))
     project.run("run", "quick.py")
     assert {row["value"] for row in project.sql("select value from targets where metric = 'loss'")} == {1 / 3}
+
+
+def test_show_of_a_failed_run_ends_with_its_traceback(project):
+    project.write("bad.py", QUICK.replace('"quick"', '"bad"').replace('{"x": [0.25, 0.5]}', '{"fail": [True]}'))
+    project.run("run", "bad.py", code=3)
+    shown = project.run("show", "@last").stdout
+    assert "traceback of fit, attempt 1" in shown
+    assert 'raise ValueError("this one fails")' in shown
