@@ -166,6 +166,10 @@ class Offers:
                 yield worker_id
 
 
+CODE_CHANGED: Final = "has changed since the experiment was submitted"
+"""How a worker says that it refuses code: another worker on this host would refuse it as well."""
+
+
 class Eligibility:
     """Whether this worker can serve a request, looking at disk where it must. Any thread may ask."""
 
@@ -203,7 +207,7 @@ class Eligibility:
             definition = _definition(submission.accepted.definition_json)
             found = with_command_files(found, definition, Path(path).parent)
         if found != request.code_digest:
-            return f"the code of {path} has changed since the experiment was submitted: submit it again"
+            return f"the code of {path} {CODE_CHANGED}"
         return None
 
     def _digest(self, path: str) -> str | None:

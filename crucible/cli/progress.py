@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from crucible.cli.text import duration, say, warn
+from crucible.errors import UsageError
 
 if TYPE_CHECKING:
     from crucible.cli.compose import Host, Reading
@@ -29,6 +30,13 @@ FROM submissions s LEFT JOIN runs r USING (submission_id)
 LEFT JOIN judgements j ON j.submission_id = s.submission_id AND j.generation = s.generation
 WHERE s.submission_id = ? GROUP BY ALL
 """
+
+
+BEGUN = """
+SELECT run_id, experiment || '#' || number AS name FROM runs
+WHERE submission_id = ? AND status = 'running' ORDER BY grid_index
+"""
+OTHER_WORKERS = "SELECT worker_id FROM workers WHERE stopped_at IS NULL AND worker_id <> ? LIMIT 1"
 
 
 class Interrupted(Protocol):
@@ -62,6 +70,8 @@ class Follower:
             rows = reader.rows(COUNTS, [self._submission_id])
             if rows:
                 self._show(rows[0])
+                if self._is_quiet(rows[0]):
+                    self._explain(rows[0], reader)
                 if rows[0]["closed_at"] is not None and rows[0]["is_judged"]:
                     break
             if self._interrupts.count and (self._host.work is None or not self._host.work.is_alive):
@@ -80,12 +90,41 @@ class Follower:
             if is_due:
                 self._said, self._said_at = counts, now
                 self._say(counts)
-        elif now - self._changed_at > WAITING_AFTER_S and not counts[3] and not self._has_explained:
-            self._has_explained = True
-            if row["closed_at"] is None:
-                warn("no stage is running: the runs wait for a worker (crucible worker) whose code and queue match")
-            else:
-                warn("all runs have ended; the verdicts wait for telemetry that is not on the log yet")
+
+    def _is_quiet(self, row: Any) -> bool:
+        """Whether nothing has changed and nothing was at work for a while."""
+        return time.monotonic() - self._changed_at > WAITING_AFTER_S and not row["working"]
+
+    def _explain(self, row: Any, reader: Reading) -> None:
+        """Say what is waited for; raise ``UsageError`` if nobody is there who could do it."""
+        if row["closed_at"] is None:
+            self._raise_if_stuck(reader)
+        if self._has_explained:
+            return
+        self._has_explained = True
+        if row["closed_at"] is None:
+            warn("no stage is running: the runs wait for a worker (crucible worker) whose code and queue match")
+        else:
+            warn("all runs have ended; the verdicts wait for telemetry that is not on the log yet")
+
+    def _raise_if_stuck(self, reader: Reading) -> None:
+        if self._host.work is None:
+            return
+        from crucible.processors.offers import CODE_CHANGED
+
+        worker = self._host.work.worker
+        refused = worker.statistics().refused
+        begun = reader.rows(BEGUN, [self._submission_id])
+        others = reader.rows(OTHER_WORKERS, [worker.worker_id])
+        if others or not begun or any(CODE_CHANGED not in refused.get(run["run_id"], "") for run in begun):
+            return
+        name = str(begun[0]["name"])
+        reasons = "; ".join(sorted({refused[run["run_id"]] for run in begun}))
+        message = (
+            f"{name}: {len(begun)} runs can't go on here, and no other worker is there: {reasons}.\n"
+            f"Make it as it was and run the same command again, or end {name} with\n  crucible cancel {name}"
+        )
+        raise UsageError(message)
 
     def _say(self, counts: tuple[int, ...]) -> None:
         completed, failed, canceled, working, total = counts
