@@ -124,15 +124,18 @@ class Closer:
         self._forget_unwritten()
         self._work.set()
         waiting_since: float | None = None
+        has_ended = False
         news_at = time.monotonic()
         while not stop.is_set():
             is_news = self._work.wait(POLL_S)
             now = time.monotonic()
             if is_news:
                 self._work.clear()
-                self.judge_all()
+                has_ended |= bool(self.judge_all())
                 waiting_since, news_at = waiting_since or now, now
-            if waiting_since is not None and (now - news_at > QUIET_S or now - waiting_since > FOLDERS_EVERY_S):
+            is_time = has_ended or now - news_at > QUIET_S
+            if waiting_since is not None and (is_time or now - waiting_since > FOLDERS_EVERY_S):
+                has_ended = False
                 waiting_since = None
                 self.do_all()
             elif not is_news and self._snapshots is not None:
