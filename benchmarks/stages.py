@@ -29,6 +29,7 @@ CALLS = 300
 GRID = 1_000
 WARM_UP = 20
 TIMEOUT_S = 120.0
+POLL_S = 0.1
 MISSED = 6
 EMPTY = """
 import crucible as cr
@@ -92,7 +93,7 @@ class Watcher(threading.Thread):
                     self.closed.set()
 
 
-def ours(zygote: Zygote, folder: Path, name: str, calls: int, *, jobs: int) -> tuple[list[float], float]:
+def ours(zygote: Zygote, folder: Path, name: str, calls: int, *, jobs: int) -> list[float]:
     file = folder / "empty.py"
     file.write_text(EMPTY.format(calls=calls, grid=GRID))
     settings = load_settings(start=folder, environ={}, log=str(folder / name), jobs=jobs)
@@ -101,20 +102,36 @@ def ours(zygote: Zygote, folder: Path, name: str, calls: int, *, jobs: int) -> t
         host.start_worker()
         watcher = Watcher(host.journal)
         watcher.start()
-        began = time.perf_counter()
         host.sender.submit(submission_fields(loaded, settings.output_dir, is_smoke=False))
         if not watcher.closed.wait(TIMEOUT_S):
             host.check()
             message = f"{name}: not closed within {TIMEOUT_S} s"
             raise TimeoutError(message)
-        return watcher.took, time.perf_counter() - began
+        return watcher.took
+
+
+def grid(zygote: Zygote, folder: Path) -> float:
+    """Seconds from submitting 1,000 runs to the read model saying that all have ended, as ``crucible run`` asks it."""
+    settings = load_settings(start=folder, environ={}, log=str(folder / "grid"), jobs=2)
+    loaded = load_experiment(f"{folder / 'empty.py'}:grid")
+    with Host(settings, zygote, jobs=2) as host, host.reader() as reader:
+        host.start_worker()
+        began = time.perf_counter()
+        host.sender.submit(submission_fields(loaded, settings.output_dir, is_smoke=False))
+        while not reader.rows("SELECT 1 FROM submissions WHERE closed_at IS NOT NULL"):
+            host.check()
+            time.sleep(POLL_S)
+        took = time.perf_counter() - began
+        (counted,) = reader.rows("SELECT count(*) AS n FROM runs WHERE status = 'completed'")
+        assert counted["n"] == GRID
+        return took
 
 
 def main() -> int:
     with contextlib.closing(Zygote.start()) as zygote, tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        took, _ = ours(zygote, folder, "one_at_a_time", CALLS, jobs=1)
-        _, grid_s = ours(zygote, folder, "grid", CALLS, jobs=2)
+        took = ours(zygote, folder, "one_at_a_time", CALLS, jobs=1)
+        grid_s = grid(zygote, folder)
     times = sorted(t * 1000 for t in took[WARM_UP:])
     p50_ms, p99_ms = statistics.median(times), times[int(len(times) * 0.99)]
     rows = [("Crucible, durable", p50_ms, grid_s)]
@@ -125,8 +142,8 @@ def main() -> int:
     else:
         print("DBOS is not installed: make bench installs it; it was measured at 5.6 ms and 5.5 s")
     print(f"{'':42}{'p50 of one, ms':>16}{f'{GRID:,} of them, s':>18}")
-    for title, latency, grid in rows:
-        print(f"{title:42}{latency:16.2f}{grid:18.2f}")
+    for title, latency, whole in rows:
+        print(f"{title:42}{latency:16.2f}{whole:18.2f}")
     print(
         f"Crucible p99 {p99_ms:.2f} ms over {len(times)}; limits: {LATENCY_LIMIT_MS} ms, {GRID_LIMIT_S} s with two jobs"
     )
