@@ -51,7 +51,8 @@ def find_run(reader: Reader, text: str) -> Subject:
     """The run that ``text`` means. An experiment, submission or cell of one run means that run."""
     reference = parse_reference(text)
     if reference.special == "last":
-        order = " ORDER BY run_no DESC LIMIT 1"
+        created = "SELECT max(log_offset) FROM events WHERE key = r.run_id AND type = 'RunCreated'"
+        order = f" ORDER BY ({created}) DESC LIMIT 1"  # the clocks of two machines may disagree, the log does not
         return _only(_matching(reader, reference, order), text, reader)
     if reference.special == "best":
         return _best(reader, reference)
@@ -147,7 +148,7 @@ def _only(rows: Sequence[Row], text: str, reader: Reader) -> Subject:
         row = rows[0]
         return Subject("run", row["run_id"], row["ref"], row["experiment"])
     if not rows:
-        known = [str(row["ref"]) for row in reader.rows("SELECT ref FROM runs ORDER BY run_no DESC LIMIT 1000")]
+        known = [str(row["ref"]) for row in reader.rows("SELECT ref FROM runs ORDER BY created_at DESC LIMIT 1000")]
         near = difflib.get_close_matches(text, known, 1)
         hint = f"; did you mean {near[0]}?" if near else "; crucible ls lists them" if known else "; there are no runs"
         message = f"no run is called {text}{hint}"

@@ -71,7 +71,7 @@ class Runs:
             condition, more = compile_where(where)
             conditions.append(condition)
             parameters += more
-        order, more = compile_sort(sort) if sort is not None else ("r.run_no", [])
+        order, more = compile_sort(sort) if sort is not None else ("r.created_at, r.grid_index", [])
         tail = f"{'WHERE ' + ' AND '.join(conditions) if conditions else ''} ORDER BY {order}"
         return self._workspace.wide_runs(tail, [*parameters, *more])
 

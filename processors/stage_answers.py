@@ -9,7 +9,15 @@ from typing import Any, Final
 
 from crucible.blobs import BlobStore
 from crucible.canonical import canonical_json
-from crucible.errors import CrucibleError, DatasetError, FencedError, InternalError, StorageError, UsageError
+from crucible.errors import (
+    CrucibleError,
+    DatasetError,
+    FencedError,
+    InternalError,
+    SpoolError,
+    StorageError,
+    UsageError,
+)
 from crucible.faults import fault_point
 from crucible.frames import Message
 from crucible.journal import Journal
@@ -97,6 +105,10 @@ class StageAnswers:
         fault_point("checkpoint:before-file")
         files = store(source, self._blobs, is_given_away=True, before_each=self._claim.wait_checked)
         fault_point("checkpoint:after-file")
+        lost = self._telemetry.lost(mark)
+        if lost is not None:
+            message = f"the checkpoint of step {step} can't be saved: {lost}"
+            raise SpoolError(message)
         telemetry_end = self._telemetry.flush(mark)
         digest = files_digest(files)
         self._claim.write(CheckpointSaved, step=step, digest=digest, files=files, telemetry_end=telemetry_end)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from crucible.cli.engine import EngineLock, Seat, tuned_process
-from crucible.errors import ReadModelError, UsageError
+from crucible.errors import LogCorruptError, LogRefusedError, ReadModelError, UsageError
 from crucible.settings import Settings
 
 if TYPE_CHECKING:
@@ -230,8 +230,10 @@ class Host:
         if self.work is not None:
             self.work.start()
 
-    def __exit__(self, *_: object) -> None:
-        """Drain the worker, stop the engine, close the log."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Drain the worker, stop the engine, close the log. Without a log there is nothing to drain into."""
+        if self.work is not None and kind is not None and issubclass(kind, LogRefusedError | LogCorruptError):
+            self.work.kill()
         self._stack.close()
 
     def check(self) -> None:

@@ -45,6 +45,13 @@ def tuned_process() -> Iterator[None]:
         sys.setswitchinterval(interval)
 
 
+def require_place(place: Place) -> None:
+    """Raise ``LogRefusedError`` if the folder of a log was removed while it is in use: nothing more could be kept."""
+    if not place.log.is_dir():
+        message = f"the log at {place.root} was removed while it was in use; what it held is gone with it"
+        raise LogRefusedError(message)
+
+
 class EngineLock:
     """The lock file of a log's engine; held until `release` or the end of the process."""
 
@@ -190,7 +197,8 @@ class Seat:
         self._waiting.start()
 
     def check(self) -> None:
-        """Raise what ended the engine, if this process is it."""
+        """Raise what ended the engine, if this process is it, or that the log is gone."""
+        require_place(self._settings.place)
         if self._problem is not None:
             raise self._problem
         if (engine := self.engine) is not None:

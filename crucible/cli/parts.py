@@ -11,7 +11,7 @@ from pathlib import Path
 from crucible.cli import exits
 from crucible.cli.engine import tuned_process
 from crucible.cli.text import outlive_reader, say
-from crucible.errors import UsageError
+from crucible.errors import LogRefusedError, UsageError
 from crucible.settings import load_settings
 
 CHECK_EVERY_S = 0.2
@@ -28,6 +28,7 @@ def worker(jobs: int | None, queues: list[str] | None) -> int:
         if settings.jobs < 1:
             message = "a worker needs at least one job: -j 1"
             raise UsageError(message)
+        from crucible.cli.engine import require_place
         from crucible.cli.worker_thread import WorkerThread
         from crucible.journal import open_journal
 
@@ -39,10 +40,16 @@ def worker(jobs: int | None, queues: list[str] | None) -> int:
             work.start()
             say(f"log: {settings.log}")
             say(f"worker {work.worker.worker_id} with {settings.jobs} slots; Ctrl-C drains")
-            while work.is_alive:
-                stop.wait(CHECK_EVERY_S)
-            work.check()
-            work.close()
+            try:
+                while work.is_alive:
+                    require_place(settings.place)
+                    stop.wait(CHECK_EVERY_S)
+                work.check()
+            except LogRefusedError:
+                work.kill()
+                raise
+            finally:
+                work.close()
     return exits.INTERRUPTED if stop.is_set() else exits.FINE
 
 

@@ -42,7 +42,7 @@ def list_runs(experiment: str | None, *, where: str | None, sort: str | None, li
         message = f"--limit {limit}: expected 1 to {LIMIT_MAX}"
         raise UsageError(message)
     conditions, parameters = _conditions(experiment, where)
-    order, more = compile_sort(sort) if sort else ("r.run_no DESC", [])
+    order, more = compile_sort(sort) if sort else ("r.created_at DESC, r.grid_index DESC", [])
     query = (
         "SELECT r.run_id, r.ref, r.status, r.stage, r.stages_done, r.stage_count, r.created_at, r.started_at,"
         " epoch(r.ended_at - r.started_at) AS seconds, r.is_smoke, r.is_simulated, r.reason,"
