@@ -217,7 +217,7 @@ class Eligibility:
         if known is not None and now_s < known[0]:
             return known[1]
         try:
-            digest: str | None = code_digest(Path(path))
+            digest = code_digest(Path(path)) if Path(path).is_file() else None
         except (OSError, CodeTooLargeError):
             digest = None
         took_s = time.monotonic() - now_s
