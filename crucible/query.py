@@ -51,8 +51,13 @@ class QueryClient:
             raise ReadModelError(message) from error
         self._connection: http.client.HTTPConnection | None = None
         self._timeout_s = HEALTH_TIMEOUT_S
-        health = self._json("GET", "/health?fresh", None)
+        try:
+            health = self._json("GET", "/health?fresh", None)
+        except (InternalError, UsageError) as error:  # no engine answers like that
+            self.close()
+            raise self._gone(error) from error
         if health.get("log_id") != log_id:
+            self.close()
             message = f"the port in {place.owner} is of another log"
             raise ReadModelError(message)
         self._position = self._caught_up(health)
