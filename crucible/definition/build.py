@@ -74,6 +74,8 @@ def _check_fields(plain: dict[str, Any], adapter_default: str | None, problems: 
         problems.add(("name",), "can't be used in references", value=fields.name, expected=NAME_WORDS)
     if not fields.output_dir.strip():
         problems.add(("output_dir",), "must not be empty", value=fields.output_dir)
+    if "\0" in fields.output_dir:
+        problems.add(("output_dir",), "is no path", value=fields.output_dir)
     if fields.adapter is not None and not is_adapter(fields.adapter):
         where = "adapter" if plain.get("adapter") is not None else "--adapter or CRUCIBLE_ADAPTER"
         problems.add((where,), "is no adapter that is installed", value=fields.adapter, names=adapters())

@@ -25,10 +25,10 @@ def plain_value(value: Any, loc: Loc, problems: Problems) -> Any:
         problems.add_unusable(loc[:DEPTH_MAX], f"is nested more than {DEPTH_MAX} deep")
         return None
     value = _builtin(value)
-    if value is None or isinstance(value, bool | str):
+    if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, int | float):
-        return _number(value, loc, problems)
+    if isinstance(value, str | int | float):
+        return _text(value, loc, problems) if isinstance(value, str) else _number(value, loc, problems)
     if isinstance(value, Mapping):
         return _mapping(value, loc, problems)
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
@@ -50,6 +50,21 @@ def _builtin(value: Any) -> Any:
     return sorted(value, key=repr) if isinstance(value, AbstractSet) else value
 
 
+def _text(value: str, loc: Loc, problems: Problems) -> str | None:
+    if _is_utf8(value):
+        return str(value)
+    problems.add_unusable(loc, "holds half a character, which UTF-8 can't write", value=ascii(value))
+    return None
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _number(value: float, loc: Loc, problems: Problems) -> Any:
     if not math.isfinite(value):
         problems.add_unusable(loc, "must be a finite number", value=repr(value))
@@ -64,7 +79,7 @@ def _number(value: float, loc: Loc, problems: Problems) -> Any:
 def _mapping(value: Mapping[Any, Any], loc: Loc, problems: Problems) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, each in value.items():
-        if isinstance(key, str):
+        if isinstance(key, str) and _is_utf8(key):
             result[key] = plain_value(each, (*loc, key), problems)
         else:
             problems.add(loc, "has a key that is no text: put it in quotes", value=key)
