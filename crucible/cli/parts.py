@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import signal
 import threading
 from collections.abc import Callable
@@ -83,6 +84,8 @@ def salvage(source: Path, target: Path) -> int:
     report = act(source, target)
     for line in report.lines():
         say(line)
+    old, new = shlex.quote(str(source)), shlex.quote(str(target))
+    say(f"to go on with what was rescued: mv {old} {old}.damaged && mv {new} {old}")
     return exits.FINE if report.is_complete else exits.STORAGE
 
 

@@ -16,6 +16,8 @@ POLL_FIRST_S = 0.01
 POLL_MAX_S = 0.25
 LINE_EVERY_S = 5.0
 """On a pipe, a line at most this often."""
+STUCK_AFTER_S = 3.0
+"""When nothing has changed and nothing was at work for this long, see whether anything can ever be."""
 WAITING_AFTER_S = 10.0
 """When nothing has changed for this long, say what is waited for."""
 
@@ -70,8 +72,10 @@ class Follower:
             rows = reader.rows(COUNTS, [self._submission_id])
             if rows:
                 self._show(rows[0])
-                if self._is_quiet(rows[0]):
-                    self._explain(rows[0], reader)
+                if self._is_quiet(rows[0], STUCK_AFTER_S) and rows[0]["closed_at"] is None:
+                    self._raise_if_stuck(reader)
+                if self._is_quiet(rows[0], WAITING_AFTER_S):
+                    self._explain(rows[0])
                 if rows[0]["closed_at"] is not None and rows[0]["is_judged"]:
                     break
             if self._interrupts.count and (self._host.work is None or not self._host.work.is_alive):
@@ -91,14 +95,12 @@ class Follower:
                 self._said, self._said_at = counts, now
                 self._say(counts)
 
-    def _is_quiet(self, row: Any) -> bool:
-        """Whether nothing has changed and nothing was at work for a while."""
-        return time.monotonic() - self._changed_at > WAITING_AFTER_S and not row["working"]
+    def _is_quiet(self, row: Any, seconds: float) -> bool:
+        """Whether nothing has changed and nothing was at work for so long."""
+        return time.monotonic() - self._changed_at > seconds and not row["working"]
 
-    def _explain(self, row: Any, reader: Reading) -> None:
-        """Say what is waited for; raise ``UsageError`` if nobody is there who could do it."""
-        if row["closed_at"] is None:
-            self._raise_if_stuck(reader)
+    def _explain(self, row: Any) -> None:
+        """Say once what is waited for."""
         if self._has_explained:
             return
         self._has_explained = True
@@ -108,6 +110,7 @@ class Follower:
             warn("all runs have ended; the verdicts wait for telemetry that is not on the log yet")
 
     def _raise_if_stuck(self, reader: Reading) -> None:
+        """Raise ``UsageError`` if this process is the only one that could go on, and can't."""
         if self._host.work is None:
             return
         from crucible.processors.offers import CODE_CHANGED
