@@ -139,6 +139,10 @@ class Codec:
         """Whether records of this schema id can be decoded or skipped."""
         return schema_id in self._schemas
 
+    def schema(self, schema_id: int) -> RecordSchema | None:
+        """The schema of this id, if it is known."""
+        return self._schemas.get(schema_id)
+
     def learn(self, schema: RecordSchema) -> None:
         """Take in a schema found on a log. Raises ``LogRefusedError`` if its id stands for another schema already."""
         known = self._schemas.setdefault(schema.schema_id, schema)

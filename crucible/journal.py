@@ -150,6 +150,17 @@ class Journal:
         except RecordError as error:
             return Entry(stored, None, str(error))
 
+    def schema_of(self, value: bytes) -> RecordSchema | None:
+        """The schema that a value was written in; None if it names none that this version or the log knows."""
+        codec = self._codec
+        try:
+            schema_id = codec.schema_id(value)
+        except RecordError:
+            return None
+        if not codec.has_schema(schema_id):
+            self._read_schemas()
+        return codec.schema(schema_id)
+
     def _event(self, stored: Stored) -> Entry:
         """The entry of an event, decoded once for all parts of this process: records are never changed."""
         slot = stored.offset % RECENT_EVENTS

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from crucible.logger import warning
-from crucible.projections.judging import TO_JUDGE, Judge, judge_submission
+from crucible.projections.judging import OUTDATED, TO_JUDGE, Judge, judge_submission, unjudged
 from crucible.projections.snapshot import SnapshotError
 from crucible.projections.writer import Replacement
 
@@ -98,14 +98,18 @@ class Closer:
         self._work.set()
 
     def judge_all(self) -> int:
-        """Judge every submission that can be; how many there were."""
+        """Judge every submission that can be; how many there were. What was judged and runs again is judged no more."""
         if self._judge is None:
             return 0
         with self._lock, _cursor(self._projector) as cursor:
+            for (submission_id,) in cursor.execute(OUTDATED).fetchall():
+                self._projector.commit_rows(unjudged(submission_id))
             found = cursor.execute(TO_JUDGE).fetchall()
             for submission_id, generation in found:
                 rows = judge_submission(cursor, self._judge, submission_id, generation)
                 self._projector.commit_rows(rows)
+            for (submission_id,) in cursor.execute(OUTDATED).fetchall() if found else ():
+                self._projector.commit_rows(unjudged(submission_id))  # reopened while it was judged
             self._has_judged |= bool(found)
             return len(found)
 

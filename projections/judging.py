@@ -29,6 +29,11 @@ WHERE s.closed_at IS NOT NULL
   AND (SELECT count(*) FROM runs r WHERE r.submission_id = s.submission_id AND r.is_complete) >= s.run_count
 ORDER BY s.submission_id
 """
+OUTDATED = """
+SELECT DISTINCT j.submission_id FROM judgements j LEFT JOIN submissions s ON s.submission_id = j.submission_id
+WHERE s.closed_at IS NULL OR s.generation <> j.generation ORDER BY 1
+"""
+"""Submissions that were judged at an end which a retry has undone since."""
 _SCORES = """
 SELECT p.run_id, d.name, p.score
 FROM metric_declarations d
@@ -91,6 +96,11 @@ def judge_submission(cursor: Any, judge: Judge, submission_id: str, generation: 
         ("findings", "submission_id", submission_id, findings),
         ("judgements", "submission_id", submission_id, [(*head, made.selected_cell, problem)]),
     ]
+
+
+def unjudged(submission_id: str) -> list[Replacement]:
+    """The rows of a submission that is not judged: none."""
+    return [(table, "submission_id", submission_id, []) for table in ("verdicts", "findings", "judgements")]
 
 
 def submission_input(cursor: Any, submission_id: str) -> SubmissionInput:

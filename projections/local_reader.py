@@ -25,9 +25,10 @@ PROJECTED = ("commands", "events", "telemetry")
 """Topics whose positions the model keeps."""
 POSITIONS = "SELECT topic, log_partition, next_offset, last_crc32c FROM positions"
 UNJUDGED = """
-SELECT count(*) FROM submissions s WHERE s.closed_at IS NOT NULL AND NOT EXISTS (
-  SELECT 1 FROM judgements j WHERE j.submission_id = s.submission_id AND j.generation = s.generation)
+SELECT count(*) FROM submissions s LEFT JOIN judgements j ON j.submission_id = s.submission_id
+WHERE (CASE WHEN s.closed_at IS NULL THEN -1 ELSE s.generation END) <> coalesce(j.generation, -1)
 """
+"""Submissions whose verdicts are not those of their end, or that have some and run again."""
 
 
 class LocalReader:

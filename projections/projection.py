@@ -85,7 +85,7 @@ class Projection:
         (last,) = connection.execute("SELECT max(dead_no) FROM dead_letters").fetchone()
         self._dead_next = 0 if last is None else last + 1
         self.has_news = False
-        """Since it was last cleared: a run became complete, or a submission was closed."""
+        """Since it was last cleared: a run became complete, or a submission was closed or reopened."""
         self._load_keys(self._runs.incomplete)
         for run_id in self._runs.incomplete:
             self._runs.touch(run_id)
@@ -238,7 +238,7 @@ class Projection:
         at = moment(event.occurred_at_us)
         if isinstance(event, _SUBMISSION_EVENTS):
             self._submissions[event.experiment].add(event.submission_id)
-            self.has_news |= isinstance(event, SubmissionClosed)
+            self.has_news |= isinstance(event, SubmissionClosed | SubmissionReopened)
         elif isinstance(event, StageRequested):
             self._runs.touch_summary(event.run_id, event.stage)
         elif isinstance(event, TagsChanged):

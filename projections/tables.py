@@ -10,7 +10,7 @@ from crucible.projections.tables_runs import RUN_TABLES
 from crucible.projections.tables_telemetry import TELEMETRY_TABLES
 from crucible.projections.views import VIEWS
 
-MODEL_VERSION = "1"
+MODEL_VERSION = "2"
 """Changes with any table, view or rule of projection; a read model of another version is rebuilt."""
 
 TABLES: tuple[Table, ...] = (*RUN_TABLES, *TELEMETRY_TABLES, *LOG_TABLES)

@@ -179,12 +179,12 @@ MIRRORS = Table(
     "mirrors",
     "Folders of runs and submissions that were written.",
     (
-        _SUBJECT_KIND,
-        _SUBJECT_ID,
-        Column("generation", "INTEGER", "generation of the run or submission that was written"),
-        Column("folder", "VARCHAR", "the folder"),
-        Column("manifest_digest", "VARCHAR", "SHA-256 of its manifest.json"),
-        Column("problem", "VARCHAR", "why it could not be written"),
+        physical("subject_kind", "VARCHAR", "run or submission"),
+        physical("subject_id", "VARCHAR", "id of the run or submission"),
+        physical("generation", "INTEGER", "generation of the run or submission that was written"),
+        physical("folder", "VARCHAR", "the folder"),
+        physical("manifest_digest", "VARCHAR", "SHA-256 of its manifest.json"),
+        physical("problem", "VARCHAR", "why it could not be written"),
     ),
 )
 

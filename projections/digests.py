@@ -1,0 +1,186 @@
+"""The Model digest: what a read model says, as one number that batches, restarts and interleavings do not change.
+
+A table's digest is its row count and the sum of its rows' SHA-256, as an exact integer modulo 2**256: the order of
+rows has no part in it. Columns that are *physical* (`crucible.projections.columns`) are left out; where a table holds
+numbers in place of ids, the ids are taken. Metric points are hashed in blocks of one spool, a column at a time, because
+a hash for each of millions of points would take longer than reading them from the log.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from crucible.projections.columns import Column, Table
+from crucible.projections.tables import TABLES
+
+DIGEST_VERSION = 1
+"""Changes with the way in which rows are hashed."""
+MODULUS = 1 << 256
+FETCH_ROWS = 10_000
+BLOCK_POINTS = 1 << 16
+"""Points of a block: those of a spool whose sequence numbers have the same quotient by this."""
+_RESOLVED = {
+    "run_no": ("k.run_id", "run_keys k", "k.run_no = t.run_no"),
+    "spool_no": ("s.spool_id", "spools s", "s.spool_no = t.spool_no"),
+}
+"""For a number, the id that it stands for, and where it is found."""
+_WITHOUT_OWN_IDS: Mapping[str, tuple[str, ...]] = {
+    "scored_items": ("spool_no",),
+    "telemetry_records": ("run_no", "spool_no"),
+    "logs": ("spool_no",),
+    "spans": ("spool_no",),
+    "system_samples": ("spool_no",),
+}
+"""Tables whose rows would say less without the ids behind their numbers."""
+FETCH_POINTS = 1_000_000
+"""About as many points are held at once, or those of one spool."""
+_POINTS = """
+SELECT spool_no, name_no, sequence, step, epoch_us(time) AS time_us, value FROM points
+WHERE spool_no BETWEEN ? AND ? ORDER BY spool_no, sequence, name_no, step, time_us, value
+"""
+_SIZES = "SELECT spool_no, count(*) FROM points GROUP BY spool_no ORDER BY spool_no"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TableDigest:
+    """What a table holds, in whatever order."""
+
+    rows: int
+    total: int
+    """Sum of the hashes of rows, modulo 2**256."""
+
+    @property
+    def hex(self) -> str:
+        """The sum, 64 hexadecimal digits."""
+        return f"{self.total:064x}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ModelDigest:
+    """What a read model holds."""
+
+    tables: Mapping[str, TableDigest]
+    """By table, without those that have no content of their own."""
+
+    @property
+    def hex(self) -> str:
+        """SHA-256 over the names, row counts and sums of all tables."""
+        lines = [f"{name} {table.rows} {table.hex}\n" for name, table in sorted(self.tables.items())]
+        return hashlib.sha256("".join([f"model {DIGEST_VERSION}\n", *lines]).encode()).hexdigest()
+
+    @property
+    def rows(self) -> int:
+        """Rows of all tables."""
+        return sum(table.rows for table in self.tables.values())
+
+    def differences(self, other: ModelDigest) -> list[str]:
+        """The names of the tables that differ, sorted."""
+        names = sorted({*self.tables, *other.tables})
+        return [name for name in names if self.tables.get(name) != other.tables.get(name)]
+
+
+def model_digest(cursor: Any) -> ModelDigest:
+    """The digest of the read model behind ``cursor``; the caller sees to it that nothing is committed meanwhile."""
+    return ModelDigest(dict(table_digests(cursor)))
+
+
+def table_digests(cursor: Any) -> Iterator[tuple[str, TableDigest]]:
+    """The digest of each table that has content."""
+    for table in TABLES:
+        if table.name == "points":
+            yield table.name, _points_digest(cursor)
+        elif (query := content_query(table)) is not None:
+            yield table.name, _rows_digest(cursor, query)
+
+
+def excluded_columns() -> list[tuple[str, Column]]:
+    """Every column that has no part in the digest, with its table."""
+    return [(table.name, column) for table in TABLES for column in table.columns if column.is_physical]
+
+
+def content_query(table: Table) -> str | None:
+    """A SELECT of a table's content, numbers resolved to the ids that they stand for; None if it has none."""
+    columns = [_expression(column) for column in table.columns if not column.is_physical]
+    if not columns:
+        return None
+    joins = ""
+    for number in _WITHOUT_OWN_IDS.get(table.name, ()):
+        name, source, condition = _RESOLVED[number]
+        columns.append(name)
+        joins += f" LEFT JOIN {source} ON {condition}"
+    return f"SELECT {', '.join(columns)} FROM {table.name} t{joins}"
+
+
+def _expression(column: Column) -> str:
+    """A column as a value that JSON has."""
+    if column.type == "TIMESTAMP":
+        return f"epoch_us(t.{column.name})"
+    return f"hex(t.{column.name})" if column.type == "BLOB" else f"t.{column.name}"
+
+
+def _rows_digest(cursor: Any, query: str) -> TableDigest:
+    count = total = 0
+    encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+    cursor.execute(query)
+    while rows := cursor.fetchmany(FETCH_ROWS):
+        count += len(rows)
+        total += sum(int.from_bytes(hashlib.sha256(encode(row).encode()).digest(), "big") for row in rows)
+    return TableDigest(count, total % MODULUS)
+
+
+def _points_digest(cursor: Any) -> TableDigest:
+    count = total = 0
+    names = dict(cursor.execute("SELECT name_no, name FROM metric_names").fetchall())
+    spools = dict(cursor.execute("SELECT spool_no, spool_id FROM spools").fetchall())
+    for first, last in _portions(cursor.execute(_SIZES).fetchall()):
+        for spool_no, columns in _blocks(cursor.execute(_POINTS, [first, last]).fetchnumpy()):
+            count += len(columns["sequence"])
+            total += _block_hash(spools[spool_no], names, columns)
+    return TableDigest(count, total % MODULUS)
+
+
+def _portions(sizes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """First and last number of spools that are read together."""
+    first: int | None = None
+    last = points = 0
+    for spool_no, size in sizes:
+        if first is not None and points + size > FETCH_POINTS:
+            yield first, last
+            first, points = None, 0
+        first = spool_no if first is None else first
+        last, points = spool_no, points + size
+    if first is not None:
+        yield first, last
+
+
+def _blocks(columns: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The points of each block, with the number of its spool."""
+    import numpy as np
+
+    spool_no, block = columns["spool_no"], columns["sequence"] // BLOCK_POINTS
+    changes = np.flatnonzero((spool_no[1:] != spool_no[:-1]) | (block[1:] != block[:-1])) + 1
+    bounds = [0, *changes.tolist(), len(spool_no)]
+    for start, end in itertools.pairwise(bounds):
+        yield int(spool_no[start]), {name: column[start:end] for name, column in columns.items()}
+
+
+def _block_hash(spool_id: str, names: Mapping[int, str], columns: Mapping[str, Any]) -> int:
+    """The hash of a block: its spool, the names in it, and its columns as little-endian bytes, one after the other."""
+    import numpy as np
+
+    numbers, inverse = np.unique(np.ma.getdata(columns["name_no"]), return_inverse=True)
+    used = [names[number] for number in numbers.tolist()]
+    place = np.argsort(np.argsort(used))
+    head = {"spool_id": spool_id, "names": sorted(used), "points": len(inverse)}
+    digest = hashlib.sha256(json.dumps(head, separators=(",", ":")).encode())
+    digest.update(place[inverse].astype("<i4").tobytes())
+    for name, form in (("sequence", "<i8"), ("step", "<i8"), ("time_us", "<i8"), ("value", "<f8")):
+        column = np.ma.asarray(columns[name])
+        digest.update(np.packbits(np.ma.getmaskarray(column)).tobytes())
+        digest.update(column.filled(0).astype(form).tobytes())
+    return int.from_bytes(digest.digest(), "big")
