@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from crucible.faults import fault_point
 from crucible.logger import warning
-from crucible.projections.judging import OUTDATED, TO_JUDGE, Judge, judge_submission, unjudged
+from crucible.projections.judging import IS_TO_JUDGE, TO_JUDGE, Judge, judge_submission
 from crucible.projections.snapshot import SnapshotError
 from crucible.projections.writer import Replacement
 
@@ -30,7 +31,7 @@ FOLDERS_EVERY_S = 10.0
 
 _RUNS_TO_MIRROR = """
 SELECT r.run_id, r.generation FROM runs r
-WHERE r.is_complete AND NOT r.is_purged
+WHERE r.is_complete AND NOT r.is_purged AND EXISTS (SELECT 1 FROM submissions s WHERE s.submission_id = r.submission_id)
   AND NOT EXISTS (
     SELECT 1 FROM mirrors m WHERE m.subject_kind = 'run' AND m.subject_id = r.run_id AND m.generation = r.generation)
 ORDER BY r.run_no LIMIT ?
@@ -98,18 +99,14 @@ class Closer:
         self._work.set()
 
     def judge_all(self) -> int:
-        """Judge every submission that can be; how many there were. What was judged and runs again is judged no more."""
+        """Judge every submission that can be; how many there were."""
         if self._judge is None:
             return 0
         with self._lock, _cursor(self._projector) as cursor:
-            for (submission_id,) in cursor.execute(OUTDATED).fetchall():
-                self._projector.commit_rows(unjudged(submission_id))
             found = cursor.execute(TO_JUDGE).fetchall()
             for submission_id, generation in found:
                 rows = judge_submission(cursor, self._judge, submission_id, generation)
-                self._projector.commit_rows(rows)
-            for (submission_id,) in cursor.execute(OUTDATED).fetchall() if found else ():
-                self._projector.commit_rows(unjudged(submission_id))  # reopened while it was judged
+                self._projector.commit_rows(rows, if_still=(IS_TO_JUDGE, [submission_id, generation]))
             self._has_judged |= bool(found)
             return len(found)
 
@@ -160,6 +157,7 @@ class Closer:
             found = cursor.execute(_RUNS_TO_MIRROR, [RUNS_AT_ONCE]).fetchall()
             if found:
                 self._projector.commit_rows(self._folders.write_runs(cursor, found))
+                fault_point("mirror:committed")
             return bool(found)
 
     def _write_submissions(self) -> None:
@@ -168,6 +166,7 @@ class Closer:
         with self._lock, _cursor(self._projector) as cursor:
             for submission_id, generation in cursor.execute(_SUBMISSIONS_TO_MIRROR).fetchall():
                 self._projector.commit_rows(self._folders.write_submission(cursor, submission_id, generation))
+                fault_point("mirror:committed")
 
 
 def _try(take: Callable[[], object]) -> None:

@@ -22,18 +22,17 @@ from crucible.statistics.inputs import (
 Judge = Callable[[SubmissionInput], Judgement]
 """Gives the verdicts of a submission: a pure function."""
 
-TO_JUDGE = """
+_CAN_JUDGE = """
 SELECT s.submission_id, s.generation FROM submissions s
 WHERE s.closed_at IS NOT NULL
-  AND NOT EXISTS (SELECT 1 FROM judgements j WHERE j.submission_id = s.submission_id AND j.generation = s.generation)
   AND (SELECT count(*) FROM runs r WHERE r.submission_id = s.submission_id AND r.is_complete) >= s.run_count
+"""
+TO_JUDGE = f"""{_CAN_JUDGE}
+  AND NOT EXISTS (SELECT 1 FROM judgements j WHERE j.submission_id = s.submission_id AND j.generation = s.generation)
 ORDER BY s.submission_id
 """
-OUTDATED = """
-SELECT DISTINCT j.submission_id FROM judgements j LEFT JOIN submissions s ON s.submission_id = j.submission_id
-WHERE s.closed_at IS NULL OR s.generation <> j.generation ORDER BY 1
-"""
-"""Submissions that were judged at an end which a retry has undone since."""
+IS_TO_JUDGE = f"{_CAN_JUDGE} AND s.submission_id = ? AND s.generation = ?"
+"""A row if this submission at this generation may be judged: it may have been reopened since that was begun."""
 _SCORES = """
 SELECT p.run_id, d.name, p.score
 FROM metric_declarations d
@@ -96,11 +95,6 @@ def judge_submission(cursor: Any, judge: Judge, submission_id: str, generation: 
         ("findings", "submission_id", submission_id, findings),
         ("judgements", "submission_id", submission_id, [(*head, made.selected_cell, problem)]),
     ]
-
-
-def unjudged(submission_id: str) -> list[Replacement]:
-    """The rows of a submission that is not judged: none."""
-    return [(table, "submission_id", submission_id, []) for table in ("verdicts", "findings", "judgements")]
 
 
 def submission_input(cursor: Any, submission_id: str) -> SubmissionInput:

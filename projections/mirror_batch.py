@@ -39,7 +39,7 @@ WHERE c.run_no IN ({numbers}) AND c.is_effective ORDER BY c.run_no, g.stage_inde
 """,
     "datasets": """
 SELECT run_no, name, digest, items, source, stage
-FROM datasets WHERE run_no IN ({numbers}) AND is_effective ORDER BY run_no, name, used_at, stage
+FROM datasets WHERE run_no IN ({numbers}) AND is_effective ORDER BY run_no, name, used_at, stage, event_id
 """,
     "spools": """
 SELECT run_no, spool_id, least(next_sequence, coalesce(end_sequence, next_sequence)) AS next_sequence

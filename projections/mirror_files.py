@@ -1,4 +1,4 @@
-"""Files of mirrors: the same bytes for the same records, durable, in folders that appear whole or not at all."""
+"""Files of mirrors: the same bytes for the same records, written into a new folder or only reckoned with."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from crucible.blobs import BlobStore
 from crucible.errors import StorageError
+from crucible.faults import fault_point
 
 CHUNK_BYTES = 1024 * 1024
 """Text is written in pieces of about this size."""
@@ -35,92 +36,123 @@ class Written:
     sha256: str
 
 
-def write_lines(folder: Path, name: str, lines: Iterable[Any]) -> Written | None:
-    """Write JSON values, one a line; no file and None if there are none."""
-    chunks = _chunks(lines)
-    first = next(chunks, None)
-    return None if first is None else write_chunks(folder, name, itertools.chain([first], chunks))
+class Outline:
+    """What a folder holds when it is as it should be: each file's size and digest. Nothing is written."""
 
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self.files: list[Written] = []
 
-def write_page(folder: Path, name: str, value: Any) -> Written:
-    """Write one JSON value for people: indented, keys sorted."""
-    return write_chunks(folder, name, [f"{_page(value)}\n".encode()])
+    def lines(self, name: str, lines: Iterable[Any]) -> None:
+        """A file of JSON values, one a line; no file if there are none."""
+        chunks = _chunks(lines)
+        first = next(chunks, None)
+        if first is not None:
+            self._put(name, itertools.chain([first], chunks))
 
+    def page(self, name: str, value: Any) -> Written:
+        """A file of one JSON value for people: indented, keys sorted."""
+        return self._put(name, [page_bytes(value)])
 
-def replace_page(folder: Path, name: str, value: Any) -> Written:
-    """As ``write_page``, in place of a file that someone may be reading."""
-    temporary = f".{name}.new"
-    written = write_page(folder, temporary, value)
-    _sync(folder / temporary)
-    (folder / temporary).replace(folder / name)
-    _sync(folder)
-    return Written(name, written.size_bytes, written.sha256)
-
-
-def write_chunks(folder: Path, name: str, chunks: Iterable[bytes]) -> Written:
-    """Write a file in a folder that is there."""
-    digest, size = hashlib.sha256(), 0
-    with (folder / name).open("wb") as file:
-        for chunk in chunks:
-            file.write(chunk)
-            digest.update(chunk)
-            size += len(chunk)
-    return Written(name, size, digest.hexdigest())
-
-
-def make_durable(folders: Iterable[Path]) -> None:
-    """Sync everything in new folders."""
-    paths = [path for folder in folders for path in (*folder.rglob("*"), folder)]
-    if len(paths) > SYNCED_FILES_MAX:
-        os.sync()
-        return
-    for path in paths:
-        _sync(path)
-
-
-def publish(new: Path, folder: Path, last: str, ours: Sequence[str]) -> None:
-    """Give a finished folder its name; the folder above is yet to be synced.
-
-    If the name is taken (by an earlier writing, or by files of others), what is ``ours`` there is removed and
-    everything is moved in, the file ``last`` at the end.
-    """
-    if not folder.exists():
-        new.rename(folder)
-        return
-    (folder / last).unlink(missing_ok=True)
-    for name in ours:
-        if (folder / name).is_dir():
-            empty_folder(folder / name)
-        else:
-            (folder / name).unlink(missing_ok=True)
-    for entry in sorted(new.iterdir(), key=lambda path: path.name == last):
-        entry.replace(folder / entry.name)
-    new.rmdir()
-    _sync(folder)
-
-
-def place_blobs(folder: Path, name: str, files: Iterable[dict[str, Any]], blobs: BlobStore) -> list[Written]:
-    """Put files that are kept as blobs below ``folder/name``, as hard links where the file system allows that.
-
-    A blob that is not here (it was purged) is left out.
-    """
-    placed = []
-    for file in files:
+    def blob(self, name: str, file: dict[str, Any]) -> None:
+        """A file below the folder ``name`` whose content is a blob; the record says path, size and digest."""
         path = PurePosixPath(str(file["path"]))
         if path.is_absolute() or ".." in path.parts or not path.parts:
             message = f"{name}: a file of the record has the path {file['path']!r}, which leads out of its folder"
             raise StorageError(message)
-        digest = str(file["sha256"])
-        if not blobs.exists(digest):
-            continue
-        target = folder / name / path
+        written = Written(f"{name}/{path}", int(file["size_bytes"]), str(file["sha256"]))
+        self._place(written)
+        self.files.append(written)
+
+    def _put(self, name: str, chunks: Iterable[bytes]) -> Written:
+        digest, size = hashlib.sha256(), 0
+        with self._opened(name) as file:
+            for chunk in chunks:
+                if file is not None:
+                    file.write(chunk)
+                digest.update(chunk)
+                size += len(chunk)
+        written = Written(name, size, digest.hexdigest())
+        self.files.append(written)
+        return written
+
+    @contextlib.contextmanager
+    def _opened(self, name: str) -> Iterator[BinaryIO | None]:
+        _ = name
+        yield None
+
+    def _place(self, file: Written) -> None:
+        """Nothing to do."""
+
+
+class NewFolder(Outline):
+    """A folder that is being made under a temporary name."""
+
+    def __init__(self, folder: Path, blobs: BlobStore) -> None:
+        """Make it; whatever had the name is removed."""
+        super().__init__()
+        self.folder = folder
+        self._blobs = blobs
+        remove_folder(folder)
+        folder.mkdir(parents=True)
+        fault_point("mirror:folder-begun")
+
+    @contextlib.contextmanager
+    def _opened(self, name: str) -> Iterator[BinaryIO | None]:
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        with path.open("wb") as file:
+            fault_point("mirror:file-begun")
+            yield file
+        fault_point("mirror:file-written")
+
+    def _place(self, file: Written) -> None:
+        """A hard link to the blob, or a copy where the file system has none. A blob that is missing leaves a gap."""
+        if not self._blobs.exists(file.sha256):
+            return
+        target = self.folder / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
-        _link_or_copy(blobs.get_path(digest), target)
-        placed.append(Written(f"{name}/{path}", int(file["size_bytes"]), digest))
-    return placed
+        try:
+            os.link(self._blobs.get_path(file.sha256), target)
+        except OSError:  # another file system, one without links, or too many of them
+            shutil.copyfile(self._blobs.get_path(file.sha256), target)
+        fault_point("mirror:blob-placed")
 
 
-def empty_folder(folder: Path) -> None:
+def page_bytes(value: Any) -> bytes:
+    """One JSON value for people: indented, keys sorted."""
+    return f"{_page(value)}\n".encode()
+
+
+def replace_page(folder: Path, name: str, data: bytes) -> None:
+    """Put a page in place of one that someone may be reading: the old one or the new one is there, whole."""
+    temporary = folder / f".{name}.{os.getpid()}.new"
+    with temporary.open("wb") as file:
+        file.write(data)
+        fault_point("mirror:page-begun")
+        file.flush()
+        os.fsync(file.fileno())
+    fault_point("mirror:page-written")
+    temporary.replace(folder / name)
+    fault_point("mirror:page-named")
+    sync_path(folder)
+    for leftover in folder.glob(f".{name}.*.new"):  # of a writer that was killed
+        leftover.unlink(missing_ok=True)
+
+
+def make_durable(folders: Iterable[Path]) -> None:
+    """Sync everything in new folders."""
+    paths = [path for folder in folders for path in (*sorted(folder.rglob("*")), folder)]
+    fault_point("mirror:before-sync")
+    if len(paths) > SYNCED_FILES_MAX:
+        os.sync()
+    else:
+        for path in paths:
+            sync_path(path)
+    fault_point("mirror:after-sync")
+
+
+def remove_folder(folder: Path) -> None:
     """Remove a folder of ours with everything in it."""
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(folder)
@@ -144,10 +176,12 @@ def nonfinite_name(value: float) -> str:
 def sync_names(folders: Iterable[Path]) -> None:
     """Make the names in folders durable."""
     for folder in sorted(set(folders)):
-        _sync(folder)
+        sync_path(folder)
+        fault_point("mirror:names-synced")
 
 
-def _sync(path: Path) -> None:
+def sync_path(path: Path) -> None:
+    """Make a file's content or a folder's names durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -167,13 +201,3 @@ def _chunks(lines: Iterable[Any]) -> Iterator[bytes]:
             waiting, size = [], 0
     if waiting:
         yield ("\n".join(waiting) + "\n").encode()
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(source, temporary)
-    except OSError:  # another file system, or one without links
-        shutil.copyfile(source, temporary)
-    temporary.replace(target)

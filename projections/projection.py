@@ -23,10 +23,12 @@ from crucible.projections.numbering import Numbering
 from crucible.projections.payload import json_text, moment, payload_of
 from crucible.projections.run_tables import RunTables
 from crucible.projections.spools import Spools
+from crucible.projections.tables_log import JUDGED_TABLES
 from crucible.projections.telemetry import Telemetry, TelemetryRecord
 from crucible.records.log_events import CommandAccepted, CommandObsolete, CommandRejected, NoteAdded, TagsChanged
 from crucible.records.record import Record
 from crucible.records.run_events import (
+    RunReopened,
     SubmissionAccepted,
     SubmissionCancelRequested,
     SubmissionClosed,
@@ -238,7 +240,13 @@ class Projection:
         at = moment(event.occurred_at_us)
         if isinstance(event, _SUBMISSION_EVENTS):
             self._submissions[event.experiment].add(event.submission_id)
-            self.has_news |= isinstance(event, SubmissionClosed | SubmissionReopened)
+            self.has_news |= isinstance(event, SubmissionClosed)
+            if isinstance(event, SubmissionReopened):
+                self._forget_judgement(event.submission_id)
+        elif isinstance(event, RunReopened):
+            run = self._aggregates.run(event.run_id)
+            assert run is not None
+            self._forget_judgement(run.created.submission_id)
         elif isinstance(event, StageRequested):
             self._runs.touch_summary(event.run_id, event.stage)
         elif isinstance(event, TagsChanged):
@@ -252,6 +260,11 @@ class Projection:
             answer = _ANSWERS[type(event)]
             row = (event.command_id, answer, json_text(list(reasons)), at, event.event_id)
             self._buffer.insert("command_answers", row)
+
+    def _forget_judgement(self, submission_id: str) -> None:
+        """What was judged goes when the submission or a run of it is reopened: it follows from its present state."""
+        for table in JUDGED_TABLES:
+            self._buffer.replace(table, "submission_id", submission_id, [])
 
     def _command(self, command: Record, stored: Stored) -> Outcome:
         if command.event_id in self._commands:

@@ -197,11 +197,17 @@ class Projector:
             finally:
                 self._waiters -= 1
 
-    def commit_rows(self, replacements: Sequence[Replacement]) -> None:
-        """Commit rows that others made from this model, together with what was read. From any thread."""
+    def commit_rows(
+        self, replacements: Sequence[Replacement], *, if_still: tuple[str, list[object]] | None = None
+    ) -> None:
+        """Commit rows that others made from this model, after what was read. From any thread.
+
+        ``if_still`` is a query with its parameters: nothing is committed if it has no row by now.
+        """
         with self._lock:
-            self._commit(replacements)
             self._commit_all()
+            if if_still is None or self._connection.execute(*if_still).fetchone() is not None:
+                self._commit(replacements)
 
     @contextlib.contextmanager
     def quiet(self) -> Iterator[Path]:

@@ -140,6 +140,9 @@ JUDGEMENTS = Table(
     ),
 )
 
+JUDGED_TABLES = (VERDICTS.name, FINDINGS.name, JUDGEMENTS.name)
+"""What follows from the closing of a submission, and goes when it or a run of it is reopened."""
+
 TAGS = Table(
     "tags",
     "Tags of runs and submissions.",
@@ -177,7 +180,7 @@ DEAD_LETTERS = Table(
 
 MIRRORS = Table(
     "mirrors",
-    "Folders of runs and submissions that were written.",
+    "Folders of runs and submissions that were written: what is on the disk, which the log does not say.",
     (
         physical("subject_kind", "VARCHAR", "run or submission"),
         physical("subject_id", "VARCHAR", "id of the run or submission"),

@@ -15,6 +15,8 @@ COMMANDS = (
     ("appends under 1,000 kills", {}, ["tests.crash.append", "--kills", "1000", "--seed", "1"]),
     ("bit flips, 20,000 trials", {}, ["tests.log.flips", "--trials", "20000"]),
     ("takeovers under 20 kills", {}, ["tests.crash.takeover", "--kills", "20", "--seed", "1"]),
+    ("folders under kills", {}, ["tests.crash.mirrors"]),
+    ("folders under kills, two renames", {}, ["tests.crash.mirrors", "--no-exchange"]),
     ("run.log under 100 kills", {}, ["tests.crash.log_call", "--kills", "100", "--seed", "1"]),
 )  # fmt: skip
 

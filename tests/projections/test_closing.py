@@ -279,19 +279,27 @@ def test_late_points_go_to_the_model_and_never_into_a_closed_file(open_model, pl
     assert query(model, "SELECT count(*) FROM metrics_effective WHERE run_id = 'r1'") == [(3,)]
 
 
-def test_a_finished_folder_is_not_touched_by_a_rebuild_and_one_without_manifest_is_finished(open_model, place):
+def test_a_new_model_leaves_whole_folders_alone_and_makes_the_others_anew(open_model, place):
     history = two_runs()
     model = open_model(history.journal)
     model.settle()
     model.close()
-    folder = folder_of(place)
-    (folder / "metrics.jsonl").write_text("mine\n")
-    (folder_of(place, "digits/001-lr0.2") / "manifest.json").unlink()
+    first, second = folder_of(place), folder_of(place, "digits/001-lr0.2")
+    wanted = {path: path.read_bytes() for path in place.root.parent.glob("out/**/*") if path.is_file()}
+    (second / "manifest.json").unlink()
+    whole = first.stat().st_ino
     place.read_model.unlink()
     model = open_model(history.journal)
     model.settle()
-    assert (folder / "metrics.jsonl").read_text() == "mine\n"
-    assert (folder_of(place, "digits/001-lr0.2") / "manifest.json").exists()
+    assert first.stat().st_ino == whole
+    model.close()
+    (first / "metrics.jsonl").write_text("edited\n")
+    (first / "theirs.txt").write_text("mine\n")
+    place.read_model.unlink()
+    model = open_model(history.journal)
+    model.settle()
+    assert (first / "theirs.txt").read_text() == "mine\n"
+    assert {path: path.read_bytes() for path in wanted} == wanted
     assert len(query(model, "SELECT * FROM mirrors WHERE problem IS NULL")) == 3
 
 
