@@ -148,10 +148,12 @@ class Mirror:
 
     def _folder(self, run: Record, recorded: str | None = None) -> Path:
         """The run's folder, or one beside it if a run of another log has it."""
-        folder = self._root / run["output_dir"] / run["folder"]
+        folder: Path = self._root / run["output_dir"] / run["folder"]
         beside = folder.with_name(f"{folder.name}-{run['run_id'][-12:]}")
-        if recorded in {str(folder), str(beside)}:
-            return Path(recorded)
+        if recorded == str(beside):
+            return beside
+        if recorded == str(folder):
+            return folder
         other = read_manifest(folder).get("run_id", run["run_id"])
         return folder if other == run["run_id"] else beside
 
