@@ -5,9 +5,7 @@ Whoever sends a command need not be the manager: the answer comes over the log, 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from crucible.errors import StorageError, UsageError
@@ -117,26 +115,3 @@ def refuse_rejected(answers: Sequence[Answer]) -> None:
     errors = [error for answer in answers if isinstance(answer, CommandRejected) for error in answer.errors]
     if errors:
         raise UsageError("\n".join(errors))
-
-
-def environment_json() -> str:
-    """Where a submission was made: Python, CPU, threads and the command line, canonical JSON."""
-    import os
-    import platform
-    import sys
-
-    from crucible.canonical import canonical_json
-
-    facts = {
-        "argv": [_plain(word) for word in (Path(sys.argv[0]).name, *sys.argv[1:])],
-        "cpu_count": os.cpu_count(),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "system": platform.platform(),
-    }
-    return canonical_json(json.loads(json.dumps(facts)))
-
-
-def _plain(word: str) -> str:
-    """A word of a command line as UTF-8 can carry it."""
-    return word.encode("utf-8", "backslashreplace").decode()

@@ -83,6 +83,8 @@ def _datasets(records: Sequence[Record]) -> list[Record]:
 def _manifest(batch: RunBatch, number: int, run: Record) -> Record:
     submission = batch.submission(run["submission_id"])
     definition = json.loads(submission["definition"]) if submission["definition"] else {}
+    environment = json.loads(submission["environment"]) if submission["environment"] else {}
+    git = environment.get("git") or {}
     last = batch.records("last_events", number)
     copied = {name: value for name, value in run.items() if name not in {"experiment", "folder"}}
     return {
@@ -101,10 +103,11 @@ def _manifest(batch: RunBatch, number: int, run: Record) -> Record:
             "path": submission["code_path"],
             "digest": submission["code_digest"],
             "blob": submission["code_blob"],
+            **{name: git.get(name) for name in ("commit", "branch", "is_dirty", "diff_blob")},
             "definition_digest": submission["definition_digest"],
             "recipe_digest": submission["recipe_digest"],
         },
-        "environment": json.loads(submission["environment"]) if submission["environment"] else {},
+        "environment": environment,
         "positions": {
             "events": last[0]["event_id"] if last else None,
             "telemetry": {spool["spool_id"]: spool["next_sequence"] for spool in batch.records("spools", number)},

@@ -191,18 +191,19 @@ def _asked_to_resume(call: RunCall, loaded: Loaded, row: Mapping[str, Any]) -> b
 
 
 def _submit(host: Host, loaded: Loaded, call: RunCall, output_dir: Path | None) -> str:
+    from crucible.cli.wiring import capture
     from crucible.definition.model import OUTPUT_DIR_DEFAULT
 
     own = loaded.definition.output_dir
     is_default = output_dir is not None or own == OUTPUT_DIR_DEFAULT
     folder = host.settings.output_dir if is_default else host.settings.project / own
-    return host.sender.submit(submission_fields(loaded, folder, is_smoke=call.is_smoke))
+    environment_json = capture(host.settings, loaded.code_path, folder)
+    fields = submission_fields(loaded, folder, is_smoke=call.is_smoke, environment_json=environment_json)
+    return host.sender.submit(fields)
 
 
-def submission_fields(loaded: Loaded, output_dir: Path, *, is_smoke: bool) -> dict[str, object]:
+def submission_fields(loaded: Loaded, output_dir: Path, *, is_smoke: bool, environment_json: str) -> dict[str, object]:
     """What ``SubmitExperiment`` says of a loaded experiment."""
-    from crucible.producers.submit import environment_json
-
     definition = loaded.definition
     return {
         "namespace": definition.namespace,
@@ -213,7 +214,7 @@ def submission_fields(loaded: Loaded, output_dir: Path, *, is_smoke: bool) -> di
         "code_path": None if loaded.code_path is None else str(loaded.code_path),
         "code_digest": loaded.code_digest,
         "code_blob": None,
-        "environment_json": environment_json(),
+        "environment_json": environment_json,
         "output_dir": str(output_dir),
         "is_smoke": is_smoke,
     }

@@ -92,10 +92,10 @@ class Script:
 
     def _begin(self) -> Run:
         from crucible.cli.engine import Seat
-        from crucible.cli.wiring import acting_as, make_blobs, make_drain
+        from crucible.cli.wiring import acting_as, capture, make_blobs, make_drain
         from crucible.journal import open_journal
         from crucible.processors.script_stage import ScriptStage
-        from crucible.producers.submit import Sender, environment_json
+        from crucible.producers.submit import Sender
         from crucible.run import set_current_run
 
         settings = self._settings
@@ -107,7 +107,9 @@ class Script:
         seat.take()
         drain = make_drain(settings, journal, "script")
         self._stack.callback(drain.close)
-        fields = {**self._submission, "environment_json": environment_json()}
+        code_path, output_dir = self._submission["code_path"], Path(self._submission["output_dir"])
+        environment_json = capture(settings, None if code_path is None else Path(code_path), output_dir)
+        fields = {**self._submission, "environment_json": environment_json}
         self._stage = ScriptStage(
             acting_as(journal, "script"),
             settings.place,

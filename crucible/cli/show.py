@@ -88,7 +88,7 @@ def _facts(reader: Reading, subject: Subject) -> dict[str, Any]:
 def _run_facts(reader: Reading, run_id: str) -> dict[str, Any]:
     key = [run_id]
     (run,) = reader.rows(
-        "SELECT r.*, s.code_path, s.code_digest, s.definition_digest, s.recipe_digest FROM runs r"
+        "SELECT r.*, s.code_path, s.code_digest, s.definition_digest, s.recipe_digest, s.environment FROM runs r"
         " JOIN submissions s USING (submission_id) WHERE run_id = ?",
         key,
     )
@@ -147,6 +147,7 @@ def _show_run(facts: dict[str, Any]) -> None:
         say(f"tags: {plain(', '.join(facts['tags']))}")
     for row in facts["notes"]:
         say(f"note: {plain(row['text'])}")
+    _show_environment(run["environment"])
     if run["folder"]:
         say(f"folder: {run['output_dir']}/{run['folder']}")
 
@@ -186,12 +187,20 @@ def _show_group(facts: dict[str, Any]) -> None:
     say(f"  submission {submission['submission_id']} by {plain(submission['asked_by'])}, {when}")
     say(f"  definition {submission['definition_digest'][:12]}, code {submission['code_digest'][:12]}")
     say("  " + ", ".join(f"{row['runs']} {row['status']}" for row in facts["counts"]))
+    _show_environment(submission["environment"])
     print_verdicts(facts["verdicts"], facts["findings"])
     _section("failed or canceled", ["run", "reason"], [[row["ref"], row["reason"]] for row in facts["failures"]])
     if facts["tags"]:
         say(f"tags: {plain(', '.join(facts['tags']))}")
     for row in facts["notes"]:
         say(f"note: {plain(row['text'])}")
+
+
+def _show_environment(text: str | None) -> None:
+    from crucible.environment import describe_environment
+
+    for line in describe_environment(json.loads(text)) if text else ():
+        say(f"  {plain(line)}")
 
 
 def print_verdicts(verdicts: Sequence[Row], findings: Sequence[Row]) -> None:

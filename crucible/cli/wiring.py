@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crucible.settings import Settings
@@ -67,6 +68,15 @@ def make_blobs(settings: Settings) -> BlobStore:
     from crucible.blobs import BlobStore
 
     return BlobStore(settings.place.blobs)
+
+
+def capture(settings: Settings, code_path: Path | None, output_dir: Path) -> str:
+    """The environment of a submission of the experiment in ``code_path``, as canonical JSON."""
+    from crucible.definition.code_digest import project_root
+    from crucible.environment import capture_environment
+
+    project = settings.project if code_path is None else project_root(code_path)
+    return capture_environment(project, make_blobs(settings), apart=[settings.log, output_dir])
 
 
 def make_drain(settings: Settings, journal: Journal, part: str = "drain") -> Drain:

@@ -29,7 +29,7 @@ from crucible.definition.load import load_experiment
 from crucible.faults import JOURNAL_VARIABLE, VARIABLE
 from crucible.journal import open_journal
 from crucible.place import Place
-from crucible.producers.submit import Sender, environment_json
+from crucible.producers.submit import Sender
 from crucible.records import SubmissionClosed
 from crucible.tail import Tail
 from tests.crash.takeover_judge import Account, compare, read_account, scratch_left
@@ -182,7 +182,7 @@ class Takeover:
                 "code_path": str(loaded.code_path),
                 "code_digest": loaded.code_digest,
                 "code_blob": None,
-                "environment_json": environment_json(),
+                "environment_json": "{}",
                 "output_dir": str(self.folder / "out"),
                 "is_smoke": False,
             }

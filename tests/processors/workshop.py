@@ -15,7 +15,7 @@ from crucible.processors.manager import Manager
 from crucible.processors.reaper import Reaper
 from crucible.processors.worker import Worker
 from crucible.producers.drain import Drain
-from crucible.producers.submit import Sender, environment_json
+from crucible.producers.submit import Sender
 from crucible.records import RunFailed, StageFailed
 from crucible.tail import Tail
 
@@ -85,7 +85,7 @@ class Workshop:
             "code_path": str(loaded.code_path),
             "code_digest": loaded.code_digest,
             "code_blob": None,
-            "environment_json": environment_json(),
+            "environment_json": "{}",
             "output_dir": str(self.folder / "out"),
             "is_smoke": is_smoke,
         }
