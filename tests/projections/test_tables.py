@@ -22,8 +22,8 @@ def model(project):
     history.submit(3, name="digits_lora")
     params = {"train.rank": 4, "train.learning_rate": 3e-3}
     for repeat in (1, 2):
-        history.whole_run(f"r{repeat}", repeat=repeat, params=params, label="r4")
-    history.whole_run("r3", cell=1, params={**params, "train.rank": 8}, label="r8")
+        history.whole_run(f"r{repeat}", repeat=repeat, params=params, label="r4-lr3e-3")
+    history.whole_run("r3", cell=1, params={**params, "train.rank": 8}, label="r8-lr3e-3")
     history.takeover("r4")
     history.close(3)
     history.create("r5", cell=2, stages=("fit",))
