@@ -12,9 +12,15 @@ from typing import Any, Literal, Protocol
 
 from crucible.definition.reference import Reference, parse_reference
 from crucible.errors import UsageError
+from crucible.scope import PHASE_LABELS, RUN_SCOPE
 
 MATCHES_SHOWN_MAX = 8
-RUN_COLUMNS = "run_id, ref, experiment, submission_id, number, status"
+RUN_COLUMNS = "run_id, ref, experiment, submission_id, number, status, scope, label"
+OVERTAKEN = (
+    "(r.scope = 'experiment' AND EXISTS (SELECT 1 FROM runs n WHERE n.submission_id = r.submission_id"
+    " AND n.scope = r.scope AND n.label = r.label AND n.repeat > r.repeat))"
+)
+"""A run of scope experiment that was made anew since."""
 
 Row = Mapping[str, Any]
 
@@ -63,8 +69,9 @@ def find_run(reader: Reader, text: str) -> Subject:
     whole = _matching(reader, reference, limit)
     if whole:
         return _only(whole, text, reader)
-    prefix = f"SELECT {RUN_COLUMNS} FROM runs WHERE starts_with(ref, ?) OR starts_with(run_id, ?)"
-    return _only(reader.rows(prefix + limit, [text, text]), text, reader)
+    prefix = f"SELECT {RUN_COLUMNS} FROM runs WHERE (starts_with(ref, ?) OR starts_with(run_id, ?))"
+    of_grid = reader.rows(f"{prefix} AND scope = '{RUN_SCOPE}'{limit}", [text, text])
+    return _only(of_grid or reader.rows(prefix + limit, [text, text]), text, reader)
 
 
 def _matching(reader: Reader, reference: Reference, tail: str) -> Sequence[Row]:
@@ -76,16 +83,30 @@ def _matching(reader: Reader, reference: Reference, tail: str) -> Sequence[Row]:
 def _parts(reference: Reference) -> tuple[str, list[object]]:
     columns = ("experiment", "number", "label", "repeat")
     said = {name: value for name in columns if (value := getattr(reference, name)) is not None}
-    return " AND ".join(["true", *(f"r.{name} = ?" for name in said)]), list(said.values())
+    scope = "true" if reference.label is not None else f"r.scope = '{RUN_SCOPE}'"
+    return " AND ".join([scope, *(f"r.{name} = ?" for name in said)]), list(said.values())
 
 
 def find_runs(reader: Reader, subject: Subject, status: Sequence[str] = ()) -> list[Row]:
-    """The runs of a subject, with one of ``status`` if given, in grid order."""
+    """The runs of a subject, with one of ``status`` if given, in grid order; what followed an earlier grid is left out."""
     column = {"run": "run_id", "submission": "submission_id", "experiment": "experiment"}[subject.kind]
     marks = ",".join("?" for _ in status)
     condition = f" AND status IN ({marks})" if status else ""
-    sql = f"SELECT {RUN_COLUMNS} FROM runs WHERE {column} = ?{condition} ORDER BY number, grid_index"
+    condition += "" if subject.kind == "run" else f" AND NOT {OVERTAKEN}"
+    sql = f"SELECT {RUN_COLUMNS} FROM runs r WHERE {column} = ?{condition} ORDER BY number, grid_index, label, repeat"
     return list(reader.rows(sql, [subject.id, *status]))
+
+
+def runs_to_retry(runs: Sequence[Row]) -> list[Row]:
+    """Of runs that did not complete, those to run again: what comes before a grid first, then the grid.
+
+    What follows a grid is made again when that has ended; it is run again by itself only if nothing else is.
+    """
+    before = [run for run in runs if run["label"] == PHASE_LABELS["before"] and run["scope"] != RUN_SCOPE]
+    grid = [run for run in runs if run["scope"] == RUN_SCOPE]
+    newest = {run["submission_id"]: run for run in runs if run["label"] == PHASE_LABELS["after"]}
+    others = {run["submission_id"] for run in (*before, *grid)}
+    return [*before, *grid, *(run for submission_id, run in newest.items() if submission_id not in others)]
 
 
 def _group(reader: Reader, reference: Reference) -> Subject | None:

@@ -31,6 +31,7 @@ COLUMNS = {
     "namespace": "r.namespace",
     "smoke": "r.is_smoke",
     "reason": "r.reason",
+    "scope": "r.scope",
 }
 """What a bare word may name, and the column it stands for."""
 OPERATORS = {"=": "=", "==": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">=", "~": "ILIKE"}
@@ -66,6 +67,13 @@ def compile_where(text: str) -> tuple[str, Parameters]:
     sql = parser.any_of(0)
     parser.expect_end()
     return sql, parser.parameters
+
+
+def names_in(text: str) -> list[str]:
+    """What a filter names, in order."""
+    parser = _Parser(text, _tokens(text))
+    parser.any_of(0)
+    return list(dict.fromkeys(parser.names))
 
 
 def compile_sort(text: str) -> tuple[str, Parameters]:
@@ -121,9 +129,7 @@ def unknown_names(text: str, metrics: Sequence[str], parameters: Sequence[str]) 
     """What a filter names that no run has, each with the nearest name there is: why it may find nothing."""
     found: list[str] = []
     options = {*parameters, *(name.rpartition(".")[2] for name in parameters)}
-    parser = _Parser(text, _tokens(text))
-    parser.any_of(0)
-    for name in dict.fromkeys(parser.names):
+    for name in names_in(text):
         key = _parameter(name)
         known = options if key is not None else set(metrics)
         if (key or name) not in known and name not in COLUMNS and name not in {"tag", "tags"}:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crucible.errors import DependencyError
+from crucible.scope import RUN_SCOPE
 from crucible.settings import Settings, load_settings
-from crucible.where import compile_sort, compile_where
+from crucible.where import compile_sort, compile_where, names_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,10 +61,13 @@ class Runs:
     def query(self, where: str | None = None, sort: str | None = None) -> Answer:
         """The runs with their result metrics, one row a run and one column ``metric`` for each.
 
-        ``where`` and ``sort`` are those of ``crucible ls``; by default in order of creation.
+        ``where`` and ``sort`` are those of ``crucible ls``; by default in order of creation. What is done once for a
+        whole grid is left out unless ``where`` names ``scope``.
         """
         conditions: list[str] = []
         parameters: list[object] = []
+        if where is None or "scope" not in names_in(where):
+            conditions.append(f"r.scope = '{RUN_SCOPE}'")
         if self._submission_id is not None:
             conditions.append("r.submission_id = ?")
             parameters.append(self._submission_id)

@@ -9,6 +9,7 @@ from typing import Any
 from crucible.projections.buffer import Row
 from crucible.projections.payload import checked_json, json_text, moment
 from crucible.rules.state import ExperimentState, SubmissionState
+from crucible.scope import RUN_SCOPE
 
 
 def experiment_row(experiment: ExperimentState) -> Row:
@@ -44,6 +45,8 @@ def submission_row(submission: SubmissionState) -> Row:
         closed.completed if closed else None,
         closed.failed if closed else None,
         closed.canceled if closed else None,
+        closed.experiment_failed if closed else None,
+        closed.experiment_canceled if closed else None,
         submission.cancel_reason,
         _text(definition.get("select")),
         _number(definition.get("margin")),
@@ -70,9 +73,9 @@ def submission_status(submission: SubmissionState) -> str:
     closed = submission.closed
     if closed is None:
         return "running" if submission.cancel_reason is None else "canceling"
-    if closed.failed:
+    if closed.failed or closed.experiment_failed:
         return "failed"
-    return "canceled" if closed.canceled else "completed"
+    return "canceled" if closed.canceled or closed.experiment_canceled else "completed"
 
 
 def definition_of(submission: SubmissionState) -> Mapping[str, Any]:
@@ -95,6 +98,7 @@ def declaration_rows(submission: SubmissionState) -> Iterator[Row]:
             yield (
                 submission_id,
                 _text(_mapping(stage).get("name")),
+                _text(_mapping(stage).get("scope", RUN_SCOPE)),
                 name,
                 _text(metric.get("unit")),
                 _text(metric.get("better")),

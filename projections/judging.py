@@ -25,7 +25,8 @@ Judge = Callable[[SubmissionInput], Judgement]
 _CAN_JUDGE = """
 SELECT s.submission_id, s.generation FROM submissions s
 WHERE s.closed_at IS NOT NULL
-  AND (SELECT count(*) FROM runs r WHERE r.submission_id = s.submission_id AND r.is_complete) >= s.run_count
+  AND (SELECT count(*) FROM runs r WHERE r.submission_id = s.submission_id AND r.scope = 'run' AND r.is_complete)
+    >= s.run_count
 """
 TO_JUDGE = f"""{_CAN_JUDGE}
   AND NOT EXISTS (SELECT 1 FROM judgements j WHERE j.submission_id = s.submission_id AND j.generation = s.generation)
@@ -54,7 +55,7 @@ _LAST_LOGGED = """
 SELECT s.run_id, s.name, s.last
 FROM metric_summary s JOIN runs r ON r.run_id = s.run_id AND r.status = 'completed'
 JOIN metric_declarations d ON d.submission_id = r.submission_id AND d.stage = s.stage AND d.name = s.name
-WHERE r.submission_id = ? ORDER BY s.run_id, s.stage, s.name
+WHERE r.submission_id = ? AND r.scope = 'run' ORDER BY s.run_id, s.stage, s.name
 """
 """A declared metric that a stage logs and does not return stands for its last effective point."""
 
@@ -103,7 +104,8 @@ def submission_input(cursor: Any, submission_id: str) -> SubmissionInput:
         "SELECT select_metric, margin FROM submissions WHERE submission_id = ?", [submission_id]
     ).fetchone()
     declared = cursor.execute(
-        "SELECT name, better, unit, low, high, mean_of FROM metric_declarations WHERE submission_id = ? ORDER BY ALL",
+        "SELECT name, better, unit, low, high, mean_of FROM metric_declarations"
+        " WHERE submission_id = ? AND scope = 'run' ORDER BY ALL",
         [submission_id],
     ).fetchall()
     targets = cursor.execute(
@@ -124,14 +126,14 @@ def submission_input(cursor: Any, submission_id: str) -> SubmissionInput:
 
 def _runs(cursor: Any, submission_id: str) -> list[RunInput]:
     rows = cursor.execute(
-        "SELECT run_id, cell_index, label, params, repeat, status FROM runs WHERE submission_id = ? "
+        "SELECT run_id, cell_index, label, params, repeat, status FROM runs WHERE submission_id = ? AND scope = 'run' "
         "ORDER BY cell_index, repeat, run_id",
         [submission_id],
     ).fetchall()
     metrics: dict[str, dict[str, float | None]] = defaultdict(dict)
     for run_id, name, value in cursor.execute(
         "SELECT m.run_id, m.name, m.value FROM result_metrics m JOIN runs r ON r.run_id = m.run_id "
-        "WHERE r.submission_id = ? ORDER BY m.run_id, m.stage, m.name",
+        "WHERE r.submission_id = ? AND r.scope = 'run' ORDER BY m.run_id, m.stage, m.name",
         [submission_id],
     ).fetchall():
         if value is not None or name not in metrics[run_id]:

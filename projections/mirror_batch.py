@@ -14,7 +14,7 @@ Record = dict[str, Any]
 
 _KINDS = {
     "runs": """
-SELECT r.run_no, r.run_id, r.ref, r.experiment, r.namespace, r.submission_id, r.number, r.label, r.cell_id,
+SELECT r.run_no, r.run_id, r.ref, r.experiment, r.namespace, r.submission_id, r.scope, r.number, r.label, r.cell_id,
   r.cell_index, r.grid_index, r.repeat, r.seed, r.params, r.status, r.reason, r.generation, r.is_smoke,
   r.is_simulated, r.output_dir, r.folder, r.created_at, r.started_at, r.ended_at, r.dead_letters
 FROM runs r WHERE r.run_no IN ({numbers})

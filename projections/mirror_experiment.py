@@ -12,6 +12,7 @@ from crucible.projections.mirror_files import finite, iso
 from crucible.projections.mirror_run import SCHEMA_VERSION
 from crucible.version import VERSION
 
+_LISTED = "SELECT run_id, ref, folder, status FROM runs WHERE submission_id = ?"
 _JUDGED = "* EXCLUDE (submission_id, generation)"
 
 
@@ -29,7 +30,8 @@ def experiment_manifest(cursor: Any, experiment: str, output_dir: str) -> Record
     ):
         submission_id = row["submission_id"]
         tables = {
-            "runs": "SELECT run_id, ref, folder, status FROM runs WHERE submission_id = ? ORDER BY grid_index",
+            "runs": f"{_LISTED} AND scope = 'run' ORDER BY grid_index",
+            "experiment_runs": f"{_LISTED} AND scope = 'experiment' ORDER BY label, repeat",
             "verdicts": f"SELECT {_JUDGED} FROM verdicts WHERE submission_id = ? ORDER BY ALL",
             "findings": f"SELECT {_JUDGED} FROM findings WHERE submission_id = ? ORDER BY number",
         }

@@ -13,6 +13,7 @@ from crucible.projections.run_times import RunTimes
 from crucible.records.record import StoredFile
 from crucible.rules import effective
 from crucible.rules.state import AttemptState, RunState, StageState
+from crucible.scope import RUN_SCOPE
 
 RUN_ROW_TABLES = (
     "runs",
@@ -73,6 +74,7 @@ def folder_name(run: RunState) -> str:
 def _run_row(run: RunState, run_no: int, times: RunTimes, is_complete: bool, dead_letters: int) -> Row:  # noqa: FBT001  a column
     created = run.created
     current = run.current_stage or run.stages[-1]
+    is_of_grid = created.scope == RUN_SCOPE
     return (
         run_no,
         created.run_id,
@@ -80,11 +82,12 @@ def _run_row(run: RunState, run_no: int, times: RunTimes, is_complete: bool, dea
         created.experiment,
         created.namespace,
         created.submission_id,
+        created.scope,
         submission_number(created.ref),
         created.label,
         created.cell_id,
-        created.cell_index,
-        created.grid_index,
+        created.cell_index if is_of_grid else None,
+        created.grid_index if is_of_grid else None,
         created.repeat,
         created.seed,
         checked_json(created.params_json),

@@ -70,6 +70,7 @@ METRIC_DECLARATIONS = Table(
     (
         Column("submission_id", "VARCHAR", "the submission"),
         Column("stage", "VARCHAR", "stage name"),
+        Column("scope", "VARCHAR", "run or experiment: what the stage is about"),
         Column("name", "VARCHAR", "metric"),
         Column("unit", "VARCHAR", "unit"),
         Column("better", "VARCHAR", "higher or lower; null: no direction"),

@@ -28,12 +28,16 @@ SUBMISSIONS = Table(
         Column("experiment", "VARCHAR", "name of the experiment"),
         Column("namespace", "VARCHAR", "team"),
         Column("number", "INTEGER", "number within the experiment, from 1"),
-        Column("status", "VARCHAR", "running, canceling, completed, failed or canceled"),
+        Column(
+            "status", "VARCHAR", "running, canceling, completed, failed or canceled; runs of scope experiment count"
+        ),
         Column("generation", "INTEGER", "1, and one more each time that it was reopened"),
         Column("run_count", "INTEGER", "runs of the grid"),
         Column("completed", "INTEGER", "runs completed when it was closed"),
         Column("failed", "INTEGER", "runs failed when it was closed"),
         Column("canceled", "INTEGER", "runs canceled when it was closed"),
+        Column("experiment_failed", "INTEGER", "runs of scope experiment failed when it was closed"),
+        Column("experiment_canceled", "INTEGER", "runs of scope experiment canceled when it was closed"),
         Column("cancel_reason", "VARCHAR", "why it was to stop"),
         Column("select_metric", "VARCHAR", "metric by which the best cell is chosen"),
         Column("margin", "DOUBLE", "difference in that metric that does not matter"),
@@ -57,7 +61,7 @@ SUBMISSIONS = Table(
 
 RUNS = Table(
     "runs",
-    "A cell of a grid and one repeat of it.",
+    "A cell of a grid and one repeat of it; and, of scope experiment, what is done once before or after a grid.",
     (
         RUN_NO,
         RUN_ID,
@@ -65,12 +69,15 @@ RUNS = Table(
         Column("experiment", "VARCHAR", "name of the experiment"),
         Column("namespace", "VARCHAR", "team"),
         Column("submission_id", "VARCHAR", "the submission"),
+        Column(
+            "scope", "VARCHAR", "run: a cell of the grid; experiment: the submission as a whole; counts leave it out"
+        ),
         Column("number", "INTEGER", "number of the submission within its experiment"),
         Column("label", "VARCHAR", "shortest unique abbreviation of the varied parameters"),
         Column("cell_id", "VARCHAR", "digest of recipe and parameters"),
-        Column("cell_index", "INTEGER", "index of the cell in the grid, from 0"),
-        Column("grid_index", "INTEGER", "index of the run in the grid, from 0"),
-        Column("repeat", "INTEGER", "repeat of the cell, from 1"),
+        Column("cell_index", "INTEGER", "index of the cell in the grid, from 0; null: of scope experiment"),
+        Column("grid_index", "INTEGER", "index of the run in the grid, from 0; null: of scope experiment"),
+        Column("repeat", "INTEGER", "repeat of the cell, from 1; of scope experiment, which time it is"),
         Column("seed", "BIGINT", "seed of the repeat, the same for every cell"),
         Column("params", "JSON", "parameters of the cell; the table params holds them as rows"),
         Column("status", "VARCHAR", "pending, running, completed, failed or canceled"),

@@ -126,7 +126,7 @@ LEFT JOIN verdicts v ON v.submission_id = t.submission_id AND v.metric = t.metri
 )
 SUBMISSION_PROGRESS = View(
     "submission_progress",
-    "How many runs of each submission stand where.",
+    "How many runs of the grid of each submission stand where.",
     """
 SELECT s.submission_id, s.experiment, s.number, s.run_count,
   count(r.run_id) AS created,
@@ -135,7 +135,7 @@ SELECT s.submission_id, s.experiment, s.number, s.run_count,
   count(r.run_id) FILTER (r.status = 'completed') AS completed,
   count(r.run_id) FILTER (r.status = 'failed') AS failed,
   count(r.run_id) FILTER (r.status = 'canceled') AS canceled
-FROM submissions s LEFT JOIN runs r ON r.submission_id = s.submission_id
+FROM submissions s LEFT JOIN runs r ON r.submission_id = s.submission_id AND r.scope = 'run'
 GROUP BY s.submission_id, s.experiment, s.number, s.run_count
 """,
     (

@@ -8,7 +8,7 @@ from crucible.cli.compose import open_manager
 from crucible.cli.exits import FINE, WRONG
 from crucible.cli.text import plain, say
 from crucible.errors import UsageError
-from crucible.lookup import find_run, find_runs, find_subject
+from crucible.lookup import find_run, find_runs, find_subject, runs_to_retry
 from crucible.records import CommandAccepted, CommandObsolete, CommandRejected
 from crucible.settings import load_settings
 
@@ -40,10 +40,10 @@ def retry(reference: str | None, from_stage: str | None, failed: str | None) -> 
         raise UsageError(message)
     with open_manager(load_settings()) as (reader, sender):
         if failed is not None:
-            runs = find_runs(reader, find_subject(reader, failed), ("failed",))
+            runs = runs_to_retry(find_runs(reader, find_subject(reader, failed), ("failed",)))
         else:
             subject = find_subject(reader, reference or "")
-            runs = find_runs(reader, subject, RETRIED if subject.kind != "run" else ())
+            runs = runs_to_retry(find_runs(reader, subject, RETRIED if subject.kind != "run" else ()))
         answers = sender.retry_runs([str(run["run_id"]) for run in runs], from_stage)
     if not runs:
         say("nothing to retry")

@@ -70,12 +70,15 @@ def demo(keep: Path | None) -> int:
 @click.option("--where", help='For example "params.rank = 16 and test/accuracy > .95".')
 @click.option("--sort", help="For example -test/accuracy,params.rank; default: newest first.")
 @click.option("-n", "--limit", type=int, default=20, show_default=True, help="How many.")
+@click.option("--all", "is_all", is_flag=True, help="Also what is done once for a whole grid.")
 @click.option("--format", "form", type=click.Choice(FORMATS[:3]), default="table")
-def list_runs(experiment: str | None, where: str | None, sort: str | None, limit: int, form: str) -> int:
+def list_runs(  # noqa: PLR0917  an argument for each option
+    experiment: str | None, where: str | None, sort: str | None, limit: int, is_all: bool, form: str
+) -> int:
     """List runs: all, those of an EXPERIMENT, or of name#3."""
     from crucible.cli.query import list_runs as act
 
-    return act(experiment, where=where, sort=sort, limit=limit, form=form)
+    return act(experiment, where=where, sort=sort, limit=limit, form=form, is_all=is_all)
 
 
 @app.command(epilog=REFERENCE_HELP)

@@ -28,7 +28,7 @@ SELECT s.run_count, s.closed_at, j.submission_id IS NOT NULL AS is_judged,
   count(r.run_id) FILTER (r.status = 'canceled') AS canceled,
   (SELECT count(*) FROM claims c JOIN runs q USING (run_id)
     WHERE q.submission_id = s.submission_id AND c.status = 'live') AS working
-FROM submissions s LEFT JOIN runs r USING (submission_id)
+FROM submissions s LEFT JOIN runs r ON r.submission_id = s.submission_id AND r.scope = 'run'
 LEFT JOIN judgements j ON j.submission_id = s.submission_id AND j.generation = s.generation
 WHERE s.submission_id = ? GROUP BY ALL
 """

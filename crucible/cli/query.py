@@ -11,8 +11,9 @@ from crucible.cli.compose import Reading, open_reader
 from crucible.cli.exits import FINE
 from crucible.cli.text import columns, duration, say, warn
 from crucible.errors import UsageError
+from crucible.scope import EXPERIMENT_SCOPE, RUN_SCOPE
 from crucible.settings import load_settings
-from crucible.where import compile_sort, compile_where, unknown_names
+from crucible.where import compile_sort, compile_where, names_in, unknown_names
 
 LIMIT_MAX = 100_000
 METRIC_COLUMNS_MAX = 4
@@ -35,16 +36,18 @@ def sql(query: str, form: str) -> int:
     return FINE
 
 
-def list_runs(experiment: str | None, *, where: str | None, sort: str | None, limit: int, form: str) -> int:
-    """Print runs, the newest first unless sorted otherwise."""
+def list_runs(
+    experiment: str | None, *, where: str | None, sort: str | None, limit: int, form: str, is_all: bool = False
+) -> int:
+    """Print runs, the newest first unless sorted otherwise; those of scope experiment only with ``is_all``."""
     _check_format(form)
     if not 0 < limit <= LIMIT_MAX:
         message = f"--limit {limit}: expected 1 to {LIMIT_MAX}"
         raise UsageError(message)
-    conditions, parameters = _conditions(experiment, where)
+    conditions, parameters = _conditions(experiment, where, is_all=is_all)
     order, more = compile_sort(sort) if sort else ("r.created_at DESC, r.grid_index DESC", [])
     query = (
-        "SELECT r.run_id, r.ref, r.status, r.stage, r.stages_done, r.stage_count, r.created_at, r.started_at,"
+        "SELECT r.run_id, r.ref, r.scope, r.status, r.stage, r.stages_done, r.stage_count, r.created_at, r.started_at,"
         " epoch(r.ended_at - r.started_at) AS seconds, r.is_smoke, r.is_simulated, r.reason,"
         f" {STALE} AS is_stale"
         f" FROM runs r {conditions} ORDER BY {order} LIMIT ?"
@@ -61,7 +64,19 @@ def list_runs(experiment: str | None, *, where: str | None, sort: str | None, li
         _print_runs(runs, metrics, int(total))
         return FINE
     found = sorted({name for values in metrics.values() for name in values})
-    base = ("run_id", "ref", "status", "stage", "created_at", "started_at", "seconds", "is_smoke", "is_stale", "reason")
+    base = (
+        "run_id",
+        "ref",
+        "scope",
+        "status",
+        "stage",
+        "created_at",
+        "started_at",
+        "seconds",
+        "is_smoke",
+        "is_stale",
+        "reason",
+    )
     rows = [[*(run[name] for name in base), *(metrics.get(run["run_id"], {}).get(m) for m in found)] for run in runs]
     if form == "arrow":
         message = "ls prints table, csv or json; use crucible sql --format arrow for Arrow"
@@ -76,9 +91,11 @@ def _unknown(reader: Reading, where: str) -> list[str]:
     return unknown_names(where, metrics, parameters)
 
 
-def _conditions(experiment: str | None, where: str | None) -> tuple[str, list[object]]:
+def _conditions(experiment: str | None, where: str | None, *, is_all: bool) -> tuple[str, list[object]]:
     parts: list[str] = []
     parameters: list[object] = []
+    if not is_all and (where is None or "scope" not in names_in(where)):
+        parts.append(f"r.scope = '{RUN_SCOPE}'")
     if experiment is not None:
         parts.append("(r.experiment = ? OR r.experiment || '#' || r.number = ?)")
         parameters += [experiment, experiment]
@@ -126,6 +143,7 @@ def _print_runs(
 def _status(run: Mapping[str, Any]) -> str:
     names = (("is_stale", "stale"), ("is_smoke", "smoke"), ("is_simulated", "simulated"))
     marks = [mark for name, mark in names if run[name]]
+    marks += ["experiment"] if run["scope"] == EXPERIMENT_SCOPE else []
     stage = f" {run['stage']} {run['stages_done'] + 1}/{run['stage_count']}" if run["status"] == "running" else ""
     return f"{run['status']}{stage}{''.join(f' ({mark})' for mark in marks)}"
 

@@ -123,7 +123,9 @@ def _show_grid(loaded: Loaded, call: RunCall) -> int:
     )
     cells: dict[int, Any] = {run.cell_index: run for run in planned}
     say(f"{definition.name}: {len(planned)} runs, {len(cells)} cells × {len(planned) // len(cells)} repeats")
-    say(f"stages: {' → '.join(stage.name for stage in definition.stages if stage.enabled)}")
+    say(f"stages: {' → '.join(stage.name for stage in definition.enabled_stages)}")
+    if definition.experiment_stages:
+        say(f"once, after all runs: {' → '.join(stage.name for stage in definition.experiment_stages)}")
     rows = [
         [run.cell_index, run.label or "–", ", ".join(f"{name}={value}" for name, value in run.params.items())]
         for run in list(cells.values())[:CELLS_SHOWN_MAX]
@@ -226,7 +228,8 @@ def _conclude(reader: Reading, submission_id: str) -> int:
     counts = {
         row["status"]: row["runs"]
         for row in reader.rows(
-            "SELECT status, count(*) AS runs FROM runs WHERE submission_id = ? GROUP BY 1", [submission_id]
+            "SELECT status, count(*) AS runs FROM runs WHERE submission_id = ? AND scope = 'run' GROUP BY 1",
+            [submission_id],
         )
     }
     verdicts = reader.rows(VERDICTS, [submission_id])
@@ -245,9 +248,9 @@ def _outcomes(
     submission: Mapping[str, Any], counts: Mapping[str, int], verdicts: Sequence[Mapping[str, Any]]
 ) -> list[int]:
     codes = []
-    if counts.get("failed"):
+    if counts.get("failed") or submission["experiment_failed"]:
         codes.append(exits.FAILED)
-    if counts.get("canceled"):
+    if counts.get("canceled") or submission["experiment_canceled"]:
         codes.append(exits.STOPPED)
     if submission["closed_at"] is not None and not submission["is_smoke"]:
         codes += [exits.TARGET for verdict in verdicts if verdict["status"] != "met"]
@@ -257,7 +260,7 @@ def _outcomes(
 def _say_failures(reader: Reading, submission_id: str) -> None:
     rows = reader.rows(
         "SELECT ref, status, reason FROM runs WHERE submission_id = ? AND status IN ('failed', 'canceled')"
-        " ORDER BY grid_index LIMIT 10",
+        " ORDER BY scope, label = '_experiment', grid_index, repeat LIMIT 10",
         [submission_id],
     )
     for row in rows:

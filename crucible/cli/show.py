@@ -65,7 +65,7 @@ def _facts(reader: Reading, subject: Subject) -> dict[str, Any]:
     newest = "ORDER BY number DESC LIMIT 1"
     submission = reader.rows(f"SELECT * FROM submissions WHERE {column} = ? {newest}", [subject.id])[0]
     key = [submission["submission_id"]]
-    counts = "SELECT status, count(*) AS runs FROM runs WHERE submission_id = ? GROUP BY 1 ORDER BY 1"
+    counts = "SELECT status, count(*) AS runs FROM runs WHERE submission_id = ? AND scope = 'run' GROUP BY 1 ORDER BY 1"
     asked = reader.rows(
         "SELECT c.actor FROM events e JOIN command_records c ON c.command_id = e.causation_id WHERE e.event_id = ?",
         [submission["event_id"]],
@@ -78,7 +78,7 @@ def _facts(reader: Reading, subject: Subject) -> dict[str, Any]:
         "failures": _rows(
             reader,
             "SELECT ref, reason FROM runs WHERE submission_id = ? AND status IN ('failed', 'canceled')"
-            f" ORDER BY grid_index LIMIT {RUNS_SHOWN_MAX}",
+            f" ORDER BY scope, grid_index, label, repeat LIMIT {RUNS_SHOWN_MAX}",
             key,
         ),
         **_labels(reader, submission["submission_id"]),

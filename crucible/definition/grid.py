@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from crucible.canonical import canonical_json, hash_parts
 from crucible.definition.label import labels_of
 from crucible.definition.model import Definition
+from crucible.scope import NO_INDEX, PHASE_LABELS, ExperimentPhase
 
 if TYPE_CHECKING:
     from crucible.records.run_events import SubmissionAccepted
@@ -28,6 +29,9 @@ SMOKE_STEPS_MAX: Final = 5
 
 SEED_BITS: Final = 53
 """A seed is an integer that JSON carries exactly, and so does Avro's long."""
+
+SEED_OF_EXPERIMENT: Final = 0
+"""Repeat whose seed a run of scope experiment has: those of the grid begin with 1."""
 
 _GRID_INDEX_BITS: Final = 20
 _HASH_BITS: Final = 54
@@ -124,6 +128,27 @@ def planned_runs(accepted: SubmissionAccepted) -> list[PlannedRun]:
         number=accepted.number,
         recipe_digest=accepted.recipe_digest,
         is_smoke=accepted.is_smoke,
+    )
+
+
+def experiment_run(accepted: SubmissionAccepted, phase: ExperimentPhase, number: int, seed: int) -> PlannedRun:
+    """Return the ``number``-th run of scope experiment that an accepted submission has in a phase, from 1.
+
+    ``seed`` is the experiment's. It belongs to no cell; it sorts before the runs of the grid, or after them.
+    """
+    label = PHASE_LABELS[phase]
+    cell_id = hash_parts("phase", phase, accepted.recipe_digest, accepted.definition_digest).hex()
+    index = 0 if phase == "before" else accepted.run_count
+    return PlannedRun(
+        run_id=run_id_of(accepted.occurred_at_us // 1000, index, cell_id, number, accepted.submission_id),
+        cell_id=cell_id,
+        cell_index=NO_INDEX,
+        grid_index=NO_INDEX if phase == "before" else accepted.run_count,
+        repeat=number,
+        params={},
+        seed=repeat_seed(seed, SEED_OF_EXPERIMENT),
+        label=label,
+        ref=f"{accepted.experiment}#{accepted.number}/{label}.{number}",
     )
 
 

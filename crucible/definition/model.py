@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from crucible.canonical import canonical_json, digest_bytes, digest_of, parse_json
+from crucible.scope import EXPERIMENT_SCOPE, RUN_SCOPE, Scope
 
 OUTPUT_DIR_DEFAULT: Final = "artifacts/crucible"
 CHECKPOINT_EVERY_DEFAULT_S: Final = 30.0
@@ -82,10 +83,12 @@ class RetryPolicy(Model):
 
 
 class StageDefinition(Model):
-    """One step of every run of the experiment."""
+    """One step of every run of the experiment, or of the experiment as a whole."""
 
     name: str
     """Name within the experiment."""
+    scope: Scope = RUN_SCOPE
+    """``run``: a step of each run of the grid; ``experiment``: done once, when every run of the grid has ended."""
     type: str = Field(min_length=1)
     """``train``, ``eval``, another registered name, ``module:function`` or ``command``."""
     options: dict[str, Any] = Field(default_factory=dict)
@@ -168,8 +171,13 @@ class Definition(ExperimentFields):
 
     @property
     def enabled_stages(self) -> tuple[StageDefinition, ...]:
-        """The stages that runs have, in order."""
-        return tuple(stage for stage in self.stages if stage.enabled)
+        """The stages that the runs of the grid have, in order."""
+        return tuple(stage for stage in self.stages if stage.enabled and stage.scope == RUN_SCOPE)
+
+    @property
+    def experiment_stages(self) -> tuple[StageDefinition, ...]:
+        """The stages that are done once, when every run of the grid has ended, in order."""
+        return tuple(stage for stage in self.stages if stage.enabled and stage.scope == EXPERIMENT_SCOPE)
 
     def stage(self, name: str) -> StageDefinition:
         """Return the stage of this name; ``KeyError`` if there is none."""
@@ -198,8 +206,8 @@ class Definition(ExperimentFields):
     def recipe_digest(self, code_digest: str) -> str:
         """SHA-256 of what decides results: code, stages with options, adapter, dataset references and seed.
 
-        Description, tags, targets, grid, repeats, timeouts and queues are not in it: they decide what is run and how
-        it is judged, not what a cell gives.
+        Description, tags, targets, grid, repeats, timeouts, queues and stages of scope ``experiment`` are not in it:
+        they decide what is run and how it is judged, not what a cell gives.
         """
         return digest_of(
             {

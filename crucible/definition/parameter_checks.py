@@ -58,7 +58,9 @@ class _Checker:
         self.stages: dict[str, CheckedStage] = {}
         for stage in stages:
             self.stages.setdefault(stage.name, stage)
-        self.options = {name: stage.option_names for name, stage in self.stages.items() if stage.fields.enabled}
+        self.options = {
+            name: stage.option_names for name, stage in self.stages.items() if stage.fields.enabled and stage.is_of_runs
+        }
         self.is_complete = all(stage.is_resolved for stage in stages)
 
     def parameters(self, raw: Mapping[str, Any], loc: Loc) -> dict[str, list[Any]]:
@@ -93,6 +95,11 @@ class _Checker:
         if owner is not None and not owner.fields.enabled:
             self.problems.add(loc, f"sets an option of {owner.name!r}, which is not enabled")
             return
+        once = self.done_once(key, owner)
+        if once is not None:
+            message = f"sets an option of {once!r}, which is done once for the whole grid: it can't vary in it"
+            self.problems.add(loc, message, expected=f"the option under options of {once!r}")
+            return
         is_near = owner is None and nearest_name(key, route.candidates) is not None
         if not (self.is_complete if owner is None else owner.is_resolved) and not is_near:
             return  # it may be an option of the stage that was not found
@@ -100,6 +107,13 @@ class _Checker:
             self.problems.add(loc, route.message, value=key, expected="one of " + ", ".join(route.candidates))
         else:
             self.problems.add(loc, route.message, value=key, names=route.candidates)
+
+    def done_once(self, key: str, owner: CheckedStage | None) -> str | None:
+        """The stage of scope experiment that a parameter is meant for; None if it is meant for another one."""
+        if owner is not None:
+            return None if owner.is_of_runs else owner.name
+        of_experiment = (stage for stage in self.stages.values() if not stage.is_of_runs)
+        return next((stage.name for stage in of_experiment if key in stage.option_names), None)
 
     def values(self, full: str, raw: Any, loc: Loc) -> list[Any]:
         values = raw if isinstance(raw, list) else [raw]

@@ -11,6 +11,7 @@ from crucible.definition.model import Definition, stage_recipe
 from crucible.definition.routing import resolved_options
 from crucible.records.run_events import RunCreated, SubmissionAccepted
 from crucible.records.stage_events import ArtifactSaved
+from crucible.scope import EXPERIMENT_SCOPE
 
 
 def stage_request_fields(  # noqa: PLR0917  the records in the order of the log, then what is asked for
@@ -30,6 +31,7 @@ def stage_request_fields(  # noqa: PLR0917  the records in the order of the log,
     datasets = {name: reference.model_dump(mode="json") for name, reference in definition.datasets.items()}
     steps_max = SMOKE_STEPS_MAX if run.is_smoke else None
     blobs = {file["sha256"] for artifact in inputs.values() for file in artifact.files}
+    about = {"experiment_run": run.run_id} if run.scope == EXPERIMENT_SCOPE else {}  # its input is what others gave
     return {
         "run_id": run.run_id,
         "stage": stage.name,
@@ -39,6 +41,7 @@ def stage_request_fields(  # noqa: PLR0917  the records in the order of the log,
         "stage_key": stage_key(
             {
                 **stage_recipe(stage),
+                **about,
                 "adapter": definition.adapter,
                 "code": submission.code_digest,
                 "datasets": datasets,

@@ -91,6 +91,7 @@ def stage(
 
     Its first argument is the run, further positional ones are artifacts of earlier stages, keyword-only ones are its
     options. ``artifacts`` names what it makes, ``fields`` are any other fields of a stage (``timeout_s=60``).
+    With ``scope="experiment"`` it is done once, when every run of the grid has ended.
     """
 
     def decorate(function: Callable[..., Any]) -> Stage:

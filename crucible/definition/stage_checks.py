@@ -15,6 +15,7 @@ from crucible.definition.problems import Loc, Problems, nearest_name
 from crucible.definition.registry import registered_stage, stage_types
 from crucible.definition.stage import COMMAND_TYPE, Stage, default_name
 from crucible.definition.structure import check_structure
+from crucible.scope import RUN_SCOPE
 
 STAGES_MAX: Final = 100
 TIMEOUT_MAX_S: Final = 366 * 24 * 3600
@@ -44,6 +45,11 @@ class CheckedStage:
         """Name of the stage."""
         return self.fields.name
 
+    @property
+    def is_of_runs(self) -> bool:
+        """Whether each run of the grid has it."""
+        return self.fields.scope == RUN_SCOPE
+
     def normal_form(self) -> StageDefinition:
         """Return the stage with every default filled in."""
         defaults = {name: option.plain_default() for name, option in self.options.items() if not option.is_required}
@@ -65,8 +71,8 @@ def check_stages(raw: Any, find_stage: Callable[[str], Stage], problems: Problem
     found = [each for each in stages if each is not None]
     _check_names(found, problems)
     _check_inputs(found, problems)
-    if found and not any(each.fields.enabled for each in found):
-        problems.add(loc, "has no stage that is enabled")
+    if found and not any(each.fields.enabled and each.is_of_runs for each in found):
+        problems.add(loc, "has no stage of scope run that is enabled: a run would have nothing to do")
     return found
 
 
@@ -95,6 +101,7 @@ def _check_stage(raw: Any, loc: Loc, find_stage: Callable[[str], Stage], problem
         checked = _command_stage(fields, loc, problems)
     else:
         checked = _function_stage(fields, stage, loc, problems)
+    _check_scope(fields, stage, loc, problems)
     _check_timeouts(fields, loc, problems)
     _check_metric_names(fields, loc, problems)
     return checked
@@ -229,6 +236,8 @@ def _check_inputs(stages: Sequence[CheckedStage], problems: Problems) -> None:
                 problems.add(where, f"comes from {name!r}, which runs at the same time or later", value=source)
             elif name not in earlier:
                 problems.add(where, f"comes from {name!r}, which is no stage", value=source, names=_outputs(earlier))
+            elif earlier[name].is_of_runs != stage.is_of_runs:
+                problems.add(where, _across_scopes(name, is_from_runs=earlier[name].is_of_runs), value=source)
             elif not earlier[name].fields.enabled and stage.fields.enabled:
                 problems.add(where, f"comes from {name!r}, which is not enabled", value=source)
             elif (made := earlier[name].fields.artifacts) is not None and artifact not in made:
@@ -236,8 +245,25 @@ def _check_inputs(stages: Sequence[CheckedStage], problems: Problems) -> None:
                 problems.add(where, f"is no artifact that {name!r} declares", value=source, names=known)
 
 
+def _across_scopes(name: str, *, is_from_runs: bool) -> str:
+    if is_from_runs:
+        return (
+            f"comes from {name!r}, of which every run of the grid has its own, while this stage is done once for all: "
+            "it sees the runs through run.experiment_runs()"
+        )
+    return f"comes from {name!r}, which is done once, when every run of the grid has ended"
+
+
 def _outputs(stages: Mapping[str, CheckedStage]) -> list[str]:
     return [f"{name}.{each}" for name, stage in stages.items() for each in stage.fields.artifacts or ("model",)]
+
+
+def _check_scope(fields: StageDefinition, stage: Stage | None, loc: Loc, problems: Problems) -> None:
+    """A function that was written for one scope can't be used for the other: what it asks its run for is not there."""
+    written_for = stage.fields.get("scope") if stage is not None else None
+    if written_for is not None and fields.scope != written_for:
+        message = f"is not the scope that {fields.type} was written for"
+        problems.add((*loc, "scope"), message, value=fields.scope, expected=written_for)
 
 
 def _check_timeouts(fields: StageDefinition, loc: Loc, problems: Problems) -> None:

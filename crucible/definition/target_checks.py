@@ -11,7 +11,15 @@ from crucible.definition.stage_checks import CheckedStage, declared_metrics
 
 def check_targets(fields: ExperimentFields, stages: Sequence[CheckedStage], problems: Problems) -> None:
     """Check ``select`` and every quality target against the metrics that the stages declare."""
-    declared = declared_metrics(stages)
+    declared = declared_metrics([stage for stage in stages if stage.is_of_runs])
+    of_experiment = declared_metrics([stage for stage in stages if not stage.is_of_runs])
+    for loc, name in [
+        (("select",), fields.select),
+        *((("quality_targets", name), name) for name in fields.quality_targets),
+    ]:
+        if name in of_experiment and name not in declared:
+            _note_experiment_metric(name, loc, of_experiment, problems)
+            declared |= {name: of_experiment[name]}
     is_complete = all(stage.is_resolved for stage in stages)
     if fields.select is not None:
         _check_select(fields.select, declared, problems, is_complete=is_complete)
@@ -21,6 +29,12 @@ def check_targets(fields: ExperimentFields, stages: Sequence[CheckedStage], prob
         metric = _find(name, loc, declared, problems, is_complete=is_complete)
         if metric is not None:
             _check_against(target, metric, loc, problems)
+
+
+def _note_experiment_metric(name: str, loc: Loc, of_experiment: _Declared, problems: Problems) -> None:
+    stage = of_experiment[name][0][0].name
+    message = f"is a metric of {stage!r}, which is done once for the whole grid: no cell has it"
+    problems.add(loc, message, value=name, expected="a metric of a stage of scope run")
 
 
 _Declared = dict[str, list[tuple[CheckedStage, MetricDeclaration]]]

@@ -69,6 +69,10 @@ class SubmissionClosed(Record):
     """Runs failed."""
     canceled: int
     """Runs canceled."""
+    experiment_failed: int
+    """Runs of scope experiment that failed, as far as they count."""
+    experiment_canceled: int
+    """Runs of scope experiment that were canceled, as far as they count."""
 
 
 @record(topic="events", key="experiment")
@@ -121,6 +125,8 @@ class RunCreated(Record):
     """Folder for run folders."""
     is_smoke: bool
     """Part of a smoke test."""
+    scope: str
+    """run: a cell of the grid; experiment: the submission as a whole, before or after its grid."""
 
 
 @record(topic="events", key="run_id")

@@ -7,7 +7,8 @@ holds nothing that the world does not say: thrown away, it is made again from th
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from crucible.canonical import derived_id
 from crucible.errors import CrucibleError
@@ -37,8 +38,18 @@ from crucible.records.stage_events import (
 )
 from crucible.rules.blueprint import Blueprint, Blueprints
 from crucible.rules.draft import Draft
-from crucible.rules.plan import Ready, inherits_cancel, plan_created, plan_grant, plan_releases, plan_run, plan_start
-from crucible.rules.queue import SubmissionQueue
+from crucible.rules.plan import (
+    Ready,
+    inherits_cancel,
+    is_shut_out,
+    plan_created,
+    plan_grant,
+    plan_releases,
+    plan_run,
+    plan_shut_out,
+    plan_start,
+)
+from crucible.rules.queue import SubmissionQueue, is_opening
 from crucible.rules.state import RunState, SubmissionState
 from crucible.rules.world import World
 
@@ -157,8 +168,11 @@ class Agenda:
 
     def _touch(self, run: RunState) -> None:
         submission_id = run.created.submission_id
-        self._queue(submission_id).put(run)
+        queue = self._queue(submission_id)
+        queue.put(run)
         self._dirty_runs[run.run_id] = None
+        if is_opening(run) and run.is_terminal and run.status != "completed":
+            self._dirty_runs.update(dict.fromkeys(queue.open_runs))
         self._dirty_submissions[submission_id] = None
         for name in run.created.limits:
             self._users.setdefault(name, {})[submission_id] = None
@@ -194,6 +208,10 @@ class Agenda:
         blueprint = self._blueprint(submission) if submission is not None else None
         if submission is None or blueprint is None:
             return batches
+        opening = self._queue(submission.submission_id).opening
+        if opening is not None and is_shut_out(run, opening):
+            batches.append(plan_shut_out(run, opening))
+            return batches
         drafts = plan_run(run, submission, blueprint, ready)
         if drafts:
             batches.append(drafts)
@@ -201,15 +219,39 @@ class Agenda:
 
     def _plan_submission(self, submission: SubmissionState) -> Batches:
         queue = self._queue(submission.submission_id)
-        if submission.closed is not None and not queue.open_runs:
+        if submission.closed is not None and not queue.open_runs and not _has_changed(submission, queue):
             return []
         blueprint = self._blueprint(submission)
         if blueprint is None:
             return []
-        batches = self._plan_creation(submission, queue, blueprint)
-        batches.extend(self._plan_starts(submission, queue, blueprint))
-        batches.extend([draft] for draft in _plan_end(submission, queue))
-        return batches
+        created = [
+            *self._plan_before(submission, blueprint),
+            *self._plan_creation(submission, queue, blueprint),
+            *self._plan_after(submission, queue, blueprint),
+        ]
+        started = self._plan_starts(submission, queue, blueprint)
+        ended = [] if created else [[draft] for draft in _plan_end(submission, queue)]
+        return [*created, *started, *ended]
+
+    def _plan_before(self, submission: SubmissionState, blueprint: Blueprint) -> Batches:
+        """The run that has to complete before the grid starts."""
+        if submission.closed is not None:
+            return []
+        return self._lacking(blueprint.experiment_run("before", 1), submission)
+
+    def _plan_after(self, submission: SubmissionState, queue: SubmissionQueue, blueprint: Blueprint) -> Batches:
+        """The run that follows the grid, once every run of it has ended and one of them has completed."""
+        if submission.closed is not None or submission.cancel_reason is not None:
+            return []
+        if queue.created < submission.accepted.run_count or queue.has_open_grid or not queue.ended["completed"]:
+            return []
+        return self._lacking(blueprint.experiment_run("after", queue.analysis_number), submission)
+
+    def _lacking(self, fields: Mapping[str, Any] | None, submission: SubmissionState) -> Batches:
+        """The creation of a run, unless there is none to be made or it is there."""
+        if fields is None or fields["run_id"] in self._world.runs:
+            return []
+        return [plan_created(fields, submission)]
 
     def _plan_creation(self, submission: SubmissionState, queue: SubmissionQueue, blueprint: Blueprint) -> Batches:
         if queue.created >= submission.accepted.run_count:
@@ -226,20 +268,28 @@ class Agenda:
         return batches
 
     def _plan_starts(self, submission: SubmissionState, queue: SubmissionQueue, blueprint: Blueprint) -> Batches:
-        """Runs that have their permits, then others in grid order, as long as workers are not far behind."""
+        """Runs that have their permits, then others in grid order, as long as workers are not far behind.
+
+        While the run before the grid has not completed, no other one starts.
+        """
         batches: Batches = []
+        is_shut = _is_shut(queue, blueprint)
         for run_id in list(queue.granted):
             run = self._world.runs[run_id]
             if not queue.is_pending(run_id) or inherits_cancel(run, submission):
                 del queue.granted[run_id]
                 continue
-            batches.extend(self._plan_start(run, queue, blueprint) or ())
+            if not is_shut or is_opening(run):
+                batches.extend(self._plan_start(run, queue, blueprint) or ())
         waiting: list[RunState] = []
         room = REQUESTED_MAX + queue.active - queue.requested
         while room > 0 and (next_id := queue.next_pending()) is not None:
             run = self._world.runs[next_id]
             if inherits_cancel(run, submission):
                 continue
+            if is_shut and not is_opening(run):
+                waiting.append(run)
+                break
             step = self._plan_start(run, queue, blueprint)
             if queue.is_pending(next_id):
                 waiting.append(run)
@@ -285,14 +335,27 @@ class Agenda:
         return True
 
 
+def _is_shut(queue: SubmissionQueue, blueprint: Blueprint) -> bool:
+    """Whether the grid may not start: the submission has a run before it that has not completed."""
+    opening = queue.opening
+    if opening is None:
+        return blueprint.experiment_run("before", 1) is not None
+    return opening.status != "completed"
+
+
+def _has_changed(submission: SubmissionState, queue: SubmissionQueue) -> bool:
+    """Whether runs of a closed grid ran again, and ended, before anyone saw it: what followed them is to be made anew."""
+    return submission.cancel_reason is None and queue.is_overtaken and queue.ended["completed"] > 0
+
+
 def _plan_end(submission: SubmissionState, queue: SubmissionQueue) -> list[Draft]:
     """The end of a submission whose runs have all ended; its reopening if one of them runs again."""
     accepted = submission.accepted
     shared = {"submission_id": accepted.submission_id, "experiment": accepted.experiment}
     if submission.closed is None and queue.created >= accepted.run_count and not queue.open_runs:
-        fields = {**shared, "generation": submission.generation, **queue.ended}
+        fields = {**shared, "generation": submission.generation, **queue.ended, **queue.experiment_ended}
         return [_submission_draft(submission, SubmissionClosed, submission.generation, fields)]
-    if submission.closed is not None and queue.open_runs:
+    if submission.closed is not None and (queue.open_runs or _has_changed(submission, queue)):
         generation = submission.generation + 1
         fields = {**shared, "generation": generation}
         return [_submission_draft(submission, SubmissionReopened, generation, fields)]

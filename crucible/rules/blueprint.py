@@ -14,9 +14,11 @@ from crucible.canonical import canonical_json
 from crucible.records.commands import SubmitExperiment
 from crucible.records.run_events import RunCreated, SubmissionAccepted
 from crucible.records.stage_events import ArtifactSaved
+from crucible.scope import EXPERIMENT_SCOPE, RUN_SCOPE, ExperimentPhase
 
 if TYPE_CHECKING:
-    from crucible.definition.model import Definition
+    from crucible.definition.grid import PlannedRun
+    from crucible.definition.model import Definition, StageDefinition
 
 
 class Blueprint(Protocol):
@@ -25,6 +27,10 @@ class Blueprint(Protocol):
     @property
     def runs(self) -> Sequence[Mapping[str, Any]]:
         """The fields of `RunCreated` of each run, in grid order."""
+        ...
+
+    def experiment_run(self, phase: ExperimentPhase, number: int) -> Mapping[str, Any] | None:
+        """The fields of `RunCreated` of the ``number``-th run of scope experiment in a phase; None: it has none."""
         ...
 
     @property
@@ -76,9 +82,27 @@ class DefinitionBlueprint:
         """The fields of `RunCreated` of each run, in grid order."""
         from crucible.definition.grid import planned_runs
 
+        shared = {**self._shared(self._definition.enabled_stages), "scope": RUN_SCOPE}
+        return [{**shared, **_own(run)} for run in planned_runs(self._accepted)]
+
+    def experiment_stages(self, phase: ExperimentPhase) -> Sequence[StageDefinition]:
+        """The stages of scope experiment that are done in a phase, in order."""
+        return self._definition.experiment_stages if phase == "after" else ()
+
+    def experiment_run(self, phase: ExperimentPhase, number: int) -> Mapping[str, Any] | None:
+        """The fields of `RunCreated` of a run of scope experiment; None if the phase has no stage."""
+        from crucible.definition.grid import experiment_run
+
+        stages = self.experiment_stages(phase)
+        if not stages:
+            return None
+        run = experiment_run(self._accepted, phase, number, self._definition.seed)
+        return {**self._shared(stages), "scope": EXPERIMENT_SCOPE, **_own(run)}
+
+    def _shared(self, stages: Sequence[StageDefinition]) -> dict[str, Any]:
+        """What all runs of these stages have in common."""
         accepted = self._accepted
-        stages = self._definition.enabled_stages
-        shared = {
+        return {
             "submission_id": accepted.submission_id,
             "namespace": accepted.namespace,
             "experiment": accepted.experiment,
@@ -88,21 +112,6 @@ class DefinitionBlueprint:
             "output_dir": accepted.output_dir,
             "is_smoke": accepted.is_smoke,
         }
-        return [
-            {
-                **shared,
-                "run_id": run.run_id,
-                "ref": run.ref,
-                "label": run.label,
-                "cell_id": run.cell_id,
-                "cell_index": run.cell_index,
-                "grid_index": run.grid_index,
-                "repeat": run.repeat,
-                "params_json": canonical_json(run.params),
-                "seed": run.seed,
-            }
-            for run in planned_runs(accepted)
-        ]
 
     @functools.cached_property
     def capacities(self) -> Mapping[str, int]:
@@ -125,6 +134,21 @@ class DefinitionBlueprint:
         from crucible.definition.request import stage_request_fields
 
         return stage_request_fields(self._definition, run, self._accepted, stage, attempt, inputs)
+
+
+def _own(run: PlannedRun) -> dict[str, Any]:
+    """What each run has for itself."""
+    return {
+        "run_id": run.run_id,
+        "ref": run.ref,
+        "label": run.label,
+        "cell_id": run.cell_id,
+        "cell_index": run.cell_index,
+        "grid_index": run.grid_index,
+        "repeat": run.repeat,
+        "params_json": canonical_json(run.params),
+        "seed": run.seed,
+    }
 
 
 class DefinitionBlueprints:

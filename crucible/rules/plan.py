@@ -87,6 +87,25 @@ def plan_run(run: RunState, submission: SubmissionState, blueprint: Blueprint, r
     return drafts
 
 
+def is_shut_out(run: RunState, opening: RunState) -> bool:
+    """Whether a run may never start, because the run before its grid did not complete."""
+    if run.run_id == opening.run_id or not opening.is_terminal or opening.status == "completed":
+        return False
+    return run.status == "pending" and run.cancel_reason is None
+
+
+def plan_shut_out(run: RunState, opening: RunState) -> Drafts:
+    """The end of a run that is shut out."""
+    ended = "RunFailed" if opening.status == "failed" else "RunCanceled"
+    cause = derived_id(opening.run_id, opening.generation, ended)
+    reason = f"{opening.created.ref} {opening.status}: the grid starts only after it"
+    fields = {"run_id": run.run_id, "reason": reason}
+    event_id = derived_id(run.run_id, run.generation, cause, "RunCancelRequested")
+    canceling = _with_id(run, RunCancelRequested, event_id, fields, cause)
+    ending = {**fields, "generation": run.generation}
+    return [canceling, _draft(run, RunCanceled, ending, causation_id=event_id)]
+
+
 def plan_grant(run: RunState, limit: str, capacity: int) -> Drafts:
     """A permit for this generation of a run."""
     fields = {"limit": limit, "capacity": capacity, "holder": run.run_id, "grant": run.generation}

@@ -7,6 +7,7 @@ from typing import Literal
 
 from crucible.rules.blueprint import Blueprint
 from crucible.rules.state import RunState
+from crucible.scope import EXPERIMENT_SCOPE, PHASE_LABELS
 
 Phase = Literal["pending", "starting", "requested", "active", "between", "completed", "failed", "canceled"]
 
@@ -24,6 +25,10 @@ class SubmissionQueue:
         """Runs that have not ended."""
         self.granted: dict[str, None] = {}
         """Runs that have a permit and may not have started: they go first, wherever in the grid they stand."""
+        self.experiment_runs: dict[str, RunState] = {}
+        """Runs of scope experiment; they count neither as created nor as ended."""
+        self._reopened: dict[str, int] = {}
+        """For each run of the grid that ran again, how often."""
         self._phases: dict[str, Phase] = {}
         self._counts: dict[Phase, int] = {}
         self._pending: list[tuple[int, str]] = []
@@ -31,8 +36,32 @@ class SubmissionQueue:
 
     @property
     def created(self) -> int:
-        """How many runs there are."""
-        return len(self._phases)
+        """How many runs of the grid there are."""
+        return len(self._phases) - len(self.experiment_runs)
+
+    @property
+    def has_open_grid(self) -> bool:
+        """A run of the grid has not ended."""
+        return sum(self.ended.values()) < self.created
+
+    @property
+    def analysis_number(self) -> int:
+        """Number of the run that follows the grid: 1, and one more for each time that a run of the grid ran again.
+
+        Whoever has seen this many reopenings and no open run has seen the same ends: a later one would count more.
+        """
+        return 1 + sum(self._reopened.values())
+
+    @property
+    def is_overtaken(self) -> bool:
+        """The grid was followed by a run of its own, and has changed since."""
+        after = [run for run in self.experiment_runs.values() if run.created.label == PHASE_LABELS["after"]]
+        return bool(after) and all(run.created.repeat < self.analysis_number for run in after)
+
+    @property
+    def opening(self) -> RunState | None:
+        """The run before the grid, once there is one."""
+        return next((run for run in self.experiment_runs.values() if is_opening(run)), None)
 
     @property
     def requested(self) -> int:
@@ -46,12 +75,25 @@ class SubmissionQueue:
 
     @property
     def ended(self) -> dict[str, int]:
-        """How many runs ended in which way."""
+        """How many runs of the grid ended in which way."""
         return {phase: self._counts.get(phase, 0) for phase in ENDED_PHASES}
+
+    @property
+    def experiment_ended(self) -> dict[str, int]:
+        """How many runs of scope experiment failed and were canceled: the one before, and the newest one after."""
+        labels = {(PHASE_LABELS["before"], 1), (PHASE_LABELS["after"], self.analysis_number)}
+        counted = [
+            run.status for run in self.experiment_runs.values() if (run.created.label, run.created.repeat) in labels
+        ]
+        return {f"experiment_{status}": counted.count(status) for status in ("failed", "canceled")}
 
     def put(self, run: RunState) -> None:
         """Note where a run stands."""
         phase = _phase(run)
+        if run.created.scope == EXPERIMENT_SCOPE:
+            self.experiment_runs[run.run_id] = run
+        elif run.generation > 1:
+            self._reopened[run.run_id] = run.generation - 1
         self._set(run.run_id, phase)
         if phase in ENDED_PHASES:
             self.open_runs.pop(run.run_id, None)
@@ -85,10 +127,18 @@ class SubmissionQueue:
 
     def _set(self, run_id: str, phase: Phase) -> None:
         before = self._phases.get(run_id)
+        if run_id in self.experiment_runs:
+            self._phases[run_id] = phase
+            return
         if before is not None:
             self._counts[before] -= 1
         self._phases[run_id] = phase
         self._counts[phase] = self._counts.get(phase, 0) + 1
+
+
+def is_opening(run: RunState) -> bool:
+    """Whether a run has to complete before the grid starts."""
+    return run.created.scope == EXPERIMENT_SCOPE and run.created.label == PHASE_LABELS["before"]
 
 
 def _phase(run: RunState) -> Phase:

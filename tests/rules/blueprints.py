@@ -5,10 +5,14 @@ import json
 
 from crucible.errors import DefinitionError, Problem
 from crucible.rules.blueprint import limit_name
+from crucible.scope import NO_INDEX, PHASE_LABELS
 
 
 def definition(**fields):
-    """``runs``, ``stages`` ({name: {inputs, retried, retries}}) and ``max_concurrent`` as definition_json."""
+    """``runs``, ``stages`` ({name: {inputs, retried, retries}}) and ``max_concurrent`` as definition_json.
+
+    ``before`` and ``after`` name those of the stages that are done once, before the grid and after it.
+    """
     return json.dumps({"runs": 1, "stages": {"fit": {}}, "max_concurrent": None, **fields}, sort_keys=True)
 
 
@@ -34,14 +38,47 @@ class PlainBlueprint:
                 "repeat": 1,
                 "params_json": "{}",
                 "seed": 0,
-                "stages": list(self.plan["stages"]),
-                "retries_max": [stage.get("retries", 3) for stage in self.plan["stages"].values()],
-                "limits": sorted(self.capacities),
-                "output_dir": "out",
-                "is_smoke": False,
+                **self.shared(self.of_runs),
+                "scope": "run",
             }
             for index in range(self.plan["runs"])
         ]
+
+    @property
+    def of_runs(self):
+        once = {*self.plan.get("before", ()), *self.plan.get("after", ())}
+        return [name for name in self.plan["stages"] if name not in once]
+
+    def shared(self, stages):
+        return {
+            "stages": stages,
+            "retries_max": [self.plan["stages"][stage].get("retries", 3) for stage in stages],
+            "limits": sorted(self.capacities),
+            "output_dir": "out",
+            "is_smoke": False,
+        }
+
+    def experiment_run(self, phase, number):
+        stages = list(self.plan.get(phase, ()))
+        if not stages:
+            return None
+        accepted, label = self.accepted, PHASE_LABELS[phase]
+        return {
+            "run_id": f"{accepted.submission_id}-{phase}-{number}",
+            "submission_id": accepted.submission_id,
+            "namespace": "",
+            "experiment": accepted.experiment,
+            "ref": f"{accepted.experiment}#{accepted.number}/{label}.{number}",
+            "label": label,
+            "cell_id": label,
+            "cell_index": NO_INDEX,
+            "grid_index": NO_INDEX if phase == "before" else self.plan["runs"],
+            "repeat": number,
+            "params_json": "{}",
+            "seed": 0,
+            **self.shared(stages),
+            "scope": "experiment",
+        }
 
     @property
     def capacities(self):

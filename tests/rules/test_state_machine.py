@@ -114,14 +114,16 @@ class Rules(RuleBasedStateMachine):
 
     fates = st.sampled_from(["now", "now", "now", "late", "twice", "lost"])
 
-    @initialize(count=st.integers(1, 2), capacity=st.sampled_from([None, 1, 2]))
-    def begin(self, count, capacity):
+    @initialize(count=st.integers(1, 2), capacity=st.sampled_from([None, 1, 2]), is_opened=st.booleans())
+    def begin(self, count, capacity, is_opened):
         for index in range(count):
-            self.submit(index, capacity)
+            self.submit(index, capacity, is_opened)
 
-    def submit(self, index, capacity):
+    def submit(self, index, capacity, is_opened):
         stages = {"fit": {"retries": 1}, "score": {"retries": 0}}
-        text = definition(runs=RUNS, stages=stages, max_concurrent=capacity)
+        stages |= {"warm": {"retries": 0}, "compare": {"retries": 0}}
+        around = {"before": ["warm"] * is_opened, "after": ["compare"]}
+        text = definition(runs=RUNS, stages=stages, max_concurrent=capacity, **around)
         self.commands.append(
             self.make("SubmitExperiment", submission_id=f"s{index}", experiment=EXPERIMENT, definition_json=text)
         )
@@ -301,7 +303,19 @@ class Rules(RuleBasedStateMachine):
             for submission in experiment.submissions.values():
                 assert submission.closed is not None
         self.count_ends()
+        self.look_at_analyses()
         self.fold_again()
+
+    def look_at_analyses(self):
+        """A grid that ended with a result, and was not canceled, has the analysis of exactly these ends."""
+        for submission_id in ("s0", "s1"):
+            grid = [run for run in self.truth.runs.values() if run.run_id.startswith(f"{submission_id}-")]
+            grid = [run for run in grid if run.created.scope == "run"]
+            submission = self.truth.submission(submission_id)
+            was_canceled = submission is not None and submission.cancel_reason is not None
+            if any(run.status == "completed" for run in grid) and not was_canceled:
+                number = 1 + sum(run.generation - 1 for run in grid)
+                assert self.truth.runs[f"{submission_id}-after-{number}"].is_terminal
 
     def come_to_rest(self):
         manager, worker = View(self.log), View(self.log)

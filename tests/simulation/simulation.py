@@ -19,7 +19,7 @@ from tests.simulation.sim_log import SimJournal, SimLog
 from tests.simulation.timeline import SKEW_MAX_US, ProcessClock, Timeline
 from tests.simulation.worker import ModelWorker, result_after
 
-STEPS = {"fit": 7, "score": 2}
+STEPS = {"fit": 7, "score": 2, "warm": 2, "compare": 3}
 FAULTS_END_S = 120.0
 """Nothing more goes wrong after this, and everything has to come to its end."""
 END_S = 900.0
@@ -149,8 +149,12 @@ class Actor:
 class Simulation:
     """All actors on one timeline."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, *, has_around):
         self.seed = seed
+        chance = random.Random(f"around {seed}")
+        warm, compare = has_around and chance.random() < 0.3, has_around and chance.random() < 0.6
+        self.around = {"before": ["warm"] * warm, "after": ["compare"] * compare}
+        """Stages that are done once, before the grid and after it."""
         self.chance = random.Random(seed)
         self.timeline = Timeline()
         self.judge = Judge()
@@ -267,7 +271,9 @@ class Simulation:
 
     def _submission(self, journal, submission_id):
         stages = {"fit": {"retries": 2}, "score": {"inputs": {"model": "fit.result"}, "retries": 2}}
-        text = definition(runs=self.chance.randint(1, 3), stages=stages, max_concurrent=self.capacity)
+        runs = self.chance.randint(1, 3)
+        stages |= {name: {"retries": 2} for names in self.around.values() for name in names}
+        text = definition(runs=runs, stages=stages, max_concurrent=self.capacity, **self.around)
         return journal.make(
             SubmitExperiment,
             submission_id=submission_id,
@@ -320,6 +326,6 @@ class Simulation:
         return json.dumps(runs)
 
 
-def simulate(seed):
-    """The history of a seed."""
-    return Simulation(seed).run()
+def simulate(seed, *, has_around=True):
+    """The history of a seed; grids may have a run before and one after them if ``has_around``."""
+    return Simulation(seed, has_around=has_around).run()
