@@ -88,7 +88,7 @@ def _parts(reference: Reference) -> tuple[str, list[object]]:
 
 
 def find_runs(reader: Reader, subject: Subject, status: Sequence[str] = ()) -> list[Row]:
-    """The runs of a subject, with one of ``status`` if given, in grid order; what followed an earlier grid is left out."""
+    """The runs of a subject, with one of ``status`` if given, in grid order; without analyses that were made anew."""
     column = {"run": "run_id", "submission": "submission_id", "experiment": "experiment"}[subject.kind]
     marks = ",".join("?" for _ in status)
     condition = f" AND status IN ({marks})" if status else ""

@@ -28,9 +28,7 @@ SUBMISSIONS = Table(
         Column("experiment", "VARCHAR", "name of the experiment"),
         Column("namespace", "VARCHAR", "team"),
         Column("number", "INTEGER", "number within the experiment, from 1"),
-        Column(
-            "status", "VARCHAR", "running, canceling, completed, failed or canceled; runs of scope experiment count"
-        ),
+        Column("status", "VARCHAR", "running, canceling, completed, failed or canceled; what is done once counts"),
         Column("generation", "INTEGER", "1, and one more each time that it was reopened"),
         Column("run_count", "INTEGER", "runs of the grid"),
         Column("completed", "INTEGER", "runs completed when it was closed"),
@@ -69,9 +67,7 @@ RUNS = Table(
         Column("experiment", "VARCHAR", "name of the experiment"),
         Column("namespace", "VARCHAR", "team"),
         Column("submission_id", "VARCHAR", "the submission"),
-        Column(
-            "scope", "VARCHAR", "run: a cell of the grid; experiment: the submission as a whole; counts leave it out"
-        ),
+        Column("scope", "VARCHAR", "run: a cell of the grid; experiment: done once, and in no count of runs"),
         Column("number", "INTEGER", "number of the submission within its experiment"),
         Column("label", "VARCHAR", "shortest unique abbreviation of the varied parameters"),
         Column("cell_id", "VARCHAR", "digest of recipe and parameters"),

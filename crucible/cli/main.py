@@ -72,9 +72,7 @@ def demo(keep: Path | None) -> int:
 @click.option("-n", "--limit", type=int, default=20, show_default=True, help="How many.")
 @click.option("--all", "is_all", is_flag=True, help="Also what is done once for a whole grid.")
 @click.option("--format", "form", type=click.Choice(FORMATS[:3]), default="table")
-def list_runs(  # noqa: PLR0917  an argument for each option
-    experiment: str | None, where: str | None, sort: str | None, limit: int, is_all: bool, form: str
-) -> int:
+def list_runs(experiment: str | None, where: str | None, sort: str | None, limit: int, is_all: bool, form: str) -> int:
     """List runs: all, those of an EXPERIMENT, or of name#3."""
     from crucible.cli.query import list_runs as act
 

@@ -17,6 +17,7 @@ from crucible.where import compile_sort, compile_where, names_in, unknown_names
 
 LIMIT_MAX = 100_000
 METRIC_COLUMNS_MAX = 4
+FLAGS = ("is_smoke", "is_stale")
 STALE = """EXISTS (SELECT 1 FROM claims c WHERE c.run_id = r.run_id AND c.status = 'live'
   AND ? - epoch_ms(coalesce(c.heartbeat_at, c.claimed_at)) > c.lease_ms)"""
 """Whether a run is held by a worker that has been silent for longer than its lease; takes the time in ms."""
@@ -64,19 +65,7 @@ def list_runs(
         _print_runs(runs, metrics, int(total))
         return FINE
     found = sorted({name for values in metrics.values() for name in values})
-    base = (
-        "run_id",
-        "ref",
-        "scope",
-        "status",
-        "stage",
-        "created_at",
-        "started_at",
-        "seconds",
-        "is_smoke",
-        "is_stale",
-        "reason",
-    )
+    base = ("run_id", "ref", "scope", "status", "stage", "created_at", "started_at", "seconds", *FLAGS, "reason")
     rows = [[*(run[name] for name in base), *(metrics.get(run["run_id"], {}).get(m) for m in found)] for run in runs]
     if form == "arrow":
         message = "ls prints table, csv or json; use crucible sql --format arrow for Arrow"

@@ -71,8 +71,10 @@ def check_stages(raw: Any, find_stage: Callable[[str], Stage], problems: Problem
     found = [each for each in stages if each is not None]
     _check_names(found, problems)
     _check_inputs(found, problems)
-    if found and not any(each.fields.enabled and each.is_of_runs for each in found):
-        problems.add(loc, "has no stage of scope run that is enabled: a run would have nothing to do")
+    enabled = [each for each in found if each.fields.enabled]
+    if found and not any(each.is_of_runs for each in enabled):
+        of_runs = " of scope run, so that a run would have nothing to do" if enabled else ""
+        problems.add(loc, f"has no stage that is enabled{of_runs}")
     return found
 
 

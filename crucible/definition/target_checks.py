@@ -13,13 +13,12 @@ def check_targets(fields: ExperimentFields, stages: Sequence[CheckedStage], prob
     """Check ``select`` and every quality target against the metrics that the stages declare."""
     declared = declared_metrics([stage for stage in stages if stage.is_of_runs])
     of_experiment = declared_metrics([stage for stage in stages if not stage.is_of_runs])
-    for loc, name in [
-        (("select",), fields.select),
-        *((("quality_targets", name), name) for name in fields.quality_targets),
-    ]:
-        if name in of_experiment and name not in declared:
-            _note_experiment_metric(name, loc, of_experiment, problems)
-            declared |= {name: of_experiment[name]}
+    for name in of_experiment.keys() - declared.keys():
+        if name == fields.select:
+            _note_experiment_metric(name, ("select",), of_experiment, problems)
+        if name in fields.quality_targets:
+            _note_experiment_metric(name, ("quality_targets", name), of_experiment, problems)
+        declared[name] = of_experiment[name]
     is_complete = all(stage.is_resolved for stage in stages)
     if fields.select is not None:
         _check_select(fields.select, declared, problems, is_complete=is_complete)

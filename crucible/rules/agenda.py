@@ -344,7 +344,7 @@ def _is_shut(queue: SubmissionQueue, blueprint: Blueprint) -> bool:
 
 
 def _has_changed(submission: SubmissionState, queue: SubmissionQueue) -> bool:
-    """Whether runs of a closed grid ran again, and ended, before anyone saw it: what followed them is to be made anew."""
+    """Whether runs of a closed grid ran again and ended before anyone saw it: the run after it is to be made anew."""
     return submission.cancel_reason is None and queue.is_overtaken and queue.ended["completed"] > 0
 
 

@@ -91,6 +91,7 @@ class Room:
             "limits": [],
             "output_dir": "out",
             "is_smoke": False,
+            "scope": "run",
         }
         self.apply(RunCreated, run_id=run_id, **created)
         self.apply(RunStarted, run_id=run_id, generation=1)

@@ -1,5 +1,6 @@
 """A world to play events into, one short call each: every call returns None (applied) or the reason of a void."""
 
+import copy
 import itertools
 
 from crucible.records import RECORD_TYPES
@@ -8,26 +9,17 @@ from crucible.rules.world import World
 
 RUN = "run-1"
 STAGES = ("fit", "score")
-_BLANK = {"string": "", "int": 0, "long": 0, "double": 0.0, "float": 0.0, "boolean": False, "bytes": b""}
-
-
-def blank(avro_type):
-    if isinstance(avro_type, list):
-        return None
-    if isinstance(avro_type, str):
-        return _BLANK[avro_type]
-    return {} if avro_type["type"] == "map" else []
 
 
 class Maker:
-    """Makes records: fields that a test does not name are blank, ids count up."""
+    """Makes records: fields that a test does not name have the value that readers take for one, ids count up."""
 
     def __init__(self, prefix="e"):
         self._numbers = itertools.count(1)
         self._prefix = prefix
 
     def __call__(self, name, /, **fields):
-        blanks = {field["name"]: blank(field["type"]) for field in latest_schema(name).tree["fields"]}
+        blanks = {field["name"]: copy.copy(field["default"]) for field in latest_schema(name).tree["fields"]}
         unknown = set(fields) - set(blanks)
         assert not unknown, f"{name} has no {unknown}"
         header = {"event_id": f"{self._prefix}{next(self._numbers)}", "actor": "test"}
