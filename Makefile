@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+SITE := $(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --builder html --doctree-dir build/doctrees docs build/site
 
-.PHONY: demo test check nightly bench clean install lock
+.PHONY: demo test check docs nightly bench clean install lock
 
 demo: $(STAMP)  ## run the main job: a real grid, a worker killed on screen, verdicts at the end
 	$(BIN)/crucible demo
@@ -26,6 +27,11 @@ check: $(STAMP)  ## lint, types, docs
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m tests.docs
+	$(SITE)
+
+docs: $(STAMP)  ## the documentation site, in build/site; a warning is an error
+	$(SITE)
+	@echo "open build/site/index.html"
 
 nightly: $(STAMP)  ## the long ones, with their full figures
 	$(BIN)/python -m tests.nightly

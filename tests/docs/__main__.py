@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 GENERATED = (
-    "crucible.projections.tables_page",
+    "crucible.cli.commands_page",
     "crucible.projections.tables_page",
     "crucible.records.json_schema",
     "crucible.records.reference",

@@ -10,6 +10,7 @@ How pages are written, so that a test can execute them:
   ``sh``, is what it prints.
 - Any language with ``title="name"`` is a file of that name; nothing else happens to it.
 - ``yaml``, ``toml``, ``json`` without a title are read by a parser. ``text`` by itself is a picture.
+- A language in braces is a directive of the site (a list of pages, the reference): nothing to execute.
 - ``<!-- not run: reason -->`` above a block says why it can't be executed.
 
 Blocks of one page are executed in order, in one folder that is empty at first.

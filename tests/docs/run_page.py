@@ -56,7 +56,7 @@ class PageRun:
 
     def run(self, block: Block) -> None:
         """Execute one block; raise ``PageError`` if it fails or prints something else."""
-        if block.not_run is not None:
+        if block.not_run is not None or block.language.startswith("{"):
             return
         if block.title is not None:
             self._write(block)
