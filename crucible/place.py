@@ -59,6 +59,11 @@ class Place:
         """Folder of copies of the read model; ``latest.duckdb`` points at the newest."""
         return self.root / "snapshots"
 
+    @property
+    def as_of(self) -> Path:
+        """Folder of read models as of earlier positions: a cache that may be deleted."""
+        return self.root / "as-of"
+
     def create(self) -> None:
         """Make the folders that are not there. Raises ``LogRefusedError``."""
         for folder in (self.root, self.log, self.blobs, self.scratch, self.spool, self.workers):

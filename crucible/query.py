@@ -21,6 +21,8 @@ from crucible.query_format import Row, decode_columns
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from crucible.digest import ModelDigest
+
 CONNECT_TIMEOUT_S = 2.0
 """A port on this host that does not take a connection for this long is taken for dead."""
 HEALTH_TIMEOUT_S = 8.0
@@ -29,6 +31,9 @@ STILL_S = 10.0
 """A read model that is behind and does not move for this long is stuck."""
 ANSWER_TIMEOUT_S = 90.0
 """Longest time without a byte of an answer: the port's own limits are below."""
+
+DIGEST_TIMEOUT_S = 3_700.0
+"""As much for the digest of everything."""
 
 Parameters = Sequence[object] | Mapping[str, object]
 
@@ -61,7 +66,7 @@ class QueryClient:
             message = f"the port in {place.owner} is of another log"
             raise ReadModelError(message)
         self._position = self._caught_up(health)
-        self._wait_for_answers()
+        self._set_timeout(ANSWER_TIMEOUT_S)  # it is an engine that is asked, and a query may take its time
 
     @property
     def position(self) -> str:
@@ -98,6 +103,16 @@ class QueryClient:
         """How the read model does."""
         return self._json("GET", "/statistics", None)
 
+    def model_digest(self) -> tuple[Position, ModelDigest]:
+        """The digest of the read model, and the position that it is of."""
+        from crucible.digest import ModelDigest, TableDigest
+
+        self._set_timeout(DIGEST_TIMEOUT_S)
+        answer = self._json("GET", "/digest", None)
+        self._set_timeout(ANSWER_TIMEOUT_S)
+        tables = {name: TableDigest(rows, int(total, 16)) for name, (rows, total) in answer["tables"].items()}
+        return Position.parse(answer["position"]), ModelDigest(tables)
+
     def close(self) -> None:
         """Close the connection. Safe to call twice."""
         if self._connection is not None:
@@ -131,11 +146,11 @@ class QueryClient:
                 position, moved_s = later, time.monotonic()
         return position
 
-    def _wait_for_answers(self) -> None:
-        """From here on it is an engine that is asked, and a query may take its time."""
-        self._timeout_s = ANSWER_TIMEOUT_S
+    def _set_timeout(self, seconds: float) -> None:
+        """How long the engine may take for an answer from here on."""
+        self._timeout_s = seconds
         if self._connection is not None and self._connection.sock is not None:
-            self._connection.sock.settimeout(ANSWER_TIMEOUT_S)
+            self._connection.sock.settimeout(seconds)
 
     def _send(self, method: str, path: str, body: bytes | None) -> bytes:
         """Send a request, on a new connection if the kept one was closed; returns the body of a good answer."""

@@ -21,6 +21,7 @@ from crucible.records import (
     CommandRejected,
     Record,
     RetryRun,
+    SetMark,
     SubmitExperiment,
 )
 from crucible.tail import Tail
@@ -103,6 +104,10 @@ class Sender:
             message = f"the note has {len(text.encode())} bytes; at most {NOTE_BYTES_MAX}"
             raise UsageError(message)
         return self._one(self._journal.make(AddNote, subject_kind=kind, subject_id=subject_id, text=text))
+
+    def set_mark(self, name: str) -> Answer:
+        """Name the present position; once set, a mark stays."""
+        return self._one(self._journal.make(SetMark, name=name))
 
     def _one(self, command: Record) -> Answer:
         (answer,) = self.send(command)

@@ -69,16 +69,22 @@ def set_aside(path: Path) -> None:
 
 
 def try_open(
-    path: Path, check: Check, *, memory_limit: str = MEMORY_LIMIT, threads: int = THREADS
+    path: Path,
+    check: Check,
+    *,
+    memory_limit: str = MEMORY_LIMIT,
+    threads: int = THREADS,
+    is_read_only: bool = False,
 ) -> tuple[Any, str | None]:
     """A connection to a model that passes, or None and why there is none; nothing is set aside.
 
+    A model that nobody writes may be open in several processes, in each of them ``is_read_only``.
     Raises ``ReadModelError`` when another process has the file open, or the disk does not let us.
     """
     import duckdb
 
     try:
-        connection = _connect(path, memory_limit, threads)
+        connection = _connect(path, memory_limit, threads, is_read_only=is_read_only)
     except duckdb.Error as error:
         _raise_if_not_ours(path, error)
         return None, f"it can't be opened: {_first_line(error)}"
@@ -112,11 +118,12 @@ def _create(path: Path, memory_limit: str, threads: int) -> Any:
     return connection
 
 
-def _connect(path: Path, memory_limit: str, threads: int) -> Any:
+def _connect(path: Path, memory_limit: str, threads: int, *, is_read_only: bool = False) -> Any:
     import duckdb
 
     connection = duckdb.connect(
         str(path),
+        read_only=is_read_only,
         config={
             "threads": threads,
             "memory_limit": memory_limit,

@@ -8,19 +8,16 @@ a hash for each of millions of points would take longer than reading them from t
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from crucible.digest import MODULUS, ModelDigest, TableDigest
 from crucible.projections.columns import Column, Table
 from crucible.projections.tables import TABLES
 
-DIGEST_VERSION = 1
-"""Changes with the way in which rows are hashed."""
-MODULUS = 1 << 256
 FETCH_ROWS = 10_000
 BLOCK_POINTS = 1 << 16
 """Points of a block: those of a spool whose sequence numbers have the same quotient by this."""
@@ -44,44 +41,6 @@ SELECT spool_no, name_no, sequence, step, epoch_us(time) AS time_us, value FROM 
 WHERE spool_no BETWEEN ? AND ? ORDER BY spool_no, sequence, name_no, step, time_us, value
 """
 _SIZES = "SELECT spool_no, count(*) FROM points GROUP BY spool_no ORDER BY spool_no"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class TableDigest:
-    """What a table holds, in whatever order."""
-
-    rows: int
-    total: int
-    """Sum of the hashes of rows, modulo 2**256."""
-
-    @property
-    def hex(self) -> str:
-        """The sum, 64 hexadecimal digits."""
-        return f"{self.total:064x}"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class ModelDigest:
-    """What a read model holds."""
-
-    tables: Mapping[str, TableDigest]
-    """By table, without those that have no content of their own."""
-
-    @property
-    def hex(self) -> str:
-        """SHA-256 over the names, row counts and sums of all tables."""
-        lines = [f"{name} {table.rows} {table.hex}\n" for name, table in sorted(self.tables.items())]
-        return hashlib.sha256("".join([f"model {DIGEST_VERSION}\n", *lines]).encode()).hexdigest()
-
-    @property
-    def rows(self) -> int:
-        """Rows of all tables."""
-        return sum(table.rows for table in self.tables.values())
-
-    def differences(self, other: ModelDigest) -> list[str]:
-        """The names of the tables that differ, sorted."""
-        names = sorted({*self.tables, *other.tables})
-        return [name for name in names if self.tables.get(name) != other.tables.get(name)]
 
 
 def model_digest(cursor: Any) -> ModelDigest:

@@ -19,6 +19,7 @@ from crucible.projections.database import try_open
 from crucible.projections.queries import Parameters, Session, Watchdog
 
 if TYPE_CHECKING:
+    from crucible.digest import ModelDigest
     from crucible.log.protocol import Log, PartitionKey
 
 PROJECTED = ("commands", "events", "telemetry")
@@ -56,6 +57,10 @@ class LocalReader:
     def arrow(self, sql: str, parameters: Parameters = ()) -> bytes:
         """The answer as an Arrow IPC stream. Raises as ``rows``."""
         return self._session.arrow(sql, parameters)
+
+    def model_digest(self) -> tuple[Position, ModelDigest]:
+        """The digest of the read model, and the position that it is of."""
+        return self._session.model_digest()
 
 
 @contextlib.contextmanager

@@ -8,33 +8,18 @@ that stands on the log twice counts twice.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 
 from crucible.codec import HEADER_BYTES
+from crucible.digest import MODULUS, LogDigest, TableDigest
 from crucible.errors import LogError
 from crucible.journal import Journal
 from crucible.log.protocol import Stored
 from crucible.position import Position
-from crucible.projections.digests import MODULUS, TableDigest
 from crucible.projections.identity import TOPICS
 
-DIGEST_VERSION = 1
-"""Changes with the way in which records are hashed."""
 UNKNOWN = b"?"
 """In place of a schema's identity where there is none: the whole value is hashed then."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class LogDigest:
-    """Which records there are."""
-
-    records: TableDigest
-
-    @property
-    def hex(self) -> str:
-        """SHA-256 over count and sum."""
-        return hashlib.sha256(f"log {DIGEST_VERSION}\n{self.records.rows} {self.records.hex}\n".encode()).hexdigest()
 
 
 def log_digest(journal: Journal, position: Position | None = None) -> LogDigest:

@@ -12,12 +12,18 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crucible.errors import ReadModelError, UsageError
+from crucible.position import Position
+
+if TYPE_CHECKING:
+    from crucible.digest import ModelDigest
 
 QUERY_TIME_MAX_S = 30.0
 """Longest time of a query."""
+DIGEST_TIME_MAX_S = 3_600.0
+"""Longest time of a digest of everything."""
 RESULT_ROWS_MAX = 5_000_000
 """Most rows of an answer."""
 RESULT_BYTES_MAX = 256 * 1024**2
@@ -121,6 +127,15 @@ class Session:
                     _check_rows(count, limits)
                     _check_size(sink.tell(), limits)
             return bytes(sink.getvalue())
+
+    def model_digest(self) -> tuple[Position, ModelDigest]:
+        """The digest of the whole model as of one moment, and the position that it is of. Takes as long as it takes."""
+        from crucible.projections.digests import model_digest
+        from crucible.projections.projection import read_progress
+
+        with self._reading("SELECT 1", Limits(time_s=DIGEST_TIME_MAX_S)):
+            offsets = {key: part.next_offset for key, part in read_progress(self._cursor).items()}
+            return Position(offsets), model_digest(self._cursor)
 
     def close(self) -> None:
         """Give the connection back. Safe to call twice."""

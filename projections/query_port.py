@@ -1,7 +1,8 @@
 """The query port: the one process that owns the read model answers SQL for all others of this host and user.
 
 HTTP on 127.0.0.1, a random port and a random token, both in ``owner.json`` (mode 0600). ``POST /query`` answers a
-SELECT; ``GET /health`` says whose log this is and how far it was read, ``GET /statistics`` how the read model does.
+SELECT; ``GET /health`` says whose log this is and how far it was read, ``GET /statistics`` how the read model does,
+``GET /digest`` what it holds.
 A thread for each connection, a DuckDB cursor for each thread, connections kept open between queries.
 """
 
@@ -55,6 +56,7 @@ QUERIES_AT_ONCE = 8
 CLOSE_WAIT_S = 10.0
 """Longest wait for queries that were interrupted."""
 TOKEN_BYTES = 24
+PATHS = "unknown path; there are /query, /health, /statistics and /digest"
 
 
 class QueryPort:
@@ -128,6 +130,12 @@ class QueryPort:
     def statistics(self) -> dict[str, Any]:
         """How the read model does."""
         return dataclasses.asdict(self._projector.statistics())
+
+    def digest(self, session: Session) -> dict[str, Any]:
+        """The position that the model has now caught up with, judged, and rows and digest of each table."""
+        self._projector.catch_up()
+        position, model = session.model_digest()
+        return {"position": str(position), "tables": {name: [t.rows, t.hex] for name, t in model.tables.items()}}
 
     def answer(self, session: Session, request: dict[str, Any]) -> tuple[str, bytes]:
         """Content type and body of the answer to a query. Raises ``UsageError`` for a wrong one."""
@@ -224,15 +232,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._respond(lambda: self.port.health(is_fresh=options == "fresh"))
         elif path == "/statistics":
             self._respond(self.port.statistics)
+        elif path == "/digest":
+            self._respond(lambda: self.port.digest(self._session()))
         else:
-            self._send_problem(HTTPStatus.NOT_FOUND, "unknown path; there are /query, /health and /statistics")
+            self._send_problem(HTTPStatus.NOT_FOUND, PATHS)
 
     def do_POST(self) -> None:
         body = self._read_body()
         if body is None:
             return
         if self.path != "/query":
-            self._send_problem(HTTPStatus.NOT_FOUND, "unknown path; there are /query, /health and /statistics")
+            self._send_problem(HTTPStatus.NOT_FOUND, PATHS)
             return
         self._respond(lambda: self._answer(body))
 
@@ -248,9 +258,12 @@ class _Handler(BaseHTTPRequestHandler):
         if not isinstance(request, dict):
             message = 'the body is no JSON object; expected {"sql": …, "params": […]}'
             raise UsageError(message)
+        return self.port.answer(self._session(), request)
+
+    def _session(self) -> Session:
         if self.session is None:
             self.session = self.port.open_session()
-        return self.port.answer(self.session, request)
+        return self.session
 
     def _respond(self, make: Any) -> None:
         """Send what ``make`` returns, or the problem that it raises."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,15 +135,18 @@ class Projector:
             raise ReadModelError(message)
         return self._connection.cursor()
 
-    def catch_up(self) -> Position:
+    def catch_up(self, progress: Callable[[int, int], None] | None = None) -> Position:
         """Project everything up to the ends of the log as of this call, and judge what has ended.
 
-        Returns the position reached. Raises ``ReadModelError`` if the disk fails, and as ``Journal.read``.
+        ``progress`` is told records read and records in all. Returns the position reached.
+        Raises ``ReadModelError`` if the disk fails, and as ``Journal.read``.
         """
         ends = log_ends(self.journal)
         with self._lock:
             while any(self._writer.progress[key].next_offset < end for key, end in ends.items()):
                 self._read()
+                if progress is not None:
+                    progress(sum(self._writer.progress[key].next_offset for key in ends), sum(ends.values()))
             self._commit_all()
         self._closer.judge_all()
         return self._committed

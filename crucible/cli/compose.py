@@ -15,7 +15,9 @@ from crucible.errors import LogCorruptError, LogRefusedError, ReadModelError, Us
 from crucible.settings import Settings
 
 if TYPE_CHECKING:
+    from crucible.digest import ModelDigest
     from crucible.journal import Journal
+    from crucible.position import Position
     from crucible.processors.zygote import Zygote
     from crucible.producers.submit import Sender
     from crucible.query import QueryClient
@@ -42,6 +44,10 @@ class Reading(Protocol):
 
     def arrow(self, sql: str, parameters: Sequence[object] = ()) -> bytes:
         """The answer as an Arrow IPC stream."""
+        ...
+
+    def model_digest(self) -> tuple[Position, ModelDigest]:
+        """The digest of the read model, and the position that it is of."""
         ...
 
     @property
@@ -84,6 +90,10 @@ class LivingReader:
     def arrow(self, sql: str, parameters: Sequence[object] = ()) -> bytes:
         """The answer as an Arrow IPC stream."""
         return self._ask(lambda reader: reader.arrow(sql, parameters))
+
+    def model_digest(self) -> tuple[Position, ModelDigest]:
+        """The digest of the read model, and the position that it is of."""
+        return self._ask(lambda reader: reader.model_digest())
 
     def close(self) -> None:
         """Let go of whoever answers. Safe to call twice."""
@@ -135,11 +145,38 @@ def _hope() -> None:
 
 @contextlib.contextmanager
 def open_reader(
-    settings: Settings, *, may_own: bool = True, check: Callable[[], None] | None = None
+    settings: Settings, *, may_own: bool = True, check: Callable[[], None] | None = None, as_of: str | None = None
 ) -> Iterator[Reading]:
-    """A reader of the log, as `LivingReader`. Raises ``UsageError`` if there is no log."""
+    """A reader of the log, as `LivingReader`, or of its state as of a moment (`crucible.moments`).
+
+    Raises ``UsageError`` if there is no log, or no such moment.
+    """
     _require_log(settings)
     with contextlib.closing(LivingReader(settings, may_own=may_own, check=check)) as reader:
+        if as_of is None:
+            yield reader
+            return
+        from crucible.moments import find_moment
+
+        position = find_moment(reader, as_of)
+    with _past_reader(settings, position) as past:
+        yield past
+
+
+@contextlib.contextmanager
+def _past_reader(settings: Settings, position: Position) -> Iterator[Reading]:
+    """A reader of the state as of a position: it needs no engine and no lock."""
+    from crucible.cli.meter import Meter
+    from crucible.journal import open_journal
+    from crucible.projections.as_of import open_as_of
+
+    with contextlib.ExitStack() as stack:
+        journal = stack.enter_context(contextlib.closing(open_journal(settings.place, actor=settings.actor)))
+        meter = Meter(f"the state as of {position} is folded")
+        reader = stack.enter_context(
+            open_as_of(journal, settings.place, position, memory_limit=settings.read_model_memory, progress=meter)
+        )
+        meter.finish()
         yield reader
 
 

@@ -86,3 +86,12 @@ def note(reference: str, text: str) -> int:
         sender.add_note(subject.kind, subject.id, text)
     say(f"{subject.name}: noted")
     return FINE
+
+
+def mark(name: str) -> int:
+    """Give the present position a name."""
+    with open_manager(load_settings()) as (reader, sender):
+        sender.set_mark(name)
+        (row,) = reader.rows("SELECT position FROM marks WHERE name = ?", [name])
+    say(f"mark:{plain(name)} is {row['position']}")
+    return FINE

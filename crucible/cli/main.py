@@ -18,6 +18,9 @@ FORMATS = ("table", "csv", "json", "arrow")
 reference_argument = click.argument("reference")
 jobs_option = click.option("-j", "--jobs", type=int, help="Stages at once.")
 short_format_option = click.option("--format", "form", type=click.Choice(["table", "json"]), default="table")
+as_of_option = click.option(
+    "--as-of", metavar="MOMENT", help="The state then: a position, run:REFERENCE, report:ID, mark:NAME or a time."
+)
 format_option = click.option("--format", "form", type=click.Choice(FORMATS), default="table")
 
 
@@ -72,21 +75,31 @@ def demo(keep: Path | None) -> int:
 @click.option("-n", "--limit", type=int, default=20, show_default=True, help="How many.")
 @click.option("--all", "is_all", is_flag=True, help="Also what is done once for a whole grid.")
 @click.option("--format", "form", type=click.Choice(FORMATS[:3]), default="table")
-def list_runs(experiment: str | None, where: str | None, sort: str | None, limit: int, is_all: bool, form: str) -> int:
+@as_of_option
+def list_runs(
+    experiment: str | None,
+    where: str | None,
+    sort: str | None,
+    limit: int,
+    is_all: bool,
+    form: str,
+    as_of: str | None,
+) -> int:
     """List runs: all, those of an EXPERIMENT, or of name#3."""
     from crucible.cli.query import list_runs as act
 
-    return act(experiment, where=where, sort=sort, limit=limit, form=form, is_all=is_all)
+    return act(experiment, where=where, sort=sort, limit=limit, form=form, is_all=is_all, as_of=as_of)
 
 
 @app.command(epilog=REFERENCE_HELP)
 @reference_argument
 @short_format_option
-def show(reference: str, form: str) -> int:
+@as_of_option
+def show(reference: str, form: str, as_of: str | None) -> int:
     """Everything about a run, a submission or an experiment."""
     from crucible.cli.show import show as act
 
-    return act(reference, form)
+    return act(reference, form, as_of)
 
 
 @app.command(epilog=REFERENCE_HELP)
@@ -164,11 +177,38 @@ def note(reference: str, text: str) -> int:
 @app.command()
 @click.argument("query")
 @format_option
-def sql(query: str, form: str) -> int:
+@as_of_option
+def sql(query: str, form: str, as_of: str | None) -> int:
     """Ask the read model: one SELECT."""
     from crucible.cli.query import sql as act
 
-    return act(query, form)
+    return act(query, form, as_of)
+
+
+@app.command(epilog=REFERENCE_HELP)
+@click.argument("reference", required=False)
+@as_of_option
+@click.option("--tables", "has_tables", is_flag=True, help="The digest of each table of the read model too.")
+@click.option("--excluded", "has_excluded", is_flag=True, help="What has no part in the digests, and why.")
+@short_format_option
+def digest(reference: str | None, as_of: str | None, has_tables: bool, has_excluded: bool, form: str) -> int:
+    """Digests of the log, of the read model, and of the results of runs.
+
+    Two logs with the same records have the same Log and Model digest, on any engine. Two executions of one recipe have
+    the same Result digest; a REFERENCE says of which runs, else it is of all that have ended.
+    """
+    from crucible.cli.digest import digest as act
+
+    return act(reference, as_of=as_of, has_tables=has_tables, has_excluded=has_excluded, form=form)
+
+
+@app.command()
+@click.argument("name")
+def mark(name: str) -> int:
+    """Give the present position a name, for --as-of mark:NAME."""
+    from crucible.cli.control import mark as act
+
+    return act(name)
 
 
 @app.command()

@@ -24,11 +24,11 @@ STALE = """EXISTS (SELECT 1 FROM claims c WHERE c.run_id = r.run_id AND c.status
 FORMATS = ("table", "csv", "json", "arrow")
 
 
-def sql(query: str, form: str) -> int:
+def sql(query: str, form: str, as_of: str | None) -> int:
     """Print the answer to one SELECT."""
     _check_format(form)
     settings = load_settings()
-    with open_reader(settings) as reader:
+    with open_reader(settings, as_of=as_of) as reader:
         if form == "arrow":
             sys.stdout.buffer.write(reader.arrow(query))
             return FINE
@@ -38,7 +38,14 @@ def sql(query: str, form: str) -> int:
 
 
 def list_runs(
-    experiment: str | None, *, where: str | None, sort: str | None, limit: int, form: str, is_all: bool = False
+    experiment: str | None,
+    *,
+    where: str | None,
+    sort: str | None,
+    limit: int,
+    form: str,
+    is_all: bool = False,
+    as_of: str | None = None,
 ) -> int:
     """Print runs, the newest first unless sorted otherwise; those of scope experiment only with ``is_all``."""
     _check_format(form)
@@ -54,8 +61,9 @@ def list_runs(
         f" FROM runs r {conditions} ORDER BY {order} LIMIT ?"
     )
     settings = load_settings()
-    with open_reader(settings) as reader:
-        runs = list(reader.rows(query, [time.time() * 1000, *parameters, *more, limit]))
+    now_ms = time.time() * 1000 if as_of is None else 0  # of the past nobody can say who was silent
+    with open_reader(settings, as_of=as_of) as reader:
+        runs = list(reader.rows(query, [now_ms, *parameters, *more, limit]))
         metrics = _metrics_of(reader, [str(run["run_id"]) for run in runs])
         total = reader.rows(f"SELECT count(*) AS n FROM runs r {conditions}", parameters)[0]["n"]
         unknown = _unknown(reader, where) if where is not None and not runs else []

@@ -25,13 +25,13 @@ FINDINGS = f"SELECT * FROM findings WHERE submission_id = ?1 AND {NEWEST} ORDER 
 Row = Mapping[str, Any]
 
 
-def show(reference: str, form: str) -> int:
+def show(reference: str, form: str, as_of: str | None) -> int:
     """Print everything about a run, a submission or an experiment."""
     if form not in {"table", "json"}:
         message = f"--format {form}: expected table or json"
         raise UsageError(message)
     settings = load_settings()
-    with open_reader(settings) as reader:
+    with open_reader(settings, as_of=as_of) as reader:
         subject = find_subject(reader, reference)
         facts = _facts(reader, subject)
     if form == "json":
