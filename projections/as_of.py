@@ -83,7 +83,8 @@ def _make(folder: Path, past: Journal, memory_limit: str, progress: Progress | N
     beside = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(beside, ignore_errors=True)
     try:
-        projector = Projector(past, Place(beside), is_mirroring=False, is_publishing=False, memory_limit=memory_limit)
+        alone = {"is_mirroring": False, "is_publishing": False, "is_copying_dead": False}
+        projector = Projector(past, Place(beside), **alone, memory_limit=memory_limit)
         with contextlib.closing(projector):
             projector.catch_up(progress)
             with projector.quiet():

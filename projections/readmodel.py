@@ -83,6 +83,7 @@ class Projector:
         judge: Judge | None = judge_by_statistics,
         is_mirroring: bool = True,
         is_publishing: bool = True,
+        is_copying_dead: bool = True,
         memory_limit: str = MEMORY_LIMIT,
         threads: int = THREADS,
         commit_rows: int = COMMIT_ROWS,
@@ -91,7 +92,7 @@ class Projector:
         """Open or make the model of the log at ``place``. Raises ``ReadModelError`` if the file can't be had.
 
         ``run`` writes folders of what has ended unless ``is_mirroring`` is false, and publishes snapshots unless
-        ``is_publishing`` is.
+        ``is_publishing`` is. Dead letters are copied to topic ``dead`` unless ``is_copying_dead`` is false.
         """
         self.journal = journal
         self.path = place.read_model
@@ -112,7 +113,7 @@ class Projector:
         """Why an earlier model was set aside; None if it was not."""
         if opened.is_new:
             stamp_identity(self._connection, journal)
-        self._writer = Writer(journal, self._connection)
+        self._writer = Writer(journal, self._connection, is_copying_dead=is_copying_dead)
         self.snapshots = Snapshots(self, place)
         """Copies of the model for other DuckDB clients."""
         self._closer = Closer(

@@ -27,8 +27,9 @@ REPLAY_ENTRIES = 1_000
 class Writer:
     """The one that writes the model. For one thread."""
 
-    def __init__(self, journal: Journal, connection: Any) -> None:
+    def __init__(self, journal: Journal, connection: Any, *, is_copying_dead: bool = True) -> None:
         self._journal = journal
+        self._is_copying_dead = is_copying_dead
         self._connection = connection
         self._dead = DeadMirror(journal, connection)
         self._dead_committed = self._dead.mirrored
@@ -71,7 +72,7 @@ class Writer:
 
     def mirror_dead_letters(self) -> bool:
         """After a commit: copy new dead letters to topic ``dead``; True if that has to be committed in turn."""
-        return self._dead.send(self.projection.dead_count)
+        return self._is_copying_dead and self._dead.send(self.projection.dead_count)
 
     def _isolate(self, replacements: Sequence[Replacement]) -> None:
         """Commit what was read in parts, and bury the records that can't be."""
