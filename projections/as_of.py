@@ -7,6 +7,7 @@ whatever it answers is what was answered then.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import time
@@ -58,12 +59,19 @@ def open_as_of(
     folder = place.as_of / hash_parts(past.log_id, str(position), MODEL_VERSION).hex()[:NAME_DIGITS]
     with contextlib.ExitStack() as stack:
         connection = _opened(folder / MODEL, past, memory_limit)
-        if connection is None:
+        if connection is None and folder not in _opened_here:
+            _make(folder, past, memory_limit, progress)
+            connection = _opened(folder / MODEL, past, memory_limit)
+        if connection is None:  # this process has it open already, which DuckDB allows once
+            folder = folder.with_name(f".{folder.name}.{os.getpid()}.{next(_private)}")
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
             _make(folder, past, memory_limit, progress)
             connection = _opened(folder / MODEL, past, memory_limit)
         if connection is None:
             message = f"the read model as of {position} can't be kept at {folder}: make its place writable"
             raise ReadModelError(message)
+        _opened_here.add(folder)
+        stack.callback(_opened_here.discard, folder)
         stack.callback(connection.close)
         _forget_old(place.as_of, folder)
         watchdog = stack.enter_context(contextlib.closing(Watchdog()))
@@ -71,20 +79,30 @@ def open_as_of(
         yield LocalReader(position, session)
 
 
+_private = itertools.count(1)
+_opened_here: set[Path] = set()
+
+
 def _opened(path: Path, past: Journal, memory_limit: str) -> Any:
     """A connection to the model if it is there, and of this log and version; several processes may have one."""
-    if not path.exists():
+    if not path.exists() or path.parent in _opened_here:
         return None
     return try_open(path, check_identity(past), memory_limit=memory_limit, is_read_only=True)[0]
 
 
 def _make(folder: Path, past: Journal, memory_limit: str, progress: Progress | None) -> None:
     """Fold the log into a model beside its place, and give it its name once it is whole."""
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    beside = folder.with_name(f".{folder.name.lstrip('.')}.{os.getpid()}.new")
     shutil.rmtree(beside, ignore_errors=True)
     try:
-        alone = {"is_mirroring": False, "is_publishing": False, "is_copying_dead": False}
-        projector = Projector(past, Place(beside), **alone, memory_limit=memory_limit)
+        projector = Projector(
+            past,
+            Place(beside),
+            is_mirroring=False,
+            is_publishing=False,
+            is_copying_dead=False,
+            memory_limit=memory_limit,
+        )
         with contextlib.closing(projector):
             projector.catch_up(progress)
             with projector.quiet():

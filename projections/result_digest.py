@@ -10,6 +10,7 @@ Equal digests are promised on one kind of CPU and thread count only.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -132,8 +133,8 @@ def _logged(reader: Reader, run_id: str) -> Iterable[tuple[str, str, dict[str, A
     table = pa.ipc.open_stream(reader.arrow(_POINTS, [run_id])).read_all()
     keys = list(zip(table["stage"].to_pylist(), table["name"].to_pylist(), strict=True))
     step, value = table["step"].to_numpy(), table["value"].to_numpy()
-    starts = [index for index, key in enumerate(keys) if index == 0 or key != keys[index - 1]]
-    for start, end in zip(starts, [*starts[1:], len(keys)], strict=True):
+    bounds = [index for index in range(len(keys) + 1) if index in {0, len(keys)} or keys[index] != keys[index - 1]]
+    for start, end in itertools.pairwise(bounds):
         digest = hashlib.sha256(np.ascontiguousarray(step[start:end], "<i8").tobytes())
         digest.update(np.ascontiguousarray(value[start:end], "<f8").tobytes())
         yield (*keys[start], {"points": end - start, "digest": digest.hexdigest()})

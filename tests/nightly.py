@@ -17,6 +17,7 @@ COMMANDS = (
     ("takeovers under 20 kills", {}, ["tests.crash.takeover", "--kills", "20", "--seed", "1"]),
     ("folders under kills", {}, ["tests.crash.mirrors"]),
     ("folders under kills, two renames", {}, ["tests.crash.mirrors", "--no-exchange"]),
+    ("digests, every combination", {}, ["tests.projections.combinations", "--seed", "1"]),
     ("run.log under 100 kills", {}, ["tests.crash.log_call", "--kills", "100", "--seed", "1"]),
 )  # fmt: skip
 

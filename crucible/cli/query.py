@@ -24,7 +24,7 @@ STALE = """EXISTS (SELECT 1 FROM claims c WHERE c.run_id = r.run_id AND c.status
 FORMATS = ("table", "csv", "json", "arrow")
 
 
-def sql(query: str, form: str, as_of: str | None) -> int:
+def sql(query: str, form: str, as_of: str | None = None) -> int:
     """Print the answer to one SELECT."""
     _check_format(form)
     settings = load_settings()

@@ -25,7 +25,7 @@ FINDINGS = f"SELECT * FROM findings WHERE submission_id = ?1 AND {NEWEST} ORDER 
 Row = Mapping[str, Any]
 
 
-def show(reference: str, form: str, as_of: str | None) -> int:
+def show(reference: str, form: str, as_of: str | None = None) -> int:
     """Print everything about a run, a submission or an experiment."""
     if form not in {"table", "json"}:
         message = f"--format {form}: expected table or json"
