@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from crucible import errors, testing
     from crucible.cli.script import start_run
     from crucible.definition.experiment import Experiment
+    from crucible.definition.limits import Breaker, Budget
     from crucible.definition.metrics import at_least, at_most, between, mean_score, metric
     from crucible.definition.model import DatasetReference, Definition
     from crucible.definition.stage import Stage, builtin_stage, command_stage, stage
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "Artifact": "crucible.run:Artifact",
+    "Breaker": "crucible.definition.limits:Breaker",
+    "Budget": "crucible.definition.limits:Budget",
     "Checkpoint": "crucible.run:Checkpoint",
     "DatasetReference": "crucible.definition.model:DatasetReference",
     "Definition": "crucible.definition.model:Definition",
@@ -52,6 +55,8 @@ _PLACES = {
 
 __all__ = [
     "Artifact",
+    "Breaker",
+    "Budget",
     "Checkpoint",
     "DatasetReference",
     "Definition",

@@ -93,7 +93,9 @@ class Manager:
 
     def wait_s(self, most_s: float) -> float:
         """Seconds until a tick may write something though nothing new is on the log, at most ``most_s``."""
-        return 0.0 if self.has_work else self._retries.wait_s(most_s)
+        if self.has_work:
+            return 0.0
+        return self._agenda.wait_s(self._journal.clock.monotonic(), self._retries.wait_s(most_s))
 
     def read(self) -> None:
         """Read to the end of the log and write nothing."""
@@ -127,7 +129,7 @@ class Manager:
             batches = self._decide(asked)
             for run_id in self._retries.due():
                 self._agenda.wake(run_id)
-            batches.extend(self._agenda.plan(self._retries))
+            batches.extend(self._agenda.plan(self._retries, self._journal.clock.monotonic()))
             self._warn_unreadable()
             self._write(batches)
         except LogError:

@@ -15,6 +15,7 @@ from crucible.records import (
     AddNote,
     CancelRun,
     CancelSubmission,
+    ChangeBudget,
     ChangeTags,
     CommandAccepted,
     CommandObsolete,
@@ -86,6 +87,12 @@ class Sender:
         """Stop every unfinished run of a submission."""
         make = self._journal.make
         return self._one(make(CancelSubmission, experiment=experiment, submission_id=submission_id, reason=reason))
+
+    def change_budget(self, experiment: str, submission_id: str, budget_json: str) -> Answer:
+        """Change what a submission may use. Raises ``UsageError`` with everything that is wrong with it."""
+        make = self._journal.make
+        fields = {"experiment": experiment, "submission_id": submission_id, "budget_json": budget_json}
+        return self._one(make(ChangeBudget, **fields))
 
     def retry_runs(self, run_ids: Sequence[str], from_stage: str | None) -> list[Answer]:
         """Run failed or canceled runs again, each from ``from_stage`` or the stage that did not complete."""

@@ -8,6 +8,9 @@ from typing import Any
 
 from crucible.projections.buffer import Row
 from crucible.projections.payload import checked_json, json_text, moment
+from crucible.records.limit_events import BreakerOpened, BudgetExceeded
+from crucible.rules.breaker import breaker_of
+from crucible.rules.budget import KINDS, budget_of
 from crucible.rules.state import ExperimentState, SubmissionState
 from crucible.scope import RUN_SCOPE
 
@@ -120,6 +123,46 @@ def target_rows(submission: SubmissionState) -> Iterator[Row]:
             _number(target.get("at_least")),
             _number(target.get("at_most")),
             _text(target.get("unit")),
+        )
+
+
+def budget_rows(submission: SubmissionState) -> Iterator[Row]:
+    """The rows of ``budget_limits``."""
+    budget = budget_of(submission)
+    exceeded = {stop.kind: stop for stop in submission.stops if isinstance(stop, BudgetExceeded)}
+    for kind in KINDS:
+        allowed = budget.limit(kind)
+        if allowed is not None:
+            stop = exceeded.get(kind)
+            yield (
+                submission.submission_id,
+                kind,
+                budget.metric if kind == "cost" else None,
+                allowed,
+                kind in submission.limits,
+                "exceeded" if stop else "within",
+                stop.spent if stop else None,
+                moment(stop.occurred_at_us) if stop else None,
+                stop.event_id if stop else None,
+            )
+
+
+def breaker_rows(submission: SubmissionState) -> Iterator[Row]:
+    """The row of ``breakers``, if the submission has a breaker."""
+    breaker = breaker_of(submission)
+    if breaker is not None:
+        stop = next((stop for stop in submission.stops if isinstance(stop, BreakerOpened)), None)
+        yield (
+            submission.submission_id,
+            submission.generation,
+            breaker.window,
+            breaker.failure_rate,
+            breaker.min_runs,
+            "open" if stop else "closed",
+            stop.ended if stop else None,
+            stop.failed if stop else None,
+            moment(stop.occurred_at_us) if stop else None,
+            stop.event_id if stop else None,
         )
 
 

@@ -18,13 +18,21 @@ from crucible.journal import Entry
 from crucible.log.protocol import PartitionKey, Stored
 from crucible.projections.aggregates import Aggregates, aggregate_key
 from crucible.projections.buffer import Buffer
-from crucible.projections.experiment_rows import declaration_rows, experiment_row, submission_row, target_rows
+from crucible.projections.experiment_rows import (
+    breaker_rows,
+    budget_rows,
+    declaration_rows,
+    experiment_row,
+    submission_row,
+    target_rows,
+)
 from crucible.projections.numbering import Numbering
 from crucible.projections.payload import json_text, moment, payload_of
 from crucible.projections.run_tables import RunTables
 from crucible.projections.spools import Spools
 from crucible.projections.tables_log import JUDGED_TABLES
 from crucible.projections.telemetry import Telemetry, TelemetryRecord
+from crucible.records.limit_events import BreakerOpened, BudgetChanged, BudgetExceeded
 from crucible.records.log_events import CommandAccepted, CommandObsolete, CommandRejected, NoteAdded, TagsChanged
 from crucible.records.record import Record
 from crucible.records.run_events import (
@@ -39,7 +47,15 @@ from crucible.records.telemetry import MetricBatch
 
 Outcome = Literal["projected", "void", "skipped", "dead", "purged"]
 OUTCOMES: tuple[Outcome, ...] = ("projected", "void", "skipped", "dead", "purged")
-_SUBMISSION_EVENTS = (SubmissionAccepted, SubmissionCancelRequested, SubmissionClosed, SubmissionReopened)
+_SUBMISSION_EVENTS = (
+    SubmissionAccepted,
+    SubmissionCancelRequested,
+    SubmissionClosed,
+    SubmissionReopened,
+    BudgetExceeded,
+    BudgetChanged,
+    BreakerOpened,
+)
 _ANSWERS: dict[type[Record], str] = {
     CommandAccepted: "accepted",
     CommandRejected: "rejected",
@@ -319,6 +335,8 @@ class Projection:
                     ("submissions", [submission_row(submission)]),
                     ("metric_declarations", list(declaration_rows(submission))),
                     ("declared_targets", list(target_rows(submission))),
+                    ("budget_limits", list(budget_rows(submission))),
+                    ("breakers", list(breaker_rows(submission))),
                 ):
                     self._buffer.replace(table, "submission_id", submission_id, rows)
         self._submissions.clear()

@@ -191,6 +191,7 @@ def _stage_parts(run: RunState, stage: StageState, head: tuple[int, str, str], t
                     times.claim_ended.get(claim.claim_id),
                     claim.beat,
                     claim.step,
+                    claim.work_us,
                     claim.resumed_from,
                     claim.claim_id in in_chain,
                 )

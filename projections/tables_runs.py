@@ -172,6 +172,7 @@ CLAIMS = Table(
         Column("ended_at", "TIMESTAMP", "UTC"),
         Column("beat", "INTEGER", "heartbeats so far"),
         Column("step", "BIGINT", "last step that a heartbeat or checkpoint named"),
+        Column("work_us", "BIGINT", "microseconds from the claim to its last record, by its worker's clock"),
         Column("resumed_from", "VARCHAR", "event of the checkpoint that it went on from"),
         Column("is_effective", "BOOLEAN", "it is in the winning chain of its stage"),
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crucible.projections.columns import View
+from crucible.projections.tables_limits import BUDGETS
 
 _POINTS = """
 SELECT s.run_id, s.stage, s.attempt, s.claim_id, n.name, p.step, p.value, p.time, s.spool_id, p.sequence{more}
@@ -239,4 +240,5 @@ VIEWS = (
     WORKERS,
     MARKS,
     ACCOUNTING,
+    BUDGETS,
 )

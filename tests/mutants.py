@@ -29,7 +29,15 @@ import crucible.records.schema  # noqa: F401
 ROOT = Path(__file__).parents[1]
 RULES = ROOT / "crucible" / "rules"
 TESTS = ROOT / "tests" / "rules"
-QUICK = ("test_evolve_run.py", "test_evolve_stage.py", "test_evolve_others.py", "test_effective.py", "test_decide.py")
+QUICK = (
+    "test_evolve_run.py",
+    "test_evolve_stage.py",
+    "test_evolve_others.py",
+    "test_evolve_limits.py",
+    "test_stopping.py",
+    "test_effective.py",
+    "test_decide.py",
+)
 """Tests that need milliseconds each; the first one that is about a module runs first."""
 FIRST = {
     "evolve_run": "test_evolve_run.py",
@@ -37,6 +45,9 @@ FIRST = {
     "evolve_claim": "test_evolve_stage.py",
     "answers": "test_evolve_run.py",
     "decide": "test_decide.py",
+    "budget": "test_stopping.py",
+    "breaker": "test_stopping.py",
+    "stopping": "test_stopping.py",
 }
 MUTANT_SECONDS_MAX = 120
 """A mutant that hangs is noticed as well."""
@@ -59,7 +70,7 @@ class Mutant:
 
 def modules():
     names = sorted(path.stem for path in RULES.glob("evolve_*.py"))
-    return [*names, "answers", "decide", "world"]
+    return [*names, "answers", "breaker", "budget", "decide", "stopping", "world"]
 
 
 def is_guard(node):

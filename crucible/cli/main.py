@@ -156,6 +156,18 @@ def retry(reference: str | None, from_stage: str | None, failed: str | None) -> 
 
 @app.command(epilog=REFERENCE_HELP)
 @reference_argument
+@click.option("--time", "time_s", type=float, help="Seconds of work of all stages together.")
+@click.option("--cost", type=float, help="Sum of the cost metric, in its unit.")
+@click.option("--runs", type=int, help="Runs that may start.")
+def budget(reference: str, time_s: float | None, cost: float | None, runs: int | None) -> int:
+    """What a submission may use and has used; with an option, change it."""
+    from crucible.cli.budget import budget as act
+
+    return act(reference, time_s=time_s, cost=cost, runs=runs)
+
+
+@app.command(epilog=REFERENCE_HELP)
+@reference_argument
 @click.argument("tags", nargs=-1, required=True)
 def tag(reference: str, tags: tuple[str, ...]) -> int:
     """Add tags; one with a minus before it, after --, is removed."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from crucible.cli import exits
+from crucible.cli.budget import say_stops
 from crucible.cli.compose import Host
 from crucible.cli.progress import Follower
 from crucible.cli.show import FINDINGS, VERDICTS, print_verdicts
@@ -85,7 +86,10 @@ def run_loaded(
         host.start_worker()
         with Interrupts(host) as interrupts, host.reader() as reader:
             Follower(host, submission_id, interrupts).follow(reader)
-            codes = [_conclude(reader, submission_id), _await_folders(host, reader, submission_id, interrupts)]
+            codes = [
+                _conclude(reader, submission_id, call.file),
+                _await_folders(host, reader, submission_id, interrupts),
+            ]
             _say_places(reader, submission_id)
             if interrupts.count:
                 say(f"stopped; what is unfinished goes on with: crucible run {call.file}")
@@ -222,7 +226,7 @@ def submission_fields(loaded: Loaded, output_dir: Path, *, is_smoke: bool, envir
     }
 
 
-def _conclude(reader: Reading, submission_id: str) -> int:
+def _conclude(reader: Reading, submission_id: str, file: str) -> int:
     """Print verdicts, findings and places; the exit code that follows from them."""
     (submission,) = reader.rows("SELECT * FROM submissions WHERE submission_id = ?", [submission_id])
     counts = {
@@ -237,7 +241,7 @@ def _conclude(reader: Reading, submission_id: str) -> int:
     say(f"{name}: {', '.join(f'{count} {status}' for status, count in sorted(counts.items()))}")
     print_verdicts(verdicts, reader.rows(FINDINGS, [submission_id]))
     _say_failures(reader, submission_id)
-    codes = _outcomes(submission, counts, verdicts)
+    codes = _outcomes(submission, counts, verdicts) + say_stops(reader, submission_id, name, file)
     for row in reader.rows(UNJUDGED, [submission_id]):
         warn(f"{name} could not be judged, which is our fault: {row['problem']}; its results are on the log")
         codes.append(exits.OURS)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from crucible.definition.dataset_checks import check_datasets, in_full
+from crucible.definition.limit_checks import check_limits, limits_in_full
 from crucible.definition.model import Definition, ExperimentFields
 from crucible.definition.parameter_checks import Grid, check_parameters
 from crucible.definition.plain import plain_value
@@ -54,6 +55,7 @@ def build(
     stages = check_stages(plain.get("stages"), find_stage, problems)
     grid = check_parameters(plain.get("parameters"), settings, stages, fields.repeat, problems)
     check_targets(fields, stages, problems)
+    check_limits(fields, stages, problems)
     check_datasets(fields.datasets, problems)
     definition = None
     if not problems.errors:
@@ -67,6 +69,7 @@ def _check_fields(plain: dict[str, Any], adapter_default: str | None, problems: 
     if adapter_default is not None and own.get("adapter") is None:
         own["adapter"] = adapter_default
     own["datasets"] = in_full(own.get("datasets", {}))
+    own |= limits_in_full(own)
     fields = check_structure(ExperimentFields, own, (), problems, stand_ins={"name": "unnamed"}, names=_OTHER_KEYS)
     if fields is None:
         fields = ExperimentFields(name="unnamed")

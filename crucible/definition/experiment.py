@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from crucible.definition.limits import Breaker, Budget
 from crucible.definition.metrics import Declared
 from crucible.definition.project import MAIN
 from crucible.definition.stage import Stage, builtin_stage, stage
@@ -36,7 +37,7 @@ class Experiment:
 
         ``parameters`` maps ``stage.option``, or an option that only one stage has, to the values of the grid; a list of
         mappings is a list of explicit cells. Further fields: description, tags, owner, version, namespace, seed,
-        repeat, select, adapter, max_concurrent, output_dir, margin, metadata.
+        repeat, select, adapter, max_concurrent, output_dir, margin, metadata, budget, breaker.
         """
         self.name = name
         self.stages: list[StageLike] = list(stages)
@@ -73,7 +74,11 @@ class Experiment:
     def document(self) -> dict[str, Any]:
         """Return the experiment as a mapping, as YAML would have it."""
         written = [each.document() if isinstance(each, Stage) else each for each in self.stage_objects()]
-        return {"name": self.name, "stages": written, **self.fields}
+        fields = {
+            key: value.document() if isinstance(value, Budget | Breaker) else value
+            for key, value in self.fields.items()
+        }
+        return {"name": self.name, "stages": written, **fields}
 
     def stage_objects(self) -> list[Stage | Mapping[str, Any] | str]:
         """Return the stages, with plain functions made into stages."""

@@ -17,6 +17,11 @@ from crucible.scope import EXPERIMENT_SCOPE, RUN_SCOPE, Scope
 OUTPUT_DIR_DEFAULT: Final = "artifacts/crucible"
 CHECKPOINT_EVERY_DEFAULT_S: Final = 30.0
 RETRIES_DEFAULT: Final = 3
+COST_METRIC_DEFAULT: Final = "cost/usd"
+BREAKER_WINDOW_DEFAULT: Final = 50
+BREAKER_RATE_DEFAULT: Final = 0.2
+BREAKER_RUNS_DEFAULT: Final = 10
+"""Fewer ended runs say nothing about a rate."""
 
 ErrorClass = Literal["transient", "permanent", "timeout", "stall", "exit", "invalid"]
 MetricKind = Literal["reproducible", "timing", "environment"]
@@ -80,6 +85,37 @@ class RetryPolicy(Model):
     """Attempts after the first one, at most."""
     on: list[ErrorClass] = Field(default_factory=_RETRIED_DEFAULT.copy)
     """Classes of failures that are retried."""
+
+
+class CostBudget(Model):
+    """How much all stages together may cost, by a metric that they declare and return."""
+
+    metric: str = Field(default=COST_METRIC_DEFAULT, min_length=1)
+    """The metric."""
+    max: float = Field(gt=0)
+    """Highest sum, in the metric's unit."""
+
+
+class BudgetDefinition(Model):
+    """What a submission may use; when it is spent, the submission is stopped."""
+
+    time_s: float | None = Field(default=None, gt=0)
+    """Seconds of work of all claims together; None: no limit."""
+    cost: CostBudget | None = None
+    """Sum of a metric over all finished attempts; None: no limit."""
+    runs: int | None = Field(default=None, ge=1)
+    """How many runs may start; None: no limit."""
+
+
+class BreakerDefinition(Model):
+    """When so many runs fail that the others are not worth starting."""
+
+    window: int = Field(default=BREAKER_WINDOW_DEFAULT, ge=1, le=10_000)
+    """How many of the runs that ended last are looked at."""
+    failure_rate: float = Field(default=BREAKER_RATE_DEFAULT, ge=0, lt=1)
+    """Share of them that may fail; above it the submission is stopped."""
+    min_runs: int = Field(default=BREAKER_RUNS_DEFAULT, ge=1)
+    """Before so many have ended nothing is judged."""
 
 
 class StageDefinition(Model):
@@ -152,6 +188,10 @@ class ExperimentFields(Model):
     """Difference in the selected metric that does not matter, for "the smallest value that is enough"."""
     metadata: dict[str, Any] = Field(default_factory=dict)
     """Whatever else is to be kept with it."""
+    budget: BudgetDefinition | None = None
+    """What a submission may use; None: no limit."""
+    breaker: BreakerDefinition | None = None
+    """When failures stop a submission; None: never."""
 
 
 class Definition(ExperimentFields):

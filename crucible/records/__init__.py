@@ -6,6 +6,7 @@ from crucible.records.commands import (
     AddNote,
     CancelRun,
     CancelSubmission,
+    ChangeBudget,
     ChangeTags,
     PurgeRun,
     RetryRun,
@@ -13,6 +14,7 @@ from crucible.records.commands import (
     SubmitExperiment,
 )
 from crucible.records.dead import DeadLetter
+from crucible.records.limit_events import BreakerOpened, BudgetChanged, BudgetExceeded
 from crucible.records.log_events import (
     CommandAccepted,
     CommandObsolete,
@@ -63,8 +65,12 @@ __all__ = [
     "RECORD_TYPES",
     "AddNote",
     "ArtifactSaved",
+    "BreakerOpened",
+    "BudgetChanged",
+    "BudgetExceeded",
     "CancelRun",
     "CancelSubmission",
+    "ChangeBudget",
     "ChangeTags",
     "CheckpointSaved",
     "CommandAccepted",

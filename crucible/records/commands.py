@@ -49,6 +49,18 @@ class CancelSubmission(Record):
     """Why."""
 
 
+@record(topic="commands", key="experiment")
+class ChangeBudget(Record):
+    """Change what a submission may use."""
+
+    submission_id: str
+    """The submission."""
+    experiment: str
+    """Experiment name."""
+    budget_json: str
+    """New limits by kind (time_s, cost, runs), canonical JSON; a kind that is not named stays."""
+
+
 @record(topic="commands", key="run_id")
 class CancelRun(Record):
     """Stop a run."""

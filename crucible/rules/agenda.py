@@ -12,6 +12,7 @@ from typing import Any
 
 from crucible.canonical import derived_id
 from crucible.errors import CrucibleError
+from crucible.records.limit_events import BreakerOpened, BudgetChanged, BudgetExceeded
 from crucible.records.log_events import PermitGranted, PermitReleased
 from crucible.records.record import Record
 from crucible.records.run_events import (
@@ -37,10 +38,12 @@ from crucible.records.stage_events import (
     StageReused,
 )
 from crucible.rules.blueprint import Blueprint, Blueprints
+from crucible.rules.budget import budget_of, runs_limit
 from crucible.rules.draft import Draft
 from crucible.rules.plan import (
     Ready,
     inherits_cancel,
+    is_kept,
     is_shut_out,
     plan_created,
     plan_grant,
@@ -50,7 +53,8 @@ from crucible.rules.plan import (
     plan_start,
 )
 from crucible.rules.queue import SubmissionQueue, is_opening
-from crucible.rules.state import RunState, SubmissionState
+from crucible.rules.state import LimitState, RunState, SubmissionState
+from crucible.rules.stopping import Stopping, only_starts_stop
 from crucible.rules.world import World
 
 REQUESTED_MAX = 64
@@ -61,6 +65,8 @@ CREATED_PER_PLAN = 250
 """Runs that one plan creates at most; the next one goes on."""
 RUNS_PER_PLAN = 2000
 """Runs that one plan looks at, at most; the next one goes on."""
+CAPACITY_MAX = 2**31 - 1
+"""Of a limit: more do not fit the record of a permit."""
 CAPACITY_UNKNOWN = 1
 """Of a limit that a run names and its definition, as this version reads it, does not."""
 
@@ -82,7 +88,17 @@ _RUN_EVENTS = frozenset(
         StageLeaseExpired,
     }
 )
-_SUBMISSION_EVENTS = frozenset({SubmissionAccepted, SubmissionCancelRequested, SubmissionClosed, SubmissionReopened})
+_SUBMISSION_EVENTS = frozenset(
+    {
+        SubmissionAccepted,
+        SubmissionCancelRequested,
+        SubmissionClosed,
+        SubmissionReopened,
+        BudgetExceeded,
+        BudgetChanged,
+        BreakerOpened,
+    }
+)
 
 Batches = list[list[Draft]]
 
@@ -94,6 +110,9 @@ class Agenda:
         self._world = world
         self._blueprints = blueprints
         self._queues: dict[str, SubmissionQueue] = {}
+        self._stopping = Stopping(world)
+        self._now_s = 0.0
+        """When the last plan was made, on the manager's monotonic clock."""
         self._dirty_runs: dict[str, None] = {}
         self._dirty_submissions: dict[str, None] = {}
         self._asked: set[tuple[str, str]] = set()
@@ -143,8 +162,17 @@ class Agenda:
         """Look at a run again: the delay of its retry has passed."""
         self._dirty_runs[run_id] = None
 
-    def plan(self, ready: Ready) -> Batches:
-        """Everything that is missing now, a batch for each key; what exceeds the bounds is left to the next plan."""
+    def wait_s(self, now_s: float, most_s: float) -> float:
+        """Seconds until a plan may find something though nothing is new, at most ``most_s``."""
+        return self._stopping.wait_s(now_s, most_s)
+
+    def plan(self, ready: Ready, now_s: float = 0.0) -> Batches:
+        """Everything that is missing at ``now_s`` on the manager's monotonic clock, a batch for each key.
+
+        What exceeds the bounds is left to the next plan.
+        """
+        self._now_s = now_s
+        self._dirty_submissions.update(dict.fromkeys(self._stopping.due(now_s)))
         batches: Batches = []
         self._released.clear()
         for run_id in _take(self._dirty_runs, RUNS_PER_PLAN):
@@ -161,6 +189,8 @@ class Agenda:
     def _note_submission(self, event: Record) -> None:
         submission_id: str = vars(event)["submission_id"]
         self._dirty_submissions[submission_id] = None
+        if isinstance(event, SubmissionReopened):
+            self._stopping.note_generation(submission_id)
         if isinstance(event, SubmissionClosed):
             self._queue(submission_id).blueprint = None
         elif isinstance(event, SubmissionAccepted | SubmissionCancelRequested):
@@ -170,6 +200,7 @@ class Agenda:
         submission_id = run.created.submission_id
         queue = self._queue(submission_id)
         queue.put(run)
+        self._stopping.note_run(run)
         self._dirty_runs[run.run_id] = None
         if is_opening(run) and run.is_terminal and run.status != "completed":
             self._dirty_runs.update(dict.fromkeys(queue.open_runs))
@@ -197,6 +228,7 @@ class Agenda:
         return queue.blueprint
 
     def _plan_run(self, run: RunState, ready: Ready) -> Batches:
+        self._stopping.note_use(run, self._now_s)
         batches = plan_releases(run, self._world.limits)
         for (released,) in batches:
             name = released.fields["limit"]
@@ -229,9 +261,11 @@ class Agenda:
             *self._plan_creation(submission, queue, blueprint),
             *self._plan_after(submission, queue, blueprint),
         ]
-        started = self._plan_starts(submission, queue, blueprint)
+        stopped = [[draft] for draft in self._stopping.plan(submission, queue, self._now_s)]
+        may_start = not stopped and only_starts_stop(submission)
+        started = self._plan_starts(submission, queue, blueprint) if may_start else []
         ended = [] if created else [[draft] for draft in _plan_end(submission, queue)]
-        return [*created, *started, *ended]
+        return [*created, *stopped, *started, *ended]
 
     def _plan_before(self, submission: SubmissionState, blueprint: Blueprint) -> Batches:
         """The run that has to complete before the grid starts."""
@@ -280,7 +314,7 @@ class Agenda:
                 del queue.granted[run_id]
                 continue
             if not is_shut or is_opening(run):
-                batches.extend(self._plan_start(run, queue, blueprint) or ())
+                batches.extend(self._plan_start(run, submission, queue, blueprint) or ())
         waiting: list[RunState] = []
         room = REQUESTED_MAX + queue.active - queue.requested
         while room > 0 and (next_id := queue.next_pending()) is not None:
@@ -290,7 +324,7 @@ class Agenda:
             if is_shut and not is_opening(run):
                 waiting.append(run)
                 break
-            step = self._plan_start(run, queue, blueprint)
+            step = self._plan_start(run, submission, queue, blueprint)
             if queue.is_pending(next_id):
                 waiting.append(run)
             if step is None:
@@ -301,24 +335,26 @@ class Agenda:
             queue.enqueue(run)
         return batches
 
-    def _plan_start(self, run: RunState, queue: SubmissionQueue, blueprint: Blueprint) -> Batches | None:
+    def _plan_start(
+        self, run: RunState, submission: SubmissionState, queue: SubmissionQueue, blueprint: Blueprint
+    ) -> Batches | None:
         """The start of a run, or the next permit that it needs; None if a limit is reached."""
-        permits = self._permits(run, blueprint)
+        permits = self._permits(run, submission, blueprint)
         if permits or permits is None or not self._holds_all(run):
             return permits
         queue.starting(run.run_id)
         return [plan_start(run, blueprint)]
 
-    def _permits(self, run: RunState, blueprint: Blueprint) -> Batches | None:
+    def _permits(self, run: RunState, submission: SubmissionState, blueprint: Blueprint) -> Batches | None:
         """The next permit to ask for; none if all are held or asked for; None if a limit is reached."""
         for name in sorted(run.created.limits):
             limit = self._world.limits.get(name)
             holders = limit.holders if limit is not None else {}
-            if holders.get(run.run_id) == run.generation:
+            if _holds(run, limit):
                 continue
             if (name, run.run_id) in self._asked:
                 return []
-            capacity = blueprint.capacities.get(name, CAPACITY_UNKNOWN)
+            capacity = _capacity(name, submission, blueprint)
             asked = sum(asked_limit == name for asked_limit, _ in self._asked)
             released = sum((name, holder) in self._released for holder in holders)
             if len(holders) - released + asked >= capacity:
@@ -328,11 +364,23 @@ class Agenda:
         return []
 
     def _holds_all(self, run: RunState) -> bool:
-        for name in run.created.limits:
-            limit = self._world.limits.get(name)
-            if limit is None or limit.holders.get(run.run_id) != run.generation:
-                return False
-        return True
+        return all(_holds(run, self._world.limits.get(name)) for name in run.created.limits)
+
+
+def _holds(run: RunState, limit: LimitState | None) -> bool:
+    """Whether a run has its permit of a limit for this generation, or keeps an earlier one."""
+    grant = limit.holders.get(run.run_id) if limit is not None else None
+    if limit is None or grant is None:
+        return False
+    return grant == run.generation or (is_kept(run, limit.limit) and run.starts > 0)
+
+
+def _capacity(name: str, submission: SubmissionState, blueprint: Blueprint) -> int:
+    """How many may hold a limit at once: of the budget of runs, as many as it allows now."""
+    if name == runs_limit(submission.submission_id):
+        runs = budget_of(submission).runs
+        return CAPACITY_UNKNOWN if runs is None else int(min(runs, CAPACITY_MAX))
+    return min(blueprint.capacities.get(name, CAPACITY_UNKNOWN), CAPACITY_MAX)
 
 
 def _is_shut(queue: SubmissionQueue, blueprint: Blueprint) -> bool:

@@ -14,6 +14,7 @@ from crucible.canonical import canonical_json
 from crucible.records.commands import SubmitExperiment
 from crucible.records.run_events import RunCreated, SubmissionAccepted
 from crucible.records.stage_events import ArtifactSaved
+from crucible.rules.budget import runs_limit
 from crucible.scope import EXPERIMENT_SCOPE, RUN_SCOPE, ExperimentPhase
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ class DefinitionBlueprint:
         if not stages:
             return None
         run = experiment_run(self._accepted, phase, number, self._definition.seed)
-        return {**self._shared(stages), "scope": EXPERIMENT_SCOPE, **_own(run)}
+        limits = sorted(self.capacities.keys() - {runs_limit(self._accepted.submission_id)})
+        return {**self._shared(stages), "limits": limits, "scope": EXPERIMENT_SCOPE, **_own(run)}
 
     def _shared(self, stages: Sequence[StageDefinition]) -> dict[str, Any]:
         """What all runs of these stages have in common."""
@@ -115,9 +117,14 @@ class DefinitionBlueprint:
 
     @functools.cached_property
     def capacities(self) -> Mapping[str, int]:
-        """``max_concurrent``, if the experiment has it."""
-        capacity = self._definition.max_concurrent
-        return {} if capacity is None else {limit_name(self._accepted.experiment): capacity}
+        """``max_concurrent`` and the budget of runs, if the experiment has them."""
+        definition, accepted = self._definition, self._accepted
+        runs = definition.budget.runs if definition.budget is not None else None
+        capacities = {
+            limit_name(accepted.experiment): definition.max_concurrent,
+            runs_limit(accepted.submission_id): runs,
+        }
+        return {name: capacity for name, capacity in capacities.items() if capacity is not None}
 
     def retried(self, stage: str) -> frozenset[str]:
         """Classes of failures of a stage that are retried."""

@@ -15,12 +15,14 @@ from crucible.records.commands import (
     AddNote,
     CancelRun,
     CancelSubmission,
+    ChangeBudget,
     ChangeTags,
     PurgeRun,
     RetryRun,
     SetMark,
     SubmitExperiment,
 )
+from crucible.records.limit_events import BudgetChanged
 from crucible.records.log_events import (
     CommandAccepted,
     CommandObsolete,
@@ -38,6 +40,7 @@ from crucible.records.run_events import (
     SubmissionCancelRequested,
 )
 from crucible.rules.blueprint import Blueprints, DefinitionBlueprints
+from crucible.rules.budget import budget_of, limit_problems, limits_of
 from crucible.rules.draft import Draft
 from crucible.rules.state import RunState
 from crucible.rules.world import World
@@ -139,6 +142,21 @@ def _cancel_submission(world: World, command: CancelSubmission) -> Drafts:
         reason=command.reason,
     )
     return _accepted(command, effect)
+
+
+def _change_budget(world: World, command: ChangeBudget) -> Drafts:
+    experiment = world.experiments.get(command.experiment)
+    submission = experiment.submissions.get(command.submission_id) if experiment is not None else None
+    if submission is None:
+        return _rejected(command, f"{command.experiment} has no submission {command.submission_id}")
+    budget = budget_of(submission)
+    problems = limit_problems(command.budget_json, budget)
+    if problems:
+        return _rejected(command, *problems)
+    limits = limits_of(command.budget_json)
+    if all(budget.limit(kind) == limit for kind, limit in limits.items()):
+        return _obsolete(command, "the budget is so already")
+    return _accepted(command, _copied(command, BudgetChanged))
 
 
 def _cancel_run(world: World, command: CancelRun) -> Drafts:
@@ -267,7 +285,7 @@ def _unknown_subject(command: ChangeTags | AddNote) -> Drafts:
     return _rejected(command, f"there is no {command.subject_kind} {command.subject_id}")
 
 
-def _copied(command: ChangeTags | AddNote, record_type: type[Record]) -> Draft:
+def _copied(command: ChangeBudget | ChangeTags | AddNote, record_type: type[Record]) -> Draft:
     fields = {name: value for name, value in vars(command).items() if name not in _HEADER}
     return _effect(command, record_type, **fields)
 
@@ -310,6 +328,7 @@ def _effect(command: Record, record_type: type[Record], variant: int = 0, **fiel
 
 _DECIDERS: Mapping[type[Record], Callable[[World, Any], Drafts]] = {
     CancelSubmission: _cancel_submission,
+    ChangeBudget: _change_budget,
     CancelRun: _cancel_run,
     RetryRun: _retry_run,
     PurgeRun: _purge_run,

@@ -65,15 +65,22 @@ def _with_claim(run: RunState, held: _Held, claim: ClaimState, **changes: Any) -
     return with_attempt(run, held.stage, changed(attempt, claims=(*attempt.claims[:-1], claim), **changes))
 
 
+def _heard(claim: ClaimState, event: ClaimEvent, **changes: Any) -> ClaimState:
+    """The claim after a record of its worker: what is not heard of for longer than a lease is a clock that was set."""
+    passed_us = min(max(0, event.occurred_at_us - claim.last_us), claim.lease_ms * 1000)
+    heard = {"last_event_id": event.event_id, "last_us": event.occurred_at_us, "work_us": claim.work_us + passed_us}
+    return changed(claim, **heard, **changes)
+
+
 def _heartbeat(run: RunState, event: StageHeartbeat) -> RunState | Void:
     held = _held(run, event)
     if isinstance(held, Void):
         return held
     if event.beat <= held.claim.beat:
         return Void("a repeat")
-    claim = changed(
+    claim = _heard(
         held.claim,
-        last_event_id=event.event_id,
+        event,
         beat=event.beat,
         step=held.claim.step if event.step is None else event.step,
         telemetry_end=event.telemetry_end,
@@ -89,7 +96,7 @@ def _resumed(run: RunState, event: StageResumed) -> RunState | Void:
         return Void("the claim has resumed")
     if not _may_resume(held, event.checkpoint_event_id):
         return Void("no earlier claim has this checkpoint")
-    claim = changed(held.claim, last_event_id=event.event_id, resumed_from=event.checkpoint_event_id, step=event.step)
+    claim = _heard(held.claim, event, resumed_from=event.checkpoint_event_id, step=event.step)
     return _with_claim(run, held, claim)
 
 
@@ -110,9 +117,9 @@ def _checkpoint(run: RunState, event: CheckpointSaved) -> RunState | Void:
     claim = held.claim
     if any(saved.event_id == event.event_id for saved in reversed(claim.checkpoints)):
         return Void("a repeat")
-    claim = changed(
+    claim = _heard(
         claim,
-        last_event_id=event.event_id,
+        event,
         checkpoints=(*claim.checkpoints, event),
         artifacts_at=(*claim.artifacts_at, len(claim.artifacts)),
         step=event.step,
@@ -127,7 +134,7 @@ def _artifact(run: RunState, event: ArtifactSaved) -> RunState | Void:
         return held
     if any(saved.event_id == event.event_id for saved in held.claim.artifacts):
         return Void("a repeat")
-    claim = changed(held.claim, last_event_id=event.event_id, artifacts=(*held.claim.artifacts, event))
+    claim = _heard(held.claim, event, artifacts=(*held.claim.artifacts, event))
     return _with_claim(run, held, claim)
 
 
@@ -137,7 +144,7 @@ def _dataset(run: RunState, event: DatasetUsed) -> RunState | Void:
         return held
     if any(used.event_id == event.event_id for used in held.claim.datasets):
         return Void("a repeat")
-    claim = changed(held.claim, last_event_id=event.event_id, datasets=(*held.claim.datasets, event))
+    claim = _heard(held.claim, event, datasets=(*held.claim.datasets, event))
     return _with_claim(run, held, claim)
 
 
@@ -145,7 +152,7 @@ def _completed(run: RunState, event: StageCompleted) -> RunState | Void:
     held = _held(run, event)
     if isinstance(held, Void):
         return held
-    claim = changed(held.claim, status="completed", last_event_id=event.event_id, telemetry_end=event.telemetry_end)
+    claim = _heard(held.claim, event, status="completed", telemetry_end=event.telemetry_end)
     return _with_claim(run, held, claim, status="completed", completed=event)
 
 
@@ -153,7 +160,7 @@ def _failed(run: RunState, event: StageFailed) -> RunState | Void:
     held = _held(run, event)
     if isinstance(held, Void):
         return held
-    claim = changed(held.claim, status="failed", last_event_id=event.event_id, telemetry_end=event.telemetry_end)
+    claim = _heard(held.claim, event, status="failed", telemetry_end=event.telemetry_end)
     return _with_claim(run, held, claim, status="failed", failure=event)
 
 
@@ -163,7 +170,7 @@ def _canceled(run: RunState, event: StageCanceled) -> RunState | Void:
         return held
     if run.cancel_reason is None:
         return Void("no cancel was asked for")
-    claim = changed(held.claim, status="canceled", last_event_id=event.event_id, telemetry_end=event.telemetry_end)
+    claim = _heard(held.claim, event, status="canceled", telemetry_end=event.telemetry_end)
     return _with_claim(run, held, claim, status="canceled")
 
 

@@ -66,7 +66,7 @@ def _started(run: RunState, event: RunStarted) -> RunState | Void:
         return Void("of another generation")
     if run.cancel_reason is not None:
         return Void("the run is to be canceled")
-    return changed(run, status="running", started=event)
+    return changed(run, status="running", started=event, starts=run.starts + 1)
 
 
 def _completed(run: RunState, event: RunCompleted) -> RunState | Void:

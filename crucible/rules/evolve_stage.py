@@ -99,6 +99,7 @@ def _claimed(run: RunState, event: StageClaimed) -> RunState | Void:
         lease_ms=event.lease_ms,
         claimed_event_id=event.event_id,
         last_event_id=event.event_id,
+        last_us=event.occurred_at_us,
     )
     return with_attempt(run, stage, changed(attempt, status="running", claims=(*attempt.claims, claim)))
 

@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
+from crucible.records.limit_events import BreakerOpened, BudgetChanged, BudgetExceeded
 from crucible.records.log_events import (
     CommandAccepted,
     CommandObsolete,
@@ -199,9 +200,15 @@ def _experiment_events(experiment: ExperimentState | None) -> Iterable[Record]:
     where = {"experiment": "experiment", "submission_id": "submission"}
     for number in (1, 2):
         yield _make(SubmissionAccepted, **where, number=number)
-    yield _make(SubmissionCancelRequested, **where, reason="asked")
+    causes = [None, *(stop.event_id for stop in submission.stops)] if submission is not None else [None]
+    for cause in causes:
+        yield _make(SubmissionCancelRequested, **where, reason="asked", causation_id=cause)
+    yield _make(BudgetChanged, **where, budget_json='{"cost":2}')
     for number in (generation, generation + 1):
         yield _make(SubmissionClosed, **where, generation=number)
+        yield _make(BreakerOpened, **where, generation=number)
+        for allowed in (1.0, 2.0):
+            yield _make(BudgetExceeded, **where, generation=number, kind="cost", allowed=allowed)
         if number <= GENERATIONS_MAX:
             yield _make(SubmissionReopened, **where, generation=number)
 
@@ -210,7 +217,9 @@ def _identify_experiment(experiment: ExperimentState | None) -> Hashable:
     submission = experiment.submissions.get("submission") if experiment is not None else None
     if submission is None:
         return None
-    return submission.generation, submission.closed is None, submission.cancel_reason
+    stops = tuple(type(stop).__name__ for stop in submission.stops)
+    is_asked = submission.cancel_reason is not None
+    return submission.generation, submission.closed is None, is_asked, stops, bool(submission.limits)
 
 
 def _describe_experiment(experiment: ExperimentState | None) -> str:
@@ -219,7 +228,8 @@ def _describe_experiment(experiment: ExperimentState | None) -> str:
         return NOTHING
     if submission.closed is not None:
         return "closed"
-    return "open" if submission.cancel_reason is None else "open, cancel asked for"
+    stopped = ", stopped by budget or breaker" if submission.stops else ""
+    return f"open{stopped}" if submission.cancel_reason is None else f"open{stopped}, cancel asked for"
 
 
 def _limit_events(limit: LimitState | None) -> Iterable[Record]:

@@ -16,6 +16,7 @@ from crucible.records.record import Record
 from crucible.records.run_events import RunCanceled, RunCancelRequested, RunCompleted, RunCreated, RunFailed, RunStarted
 from crucible.records.stage_events import ArtifactSaved, StageRequested
 from crucible.rules.blueprint import Blueprint
+from crucible.rules.budget import runs_limit
 from crucible.rules.draft import Draft
 from crucible.rules.effective import artifacts
 from crucible.rules.state import AttemptState, LimitState, RunState, StageState, SubmissionState
@@ -118,10 +119,17 @@ def plan_releases(run: RunState, limits: Mapping[str, LimitState]) -> list[Draft
     for name in run.created.limits:
         limit = limits.get(name)
         grant = limit.holders.get(run.run_id) if limit is not None else None
-        if grant is not None and (run.is_terminal or grant < run.generation):
+        if grant is None or (is_kept(run, name) and run.starts):
+            continue
+        if run.is_terminal or grant < run.generation:
             fields = {"limit": name, "holder": run.run_id, "grant": grant}
             batches.append([_draft(run, PermitReleased, fields, name, grant)])
     return batches
+
+
+def is_kept(run: RunState, limit: str) -> bool:
+    """Whether a permit is used up, not borrowed: a run that has started keeps its share of a budget of runs."""
+    return limit == runs_limit(run.created.submission_id)
 
 
 def retry_delay_s(retries: int) -> float:

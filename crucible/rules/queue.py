@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterable
 from typing import Literal
 
 from crucible.rules.blueprint import Blueprint
@@ -62,6 +63,11 @@ class SubmissionQueue:
     def opening(self) -> RunState | None:
         """The run before the grid, once there is one."""
         return next((run for run in self.experiment_runs.values() if is_opening(run)), None)
+
+    @property
+    def run_ids(self) -> Iterable[str]:
+        """Every run that there is."""
+        return self._phases
 
     @property
     def requested(self) -> int:

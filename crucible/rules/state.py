@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
+from crucible.records.limit_events import BreakerOpened, BudgetExceeded
 from crucible.records.log_events import LogArchived, LogCreated, MarkSet, WorkerStarted, WorkerStopped
 from crucible.records.run_events import RunCreated, RunStarted, SubmissionAccepted, SubmissionClosed
 from crucible.records.stage_events import (
@@ -59,6 +60,10 @@ class ClaimState:
     claimed_event_id: str
     last_event_id: str
     """event_id of the claim's last record: what a lease's end has to name."""
+    last_us: int = 0
+    """When the worker wrote that record, by its own clock; shown and added up, never decided by."""
+    work_us: int = 0
+    """Microseconds from the claim to its last record, by the worker's clock; between two records a lease at most."""
     status: ClaimStatus = "live"
     resumed_from: str | None = None
     """event_id of the CheckpointSaved that the claim goes on from."""
@@ -158,6 +163,8 @@ class RunState(Answered):
     generation: int = 1
     started: RunStarted | None = None
     """The start of this generation."""
+    starts: int = 0
+    """How often the run has started, over all generations."""
     opened_by: str
     """event_id of the RunCreated or RunReopened that this generation began with."""
     cancel_reason: str | None = None
@@ -214,6 +221,12 @@ class SubmissionState:
     cancel_reason: str | None = None
     cancel_event_id: str | None = None
     """event_id of the SubmissionCancelRequested."""
+    limits: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """Limits of the budget that were changed, by kind."""
+    stops: tuple[BudgetExceeded | BreakerOpened, ...] = ()
+    """What stops this generation."""
+    lifted: frozenset[str] = frozenset()
+    """event_ids of what stopped it and does no more."""
     tags: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from crucible.records.limit_events import BreakerOpened, BudgetChanged, BudgetExceeded
 from crucible.records.log_events import (
     CommandAccepted,
     CommandObsolete,
@@ -65,7 +66,7 @@ from crucible.rules.state import (
     changed,
 )
 
-EXPERIMENT_COMMANDS = frozenset({"SubmitExperiment", "CancelSubmission"})
+EXPERIMENT_COMMANDS = frozenset({"SubmitExperiment", "CancelSubmission", "ChangeBudget"})
 """Commands whose key is an experiment."""
 MARK_COMMANDS = frozenset({"SetMark"})
 """Commands whose key is the name of a mark."""
@@ -86,6 +87,9 @@ _EXPERIMENT_EVENTS: tuple[type[Record], ...] = (
     SubmissionCancelRequested,
     SubmissionClosed,
     SubmissionReopened,
+    BudgetExceeded,
+    BudgetChanged,
+    BreakerOpened,
 )
 
 

@@ -5,11 +5,12 @@ import json
 
 from crucible.errors import DefinitionError, Problem
 from crucible.rules.blueprint import limit_name
+from crucible.rules.budget import runs_limit
 from crucible.scope import NO_INDEX, PHASE_LABELS
 
 
 def definition(**fields):
-    """``runs``, ``stages`` ({name: {inputs, retried, retries}}) and ``max_concurrent`` as definition_json.
+    """``runs``, ``stages`` ({name: {inputs, retried, retries}}), ``max_concurrent``, ``budget``, ``breaker`` as JSON.
 
     ``before`` and ``after`` name those of the stages that are done once, before the grid and after it.
     """
@@ -77,13 +78,17 @@ class PlainBlueprint:
             "params_json": "{}",
             "seed": 0,
             **self.shared(stages),
+            "limits": sorted(self.capacities.keys() - {runs_limit(accepted.submission_id)}),
             "scope": "experiment",
         }
 
     @property
     def capacities(self):
-        capacity = self.plan["max_concurrent"]
-        return {} if capacity is None else {limit_name(self.accepted.experiment): capacity}
+        capacities = {
+            limit_name(self.accepted.experiment): self.plan["max_concurrent"],
+            runs_limit(self.accepted.submission_id): (self.plan.get("budget") or {}).get("runs"),
+        }
+        return {name: capacity for name, capacity in capacities.items() if capacity is not None}
 
     def retried(self, stage):
         return frozenset(self.plan["stages"][stage].get("retried", ["transient"]))

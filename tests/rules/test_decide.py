@@ -333,3 +333,52 @@ def test_answers_begin_with_the_cause_that_the_command_had(scene):
     assert {draft.correlation_id for draft in drafts} == {"first"}
     command, drafts = drafts_of(scene, "CancelRun", run_id=RUN)
     assert {draft.correlation_id for draft in drafts} == {command.event_id}
+
+
+BUDGETED = definition(budget={"time_s": None, "cost": {"metric": "cost/usd", "max": 10}, "runs": 3})
+
+
+def change(scene, budget_json, **fields):
+    given = {"experiment": "mine", "submission_id": "s1", "budget_json": budget_json}
+    return answer_of(scene, "ChangeBudget", **{**given, **fields})
+
+
+def test_a_budget_is_changed_kind_by_kind(scene):
+    submit(scene, definition_json=BUDGETED)
+    assert change(scene, '{"cost": 20}') == ("CommandAccepted", "", ["BudgetChanged"])
+    assert change(scene, '{"runs": 5, "time_s": 60.5}') == ("CommandAccepted", "", ["BudgetChanged"])
+    assert scene.world.submission("s1").limits == {"cost": 20.0, "runs": 5.0, "time_s": 60.5}
+    assert change(scene, '{"runs": 5}') == ("CommandObsolete", "the budget is so already", [])
+    assert change(scene, '{"runs": 5, "cost": 21}')[0] == "CommandAccepted"
+
+
+def test_a_budget_of_no_submission_is_refused(scene):
+    assert change(scene, '{"cost": 1}') == ("CommandRejected", "mine has no submission s1", [])
+    submit(scene)
+    kind, words, _ = change(scene, '{"cost": 1}', submission_id="s2")
+    assert (kind, words) == ("CommandRejected", "mine has no submission s2")
+
+
+def test_everything_that_is_wrong_with_a_budget_is_said_at_once(scene):
+    submit(scene, definition_json=BUDGETED)
+    kind, words, effects = change(scene, '{"cost": -1, "runs": 2.5, "mind": 3, "time_s": "long"}')
+    assert (kind, effects) == ("CommandRejected", [])
+    for part in ("cost: -1", "runs: 2.5", "'mind' is no kind", "time_s: long"):
+        assert part in words
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "3", "[" * 100_000])
+def test_a_budget_that_is_none_is_refused(scene, text):
+    submit(scene, definition_json=BUDGETED)
+    kind, words, _ = change(scene, text)
+    assert kind == "CommandRejected"
+    assert "expected time_s, cost, runs" in words
+
+
+def test_what_was_not_counted_from_the_beginning_gets_no_budget(scene):
+    submit(scene)
+    for name in ("cost", "runs"):
+        kind, words, _ = change(scene, f'{{"{name}": 5}}')
+        assert kind == "CommandRejected"
+        assert f"without a budget of {name}" in words
+    assert change(scene, '{"time_s": 5}')[0] == "CommandAccepted"

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from crucible.records import RECORD_TYPES
 from crucible.rules.agenda import Agenda
+from crucible.rules.budget import budget_of
 from crucible.rules.decide import decide
 from crucible.rules.effective import resumable, windows
 from crucible.rules.state import DONE_STATUSES
@@ -26,6 +27,13 @@ BLUEPRINTS = PlainBlueprints()
 EVENT_NAMES = sorted(name for name, kind in RECORD_TYPES.items() if kind.TOPIC == "events")
 HEADER = {"occurred_at_us": 0, "actor": "test", "traceparent": None}
 IDS = st.sampled_from(["s0-0", "s0-1", "s1-0", "s0", "s1", EXPERIMENT, "experiment:mine:max_concurrent", "c1", "w1"])
+COST = {"name": "cost/usd", "value": 1.0, "unit": None, "items": None, "origin": "", "kind": "", "definition": None}
+LIMITS = [
+    {},
+    {"budget": {"time_s": None, "cost": {"metric": "cost/usd", "max": 2.0}, "runs": None}},
+    {"budget": {"time_s": 3.0, "cost": None, "runs": 1}},
+    {"breaker": {"window": 2, "failure_rate": 0.0, "min_runs": 1}, "budget": {"runs": 1}},
+]
 ENDS = {"RunCompleted", "RunFailed", "RunCanceled"}
 ATTEMPT_ENDS = {"StageCompleted", "StageFailed", "StageCanceled"}
 
@@ -114,16 +122,21 @@ class Rules(RuleBasedStateMachine):
 
     fates = st.sampled_from(["now", "now", "now", "late", "twice", "lost"])
 
-    @initialize(count=st.integers(1, 2), capacity=st.sampled_from([None, 1, 2]), is_opened=st.booleans())
-    def begin(self, count, capacity, is_opened):
+    @initialize(
+        count=st.integers(1, 2),
+        capacity=st.sampled_from([None, 1, 2]),
+        is_opened=st.booleans(),
+        limits=st.sampled_from(LIMITS),
+    )
+    def begin(self, count, capacity, is_opened, limits):
         for index in range(count):
-            self.submit(index, capacity, is_opened)
+            self.submit(index, capacity, is_opened, limits)
 
-    def submit(self, index, capacity, is_opened):
+    def submit(self, index, capacity, is_opened, limits):
         stages = {"fit": {"retries": 1}, "score": {"retries": 0}}
         stages |= {"warm": {"retries": 0}, "compare": {"retries": 0}}
         around = {"before": ["warm"] * is_opened, "after": ["compare"]}
-        text = definition(runs=RUNS, stages=stages, max_concurrent=capacity, **around)
+        text = definition(runs=RUNS, stages=stages, max_concurrent=capacity, **around, **limits)
         self.commands.append(
             self.make("SubmitExperiment", submission_id=f"s{index}", experiment=EXPERIMENT, definition_json=text)
         )
@@ -138,6 +151,11 @@ class Rules(RuleBasedStateMachine):
         self.commands.append(
             self.make("CancelSubmission", submission_id=f"s{index}", experiment=EXPERIMENT, reason="asked")
         )
+
+    @rule(index=st.integers(0, 1), budget=st.sampled_from(['{"runs": 2}', '{"cost": 3}', '{"time_s": 9, "cost": 1}']))
+    def change_a_budget(self, index, budget):
+        where = {"submission_id": f"s{index}", "experiment": EXPERIMENT}
+        self.commands.append(self.make("ChangeBudget", **where, budget_json=budget))
 
     @rule(index=st.integers(0, 1), kind=st.sampled_from(["run", "submission"]), name=st.sampled_from("ab"))
     def label(self, index, kind, name):
@@ -154,11 +172,11 @@ class Rules(RuleBasedStateMachine):
         if drafts:
             self.send(self.stamped(drafts), fate)
 
-    @rule(index=st.integers(0, 1), count=st.integers(0, 30), fate=fates)
-    def a_manager_plans(self, index, count, fate):
+    @rule(index=st.integers(0, 1), count=st.integers(0, 30), fate=fates, now_s=st.sampled_from([0.0, 1.0, 5.0]))
+    def a_manager_plans(self, index, count, fate, now_s):
         view = self.managers[index]
         view.read(count)
-        for batch in view.agenda.plan(lambda *_: True):
+        for batch in view.agenda.plan(lambda *_: True, now_s):
             self.send(self.stamped(batch), fate)
         if fate != "now":
             view.agenda.rebuild()
@@ -199,7 +217,7 @@ class Rules(RuleBasedStateMachine):
                 self.make("CheckpointSaved", **mine, step=which, telemetry_end={f"{claim.claim_id}.m": which}),
                 self.make("ArtifactSaved", **mine, name="model"),
             ],
-            "complete": lambda: [self.make("StageCompleted", **mine)],
+            "complete": lambda: [self.make("StageCompleted", **mine, metrics=[COST])],
             "fail": lambda: [self.make("StageFailed", **mine, error_class="transient")],
             "break": lambda: [self.make("StageFailed", **mine, error_class="permanent")],
             "cancel": lambda: [self.make("StageCanceled", **mine)],
@@ -275,6 +293,25 @@ class Rules(RuleBasedStateMachine):
             if submission is not None and '"max_concurrent": 1' in submission.accepted.definition_json:
                 running = [run for run in self.truth.runs.values() if run.status == "running"]
                 assert len(running) <= 1
+
+    @invariant()
+    def a_submission_is_stopped_once_and_starts_no_more_runs_than_its_budget(self):
+        stops = [
+            (event.submission_id, event.generation, getattr(event, "kind", "breaker"), getattr(event, "allowed", None))
+            for event in self.applied
+            if type(event).__name__ in {"BudgetExceeded", "BreakerOpened"}
+        ]
+        assert len(stops) == len(set(stops))
+        for index in range(2):
+            submission = self.truth.submission(f"s{index}")
+            runs = budget_of(submission).runs if submission is not None else None
+            if runs is not None:
+                started = [
+                    run
+                    for run in self.truth.runs.values()
+                    if run.created.submission_id == f"s{index}" and run.created.scope == "run" and run.starts
+                ]
+                assert len(started) <= max(runs, 1)
 
     @invariant()
     def each_run_has_one_live_claim_at_most(self):

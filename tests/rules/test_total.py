@@ -16,6 +16,10 @@ from tests.rules.blueprints import PlainBlueprints, definition
 from tests.rules.scene import Maker
 
 EXAMPLES = int(os.environ.get("CRUCIBLE_EXAMPLES", "60")) * 3
+LIMITED = {
+    "budget": {"time_s": 1.0, "cost": {"metric": "cost/usd", "max": 1.0}, "runs": 1},
+    "breaker": {"window": 2, "failure_rate": 0.0, "min_runs": 1},
+}
 WORDS = {
     "run_id": ("run", "s-0", "s"),
     "submission_id": ("s", "t"),
@@ -34,7 +38,9 @@ WORDS = {
     "stage": ("fit", "score", "?"),
     "from_stage": ("fit", "score", "?"),
     "error_class": ("transient", "permanent"),
-    "definition_json": (definition(runs=1), definition(runs=1, max_concurrent=1), "{"),
+    "definition_json": (definition(runs=1), definition(runs=1, max_concurrent=1), definition(runs=2, **LIMITED), "{"),
+    "budget_json": ('{"cost": 2}', '{"runs": 1, "time_s": 0.5}', "{"),
+    "kind": ("cost", "time_s", "runs", "?"),
 }
 LISTS = {
     "stages": st.lists(st.sampled_from(["fit", "score"]), max_size=3),
@@ -43,6 +49,18 @@ LISTS = {
     "added": st.lists(st.sampled_from("ab"), max_size=2),
 }
 NAMES = sorted(name for name, kind in RECORD_TYPES.items() if kind.TOPIC in {"events", "commands"})
+
+
+def measured(value):
+    return {
+        "name": "cost/usd",
+        "value": value,
+        "unit": None,
+        "items": None,
+        "origin": "",
+        "kind": "",
+        "definition": None,
+    }
 
 
 @st.composite
@@ -56,14 +74,21 @@ def records(draw):
             fields[field["name"]] = draw(LISTS[field["name"]])
         elif field["type"] == "int":
             fields[field["name"]] = draw(st.integers(0, 3))
+        elif field["type"] == "long":
+            fields[field["name"]] = draw(st.integers(-(2**63), 2**63 - 1))
+        elif field["type"] == ["null", "double"]:
+            fields[field["name"]] = draw(st.none() | st.floats())
+        elif field["name"] == "metrics":
+            fields["metrics"] = draw(st.lists(st.builds(measured, st.none() | st.floats()), max_size=2))
     return Maker()(name, **fields)
 
 
 def begin():
     """A world that is in the middle of something, so that not all that comes is void at once."""
     make, world = Maker("begin"), World()
+    text = definition(runs=2, **LIMITED)
     for record in (
-        make("SubmissionAccepted", submission_id="s", experiment="mine", number=1, definition_json=definition(runs=2)),
+        make("SubmissionAccepted", submission_id="s", experiment="mine", number=1, run_count=2, definition_json=text),
         make("RunCreated", run_id="run", submission_id="s", stages=["fit", "score"], retries_max=[1, 1]),
         make("RunStarted", run_id="run", generation=1),
         make("StageRequested", run_id="run", stage="fit", attempt=1, generation=1),
@@ -71,6 +96,10 @@ def begin():
     ):
         assert world.apply(record) is None
     return world
+
+
+def world_time(written, record):
+    return written.index(record)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -84,7 +113,7 @@ def test_no_record_in_no_order_raises(written):
         agenda.note(record)
         if record.TOPIC == "commands":
             decide(world, record, blueprints=PlainBlueprints())
-        for batch in agenda.plan(lambda *_: True):
+        for batch in agenda.plan(lambda *_: True, 3.0 * world_time(written, record)):
             assert batch
     for run in world.runs.values():
         windows(run)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from crucible.rules.budget import budget_of
 from crucible.rules.effective import artifacts, chain
 from crucible.rules.world import World
 
@@ -19,6 +20,8 @@ class Judge:
         self.capacity = None
         self._events = []
         self._running = set()
+        self.stops = Counter()
+        """Budgets that were found spent, by kind, and breakers that opened."""
         self._once = set()
 
     def see(self, event):
@@ -34,6 +37,12 @@ class Judge:
             self._expect_first("note", event.text)
         elif name == "StageClaimed":
             self._expect_first("claim", event.claim_id)
+        elif name in ("BudgetExceeded", "BreakerOpened"):
+            what = getattr(event, "kind", "breaker"), getattr(event, "allowed", None)
+            self.stops[what[0]] += 1
+            self._expect_first("stop", (event.submission_id, event.generation, *what))
+        elif name == "SubmissionCancelRequested" and event.causation_id is not None:
+            self._expect_first("cancel", event.causation_id)
         elif name in ("StageHeartbeat", "CheckpointSaved", "ArtifactSaved"):
             self._expect_first("record", event.event_id)
         run = self.world.runs.get(event.key)
@@ -45,6 +54,7 @@ class Judge:
             self._expect_first("completion", (run.run_id, event.stage, run.generation))
         elif name == "RunStarted":
             self._expect_first("start", (run.run_id, run.generation))
+            self._count_starts(run.created.submission_id)
         elif name in ENDS:
             self._expect_first("end", (run.run_id, run.generation))
         if run.status == "running":
@@ -53,6 +63,16 @@ class Judge:
             self._running.discard(run.run_id)
         if self.capacity is not None and len(self._running) > self.capacity:
             self.problems.append(f"{len(self._running)} runs at once, {self.capacity} allowed")
+
+    def _count_starts(self, submission_id):
+        submission = self.world.submission(submission_id)
+        allowed = budget_of(submission).runs if submission is not None else None
+        started = sum(
+            run.created.submission_id == submission_id and run.created.scope == "run" and run.starts > 0
+            for run in self.world.runs.values()
+        )
+        if allowed is not None and started > allowed:
+            self.problems.append(f"{started} runs of {submission_id} started, {allowed:g} allowed")
 
     def _expect_first(self, what, key):
         if (what, key) in self._once:

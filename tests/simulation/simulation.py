@@ -10,7 +10,7 @@ from collections import Counter
 from crucible.errors import LogError
 from crucible.processors.manager import Manager
 from crucible.processors.reaper import Reaper
-from crucible.records import AddNote, CancelRun, CancelSubmission, RetryRun, SubmitExperiment
+from crucible.records import AddNote, CancelRun, CancelSubmission, ChangeBudget, RetryRun, SubmitExperiment
 from crucible.testing.ports import SeededIds
 from tests.rules.blueprints import PlainBlueprints, definition
 from tests.simulation.faults import Faults, KilledError, SuspendedError
@@ -29,6 +29,15 @@ PARTITIONS = {"commands": 1, "events": 2}
 MANAGERS, REAPERS, WORKERS = 2, 2, 3
 REBIRTH_S = (0.2, 20.0)
 REAP_S = 0.9
+LIMITED_EVERY = 6
+"""One seed in so many has a budget or a breaker; those that once found a deadlock are none of them."""
+LIMITS = (
+    {"budget": {"runs": 2}},
+    {"budget": {"time_s": 15.0, "runs": 1}},
+    {"budget": {"cost": {"metric": "cost/usd", "max": 3.0}}},
+    {"breaker": {"window": 3, "failure_rate": 0.3, "min_runs": 1}},
+    {"breaker": {"window": 2, "failure_rate": 0.0, "min_runs": 1}, "budget": {"time_s": 25.0}},
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +49,8 @@ class Outcome:
     problems: tuple
     faults: Counter
     voids: Counter
+    stops: Counter
+    """Budgets that were found spent, by kind, and breakers that opened."""
     seconds: float
     """Virtual."""
 
@@ -149,8 +160,10 @@ class Actor:
 class Simulation:
     """All actors on one timeline."""
 
-    def __init__(self, seed, *, has_around):
+    def __init__(self, seed, *, has_around, is_limited):
         self.seed = seed
+        self.limits_chance = random.Random(f"{seed} limits")
+        self.limits = self.limits_chance.choice(LIMITS) if is_limited else {}
         chance = random.Random(f"around {seed}")
         warm, compare = has_around and chance.random() < 0.3, has_around and chance.random() < 0.6
         self.around = {"before": ["warm"] * warm, "after": ["compare"] * compare}
@@ -252,8 +265,16 @@ class Simulation:
         for _ in range(chance.randint(0, 5)):
             yield chance.uniform(1, 30)
             yield from self._ask(journal, self._whim(journal))
+            if self.limits and self.limits_chance.random() < 0.5:
+                yield from self._ask(journal, self._more(journal))
         while True:
             yield END_S
+
+    def _more(self, journal):
+        """A larger budget, of a kind that may not be there."""
+        kind = self.limits_chance.choice(["runs", "cost", "time_s"])
+        text = json.dumps({kind: self.limits_chance.choice([3, 5, 40])})
+        return journal.make(ChangeBudget, submission_id="s0", experiment="mine", budget_json=text)
 
     def _ask(self, journal, command):
         """Append a command until that is acknowledged."""
@@ -273,7 +294,8 @@ class Simulation:
         stages = {"fit": {"retries": 2}, "score": {"inputs": {"model": "fit.result"}, "retries": 2}}
         runs = self.chance.randint(1, 3)
         stages |= {name: {"retries": 2} for names in self.around.values() for name in names}
-        text = definition(runs=runs, stages=stages, max_concurrent=self.capacity, **self.around)
+        limits = {"max_concurrent": self.capacity, **self.limits}
+        text = definition(runs=runs, stages=stages, **limits, **self.around)
         return journal.make(
             SubmitExperiment,
             submission_id=submission_id,
@@ -317,7 +339,7 @@ class Simulation:
                 judge.agree(actor.name, reader.world)
         trace = self.log.trace.hexdigest()
         problems = tuple(dict.fromkeys(judge.problems))
-        return Outcome(self.seed, trace, problems, self.faults.counts, judge.voids, self.timeline.now_s)
+        return Outcome(self.seed, trace, problems, self.faults.counts, judge.voids, judge.stops, self.timeline.now_s)
 
     def _states(self):
         runs = {
@@ -326,6 +348,10 @@ class Simulation:
         return json.dumps(runs)
 
 
-def simulate(seed, *, has_around=True):
-    """The history of a seed; grids may have a run before and one after them if ``has_around``."""
-    return Simulation(seed, has_around=has_around).run()
+def simulate(seed, *, has_around=True, is_limited=None):
+    """The history of a seed; grids may have a run before and one after them if ``has_around``.
+
+    They have budgets and breakers as ``is_limited`` says, else as the seed has it.
+    """
+    has_limits = seed % LIMITED_EVERY == 1 if is_limited is None else is_limited
+    return Simulation(seed, has_around=has_around, is_limited=has_limits).run()

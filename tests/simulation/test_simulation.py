@@ -61,6 +61,15 @@ def test_a_history_says_how_it_went():
     assert simulate(1).trace == outcome.trace
 
 
+def test_budgets_and_breakers_stop_a_submission_once_whatever_goes_wrong():
+    stops = Counter()
+    for seed in range(60):
+        outcome = simulate(seed, is_limited=True)
+        assert outcome.problems == (), seed
+        stops += outcome.stops
+    assert min(stops[kind] for kind in ("runs", "cost", "time_s", "breaker")) > 0
+
+
 @pytest.mark.parametrize("seed", [1440, 2487, 4478, 4739, 5716, 8357])
 def test_a_seed_that_once_found_a_deadlock_comes_to_rest(seed):
     """A run reopened, or created late, stood before the one that held the only permit."""

@@ -1,0 +1,182 @@
+"""What stops a submission before its end: a budget that is spent, a breaker that failures have opened.
+
+A manager finds it, by sums over runs that no fold can make and by its own clock, and writes an event; only that event
+decides. From the event alone follows the cancel, written by whichever manager comes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from crucible.canonical import derived_id
+from crucible.records.limit_events import BreakerOpened, BudgetExceeded
+from crucible.records.record import Record
+from crucible.records.run_events import SubmissionCancelRequested
+from crucible.rules.breaker import FailureWindow, breaker_of, is_too_many
+from crucible.rules.budget import KINDS, Budget, Ledger, amount, budget_of, runs_limit
+from crucible.rules.draft import Draft
+from crucible.rules.queue import SubmissionQueue
+from crucible.rules.state import RunState, SubmissionState
+from crucible.rules.world import World
+from crucible.scope import RUN_SCOPE
+
+Stop = BudgetExceeded | BreakerOpened
+
+
+class Stopping:
+    """Looks at what submissions use and how their runs end. For one thread."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._ledgers: dict[str, Ledger] = {}
+        self._windows: dict[str, FailureWindow] = {}
+
+    def note_run(self, run: RunState) -> None:
+        """A run has changed."""
+        submission_id = run.created.submission_id
+        is_counted = run.created.scope == RUN_SCOPE
+        if is_counted and (run.is_terminal or submission_id in self._windows):
+            self._windows.setdefault(submission_id, FailureWindow()).put(run)
+
+    def note_generation(self, submission_id: str) -> None:
+        """A submission was reopened: the failures before count no more."""
+        self._windows.pop(submission_id, None)
+
+    def note_use(self, run: RunState, now_s: float) -> None:
+        """What a run has used, as read by ``now_s``."""
+        ledger = self._ledgers.get(run.created.submission_id)
+        if ledger is not None:
+            ledger.put(run, now_s)
+
+    def wait_s(self, now_s: float, most_s: float) -> float:
+        """Seconds until a budget of time may be spent, at most ``most_s``."""
+        return min([most_s, *(left_s for _, left_s in self._times_left(now_s))])
+
+    def due(self, now_s: float) -> list[str]:
+        """Submissions whose time is spent, though nothing may be new of them."""
+        return [submission_id for submission_id, left_s in self._times_left(now_s) if left_s <= 0]
+
+    def plan(self, submission: SubmissionState, queue: SubmissionQueue, now_s: float) -> list[Draft]:
+        """What there is to write about a submission that has still something to do."""
+        if submission.closed is not None or submission.cancel_reason is not None:
+            return []
+        if not queue.open_runs and queue.created >= submission.accepted.run_count:
+            return []
+        drafts = [*self._exceeded(submission, queue, now_s), *self._opened(submission)]
+        stop = next(iter(submission.stops), None)
+        if stop is not None and (not only_starts_stop(submission) or not self._has_started(submission, queue)):
+            drafts.append(_cancel(submission, stop))
+        return drafts
+
+    def _exceeded(self, submission: SubmissionState, queue: SubmissionQueue, now_s: float) -> Iterator[Draft]:
+        budget = budget_of(submission)
+        known = {stop.kind for stop in submission.stops if isinstance(stop, BudgetExceeded)}
+        for kind in KINDS:
+            limit = budget.limit(kind)
+            if limit is None or kind in known:
+                continue
+            spent = self._spent(kind, submission, budget, queue, now_s)
+            if spent is not None and spent >= limit:
+                fields = {
+                    "kind": kind,
+                    "metric": budget.metric if kind == "cost" else None,
+                    "allowed": limit,
+                    "spent": spent,
+                }
+                yield _stop(submission, BudgetExceeded, fields, kind, repr(limit))
+
+    def _spent(
+        self, kind: str, submission: SubmissionState, budget: Budget, queue: SubmissionQueue, now_s: float
+    ) -> float | None:
+        """What was used; None if nothing was measured, or if all that is left to do has its share already."""
+        if kind == "runs":
+            holders = self._holders(submission)
+            is_left = any(run_id not in holders for run_id in queue.open_runs.keys() - queue.experiment_runs.keys())
+            runs = self._world.runs
+            return float(sum(run_id in runs and runs[run_id].starts > 0 for run_id in holders)) if is_left else None
+        ledger = self._ledger(submission, budget, queue, now_s)
+        return ledger.time_s(now_s) if kind == "time_s" else ledger.cost()
+
+    def _ledger(self, submission: SubmissionState, budget: Budget, queue: SubmissionQueue, now_s: float) -> Ledger:
+        ledger = self._ledgers.get(submission.submission_id)
+        if ledger is None:
+            ledger = self._ledgers[submission.submission_id] = Ledger(budget.metric)
+            for run_id in queue.run_ids:
+                ledger.put(self._world.runs[run_id], now_s)
+        return ledger
+
+    def _opened(self, submission: SubmissionState) -> Iterator[Draft]:
+        breaker = breaker_of(submission)
+        window = self._windows.get(submission.submission_id)
+        if breaker is None or window is None or any(isinstance(stop, BreakerOpened) for stop in submission.stops):
+            return
+        failures = window.failures(breaker.window)
+        if is_too_many(breaker, failures):
+            fields = {
+                "window": breaker.window,
+                "ended": failures.ended,
+                "failed": failures.failed,
+                "rate": failures.rate,
+                "allowed_rate": breaker.failure_rate,
+            }
+            yield _stop(submission, BreakerOpened, fields)
+
+    def _has_started(self, submission: SubmissionState, queue: SubmissionQueue) -> bool:
+        """Whether a run that has its share of the budget of runs has not ended."""
+        return not self._holders(submission).keys().isdisjoint(queue.open_runs)
+
+    def _holders(self, submission: SubmissionState) -> Mapping[str, int]:
+        limit = self._world.limits.get(runs_limit(submission.submission_id))
+        return limit.holders if limit is not None else {}
+
+    def _times_left(self, now_s: float) -> Iterator[tuple[str, float]]:
+        """For each submission with a budget of time and something at work, seconds until it may be spent."""
+        for submission_id, ledger in self._ledgers.items():
+            submission = self._world.submission(submission_id)
+            if submission is None or submission.cancel_reason is not None or submission.closed is not None:
+                continue
+            limit_s = budget_of(submission).time_s
+            left_s = ledger.time_left_s(limit_s, now_s) if limit_s is not None else None
+            if left_s is not None and not any(getattr(stop, "kind", "") == "time_s" for stop in submission.stops):
+                yield submission_id, left_s
+
+
+def only_starts_stop(submission: SubmissionState) -> bool:
+    """Whether a submission is stopped by its budget of runs alone: what has started may end."""
+    return all(isinstance(stop, BudgetExceeded) and stop.kind == "runs" for stop in submission.stops)
+
+
+def stop_reason(stop: Stop) -> str:
+    """Why a submission is stopped, in one line."""
+    if isinstance(stop, BreakerOpened):
+        allowed = "" if stop.allowed_rate is None else f"; {stop.allowed_rate:.1%} may"
+        return f"the breaker is open: {stop.failed} of the last {stop.ended} runs to end have failed{allowed}"
+    what = f"cost ({stop.metric})" if stop.metric is not None else stop.kind
+    return f"the budget of {what} is spent: {amount(stop.kind, stop.spent)} of {amount(stop.kind, stop.allowed)}"
+
+
+def _cancel(submission: SubmissionState, stop: Stop) -> Draft:
+    accepted = submission.accepted
+    return Draft(
+        record_type=SubmissionCancelRequested,
+        event_id=derived_id(accepted.submission_id, stop.event_id, "SubmissionCancelRequested"),
+        fields={
+            "submission_id": accepted.submission_id,
+            "experiment": accepted.experiment,
+            "reason": stop_reason(stop),
+        },
+        causation_id=stop.event_id,
+        correlation_id=accepted.correlation_id or accepted.event_id,
+    )
+
+
+def _stop(submission: SubmissionState, record_type: type[Record], fields: Mapping[str, object], *parts: str) -> Draft:
+    accepted, generation = submission.accepted, submission.generation
+    shared = {"submission_id": accepted.submission_id, "experiment": accepted.experiment, "generation": generation}
+    return Draft(
+        record_type=record_type,
+        event_id=derived_id(accepted.submission_id, record_type.__name__, generation, *parts),
+        fields={**shared, **fields},
+        causation_id=accepted.event_id,
+        correlation_id=accepted.correlation_id or accepted.event_id,
+    )
