@@ -90,9 +90,10 @@ class Sender:
 
     def change_budget(self, experiment: str, submission_id: str, budget_json: str) -> Answer:
         """Change what a submission may use. Raises ``UsageError`` with everything that is wrong with it."""
-        make = self._journal.make
-        fields = {"experiment": experiment, "submission_id": submission_id, "budget_json": budget_json}
-        return self._one(make(ChangeBudget, **fields))
+        command = self._journal.make(
+            ChangeBudget, experiment=experiment, submission_id=submission_id, budget_json=budget_json
+        )
+        return self._one(command)
 
     def retry_runs(self, run_ids: Sequence[str], from_stage: str | None) -> list[Answer]:
         """Run failed or canceled runs again, each from ``from_stage`` or the stage that did not complete."""

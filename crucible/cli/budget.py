@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ REASONS = """
 SELECT reason, count(*) AS runs FROM runs WHERE submission_id = ? AND status = 'failed'
 GROUP BY reason ORDER BY runs DESC, reason LIMIT 5
 """
+ANSWER = "SELECT 1 AS n FROM command_answers WHERE command_id = ?"
+ANSWER_WAIT_S = 10.0
+ANSWER_POLL_S = 0.02
 OPTIONS: Mapping[str, str] = {"time_s": "--time", "cost": "--cost", "runs": "--runs"}
 UNITS: Mapping[str, str] = {"time_s": "s of work", "runs": "runs"}
 
@@ -45,6 +49,7 @@ def budget(reference: str, *, time_s: float | None, cost: float | None, runs: in
             subject = find_subject(reader, reference)
             submission_id, name = _submission_of(reader, subject)
             answer = sender.change_budget(subject.experiment, submission_id, canonical_json(limits))
+            _await_answer(reader, answer.command_id)
             rows = reader.rows(BUDGETS, [submission_id])
         say(f"{name}: {answer.reason if isinstance(answer, CommandObsolete) else 'the budget is changed'}")
     if not rows:
@@ -53,6 +58,13 @@ def budget(reference: str, *, time_s: float | None, cost: float | None, runs: in
     if limits:
         say(f"what was canceled goes on with: crucible retry {shlex.quote(name)}")
     return FINE
+
+
+def _await_answer(reader: Reading, command_id: str) -> None:
+    """Wait until the read model has an answer, and with it what it changed; not longer than is bearable."""
+    until = time.monotonic() + ANSWER_WAIT_S
+    while not reader.rows(ANSWER, [command_id]) and time.monotonic() < until:
+        time.sleep(ANSWER_POLL_S)
 
 
 def _submission_of(reader: Reading, subject: Subject) -> tuple[str, str]:

@@ -38,22 +38,20 @@ from crucible.records.stage_events import (
     StageReused,
 )
 from crucible.rules.blueprint import Blueprint, Blueprints
-from crucible.rules.budget import budget_of, runs_limit
 from crucible.rules.draft import Draft
+from crucible.rules.permits import Permits
 from crucible.rules.plan import (
     Ready,
     inherits_cancel,
-    is_kept,
     is_shut_out,
     plan_created,
-    plan_grant,
     plan_releases,
     plan_run,
     plan_shut_out,
     plan_start,
 )
 from crucible.rules.queue import SubmissionQueue, is_opening
-from crucible.rules.state import LimitState, RunState, SubmissionState
+from crucible.rules.state import RunState, SubmissionState
 from crucible.rules.stopping import Stopping, only_starts_stop
 from crucible.rules.world import World
 
@@ -65,10 +63,6 @@ CREATED_PER_PLAN = 250
 """Runs that one plan creates at most; the next one goes on."""
 RUNS_PER_PLAN = 2000
 """Runs that one plan looks at, at most; the next one goes on."""
-CAPACITY_MAX = 2**31 - 1
-"""Of a limit: more do not fit the record of a permit."""
-CAPACITY_UNKNOWN = 1
-"""Of a limit that a run names and its definition, as this version reads it, does not."""
 
 _RUN_EVENTS = frozenset(
     {
@@ -115,10 +109,7 @@ class Agenda:
         """When the last plan was made, on the manager's monotonic clock."""
         self._dirty_runs: dict[str, None] = {}
         self._dirty_submissions: dict[str, None] = {}
-        self._asked: set[tuple[str, str]] = set()
-        """(limit, run) of permits that were asked for and not yet seen on the log."""
-        self._released: set[tuple[str, str]] = set()
-        """(limit, run) of permits that this plan gives back: the next one may be asked for behind them."""
+        self._permits = Permits(world)
         self._users: dict[str, dict[str, None]] = {}
         """Submissions by the limit that their runs need."""
         self.is_ahead = False
@@ -135,7 +126,7 @@ class Agenda:
     def rebuild(self) -> None:
         """Forget what was planned and look at everything: after an append that failed, and at the start."""
         self._queues = {}
-        self._asked = set()
+        self._permits.forget()
         for experiment in self._world.experiments.values():
             for submission_id in experiment.submissions:
                 self._dirty_submissions[submission_id] = None
@@ -152,7 +143,7 @@ class Agenda:
         elif kind in _SUBMISSION_EVENTS:
             self._note_submission(event)
         elif isinstance(event, PermitGranted | PermitReleased):
-            self._asked.discard((event.limit, event.holder))
+            self._permits.note(event.limit, event.holder)
             self._dirty_submissions.update(self._users.get(event.limit, {}))
             run = self._world.runs.get(event.holder)
             if run is not None:
@@ -174,7 +165,7 @@ class Agenda:
         self._now_s = now_s
         self._dirty_submissions.update(dict.fromkeys(self._stopping.due(now_s)))
         batches: Batches = []
-        self._released.clear()
+        self._permits.begin_plan()
         for run_id in _take(self._dirty_runs, RUNS_PER_PLAN):
             batches.extend(self._plan_run(self._world.runs[run_id], ready))
         submissions = list(self._dirty_submissions)
@@ -193,7 +184,7 @@ class Agenda:
             self._stopping.note_generation(submission_id)
         if isinstance(event, SubmissionClosed):
             self._queue(submission_id).blueprint = None
-        elif isinstance(event, SubmissionAccepted | SubmissionCancelRequested):
+        elif isinstance(event, SubmissionAccepted | SubmissionCancelRequested | BudgetExceeded | BreakerOpened):
             self._dirty_runs.update(dict.fromkeys(self._queue(submission_id).open_runs))
 
     def _touch(self, run: RunState) -> None:
@@ -232,7 +223,7 @@ class Agenda:
         batches = plan_releases(run, self._world.limits)
         for (released,) in batches:
             name = released.fields["limit"]
-            self._released.add((name, run.run_id))
+            self._permits.give_back(name, run.run_id)
             self._dirty_submissions.update(self._users.get(name, {}))
         if run.is_terminal:
             return batches
@@ -244,7 +235,8 @@ class Agenda:
         if opening is not None and is_shut_out(run, opening):
             batches.append(plan_shut_out(run, opening))
             return batches
-        drafts = plan_run(run, submission, blueprint, ready)
+        stopped = self._stopping.plan_run(run, submission)
+        drafts = [stopped] if stopped is not None else plan_run(run, submission, blueprint, ready)
         if drafts:
             batches.append(drafts)
         return batches
@@ -339,48 +331,11 @@ class Agenda:
         self, run: RunState, submission: SubmissionState, queue: SubmissionQueue, blueprint: Blueprint
     ) -> Batches | None:
         """The start of a run, or the next permit that it needs; None if a limit is reached."""
-        permits = self._permits(run, submission, blueprint)
-        if permits or permits is None or not self._holds_all(run):
+        permits = self._permits.next_one(run, submission, blueprint)
+        if permits or permits is None or not self._permits.holds_all(run):
             return permits
         queue.starting(run.run_id)
         return [plan_start(run, blueprint)]
-
-    def _permits(self, run: RunState, submission: SubmissionState, blueprint: Blueprint) -> Batches | None:
-        """The next permit to ask for; none if all are held or asked for; None if a limit is reached."""
-        for name in sorted(run.created.limits):
-            limit = self._world.limits.get(name)
-            holders = limit.holders if limit is not None else {}
-            if _holds(run, limit):
-                continue
-            if (name, run.run_id) in self._asked:
-                return []
-            capacity = _capacity(name, submission, blueprint)
-            asked = sum(asked_limit == name for asked_limit, _ in self._asked)
-            released = sum((name, holder) in self._released for holder in holders)
-            if len(holders) - released + asked >= capacity:
-                return None
-            self._asked.add((name, run.run_id))
-            return [plan_grant(run, name, capacity)]
-        return []
-
-    def _holds_all(self, run: RunState) -> bool:
-        return all(_holds(run, self._world.limits.get(name)) for name in run.created.limits)
-
-
-def _holds(run: RunState, limit: LimitState | None) -> bool:
-    """Whether a run has its permit of a limit for this generation, or keeps an earlier one."""
-    grant = limit.holders.get(run.run_id) if limit is not None else None
-    if limit is None or grant is None:
-        return False
-    return grant == run.generation or (is_kept(run, limit.limit) and run.starts > 0)
-
-
-def _capacity(name: str, submission: SubmissionState, blueprint: Blueprint) -> int:
-    """How many may hold a limit at once: of the budget of runs, as many as it allows now."""
-    if name == runs_limit(submission.submission_id):
-        runs = budget_of(submission).runs
-        return CAPACITY_UNKNOWN if runs is None else int(min(runs, CAPACITY_MAX))
-    return min(blueprint.capacities.get(name, CAPACITY_UNKNOWN), CAPACITY_MAX)
 
 
 def _is_shut(queue: SubmissionQueue, blueprint: Blueprint) -> bool:

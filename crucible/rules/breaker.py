@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import itertools
 import json
-from typing import Any
+from typing import Any, TypeGuard
 
 from crucible.rules.state import RunState, SubmissionState
 
@@ -52,7 +52,7 @@ def declared_breaker(definition_json: str) -> Breaker | None:
     declared = definition.get("breaker") if isinstance(definition, dict) else None
     if not isinstance(declared, dict):
         return None
-    window, rate, min_runs = (declared.get(name) for name in ("window", "failure_rate", "min_runs"))
+    window, rate, min_runs = declared.get("window"), declared.get("failure_rate"), declared.get("min_runs")
     if not (_is_count(window) and _is_count(min_runs)) or isinstance(rate, bool) or not isinstance(rate, int | float):
         return None
     return Breaker(window, float(rate), min_runs)
@@ -90,5 +90,5 @@ def is_too_many(breaker: Breaker, failures: Failures) -> bool:
     return failures.ended >= breaker.min_runs and failures.rate > breaker.failure_rate
 
 
-def _is_count(value: Any) -> bool:
+def _is_count(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0

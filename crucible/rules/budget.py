@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from crucible.rules.state import RunState, SubmissionState
@@ -52,7 +52,8 @@ def runs_limit(submission_id: str) -> str:
 def budget_of(submission: SubmissionState) -> Budget:
     """What a submission may use now: as it was defined, and changed since."""
     declared = declared_budget(submission.accepted.definition_json)
-    return dataclasses.replace(declared, **submission.limits) if submission.limits else declared
+    changed: dict[str, Any] = dict(submission.limits)
+    return dataclasses.replace(declared, **changed) if changed else declared
 
 
 @functools.lru_cache(maxsize=256)
@@ -152,6 +153,11 @@ class Ledger:
             self._costs[run.run_id] = costs
             self._is_cost_known = False
 
+    @property
+    def live_runs(self) -> Iterable[str]:
+        """Runs that a claim holds."""
+        return self._live
+
     def time_s(self, now_s: float) -> float:
         """Seconds of work: of ended claims as their workers measured it, of live ones also what passed since.
 
@@ -160,11 +166,9 @@ class Ledger:
         silent = (min(max(0.0, now_s - heard.noted_s), heard.lease_s) for heard in self._live.values())
         return self._all_work_us / MICROSECONDS + math.fsum(silent)
 
-    def time_left_s(self, limit_s: float, now_s: float) -> float | None:
-        """Seconds until the limit may be reached; None: nothing is at work."""
-        if not self._live:
-            return None
-        return max(0.0, limit_s - self.time_s(now_s)) / len(self._live)
+    def time_left_s(self, limit_s: float, now_s: float) -> float:
+        """Seconds until the limit may be reached by what is at work."""
+        return max(0.0, limit_s - self.time_s(now_s)) / max(1, len(self._live))
 
     def cost(self) -> float | None:
         """The sum of the metric over all attempts that returned it; None: none did."""
@@ -186,7 +190,7 @@ def costs_of(run: RunState, metric: str) -> tuple[float, ...]:
     )
 
 
-def total(values: Any) -> float | None:
+def total(values: Iterable[float]) -> float | None:
     """The exact sum, rounded once (`math.fsum`); None of nothing, infinity beyond what a double holds."""
     found = list(values)
     if not found:

@@ -22,7 +22,7 @@ from crucible.records.commands import (
     SetMark,
     SubmitExperiment,
 )
-from crucible.records.limit_events import BudgetChanged
+from crucible.records.limit_events import BudgetChanged, BudgetExceeded
 from crucible.records.log_events import (
     CommandAccepted,
     CommandObsolete,
@@ -40,9 +40,10 @@ from crucible.records.run_events import (
     SubmissionCancelRequested,
 )
 from crucible.rules.blueprint import Blueprints, DefinitionBlueprints
-from crucible.rules.budget import budget_of, limit_problems, limits_of
+from crucible.rules.budget import budget_of, limit_problems, limits_of, runs_limit
 from crucible.rules.draft import Draft
 from crucible.rules.state import RunState
+from crucible.rules.stopping import stop_reason
 from crucible.rules.world import World
 
 EXPERIMENT_BYTES_MAX = 200
@@ -187,9 +188,23 @@ def _retry_run(world: World, command: RetryRun) -> Drafts:  # noqa: PLR0911  a r
         return _rejected(command, f"the run has no stage {name!r}; it has {', '.join(run.created.stages)}")
     if current is not None and stage.index > current.index:
         return _rejected(command, f"{name!r} needs a result of {current.name!r}; run again from {current.name!r}")
+    if spent := _spent(world, run):
+        return _rejected(command, spent)
     generation = run.generation + 1
     effect = _effect(command, RunReopened, run_id=command.run_id, generation=generation, from_stage=name)
     return _accepted(command, effect)
+
+
+def _spent(world: World, run: RunState) -> str:
+    """Which budget would stop the run at once; empty if none would."""
+    created = run.created
+    submission = world.submission(created.submission_id)
+    limit = world.limits.get(runs_limit(created.submission_id))
+    has_share = limit is not None and created.run_id in limit.holders
+    for stop in submission.stops if submission is not None else ():
+        if isinstance(stop, BudgetExceeded) and not (stop.kind == "runs" and has_share):
+            return f"{stop_reason(stop)}; raise it first, with crucible budget"
+    return ""
 
 
 def _purge_run(world: World, command: PurgeRun) -> Drafts:

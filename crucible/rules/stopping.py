@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from crucible.canonical import derived_id
 from crucible.records.limit_events import BreakerOpened, BudgetExceeded
 from crucible.records.record import Record
-from crucible.records.run_events import SubmissionCancelRequested
+from crucible.records.run_events import RunCancelRequested, SubmissionCancelRequested
 from crucible.rules.breaker import FailureWindow, breaker_of, is_too_many
 from crucible.rules.budget import KINDS, Budget, Ledger, amount, budget_of, runs_limit
 from crucible.rules.draft import Draft
+from crucible.rules.plan import inherits_cancel
 from crucible.rules.queue import SubmissionQueue
 from crucible.rules.state import RunState, SubmissionState
 from crucible.rules.world import World
@@ -58,15 +59,42 @@ class Stopping:
 
     def plan(self, submission: SubmissionState, queue: SubmissionQueue, now_s: float) -> list[Draft]:
         """What there is to write about a submission that has still something to do."""
-        if submission.closed is not None or submission.cancel_reason is not None:
-            return []
-        if not queue.open_runs and queue.created >= submission.accepted.run_count:
+        if submission.closed is not None or not self._has_work(submission, queue):
             return []
         drafts = [*self._exceeded(submission, queue, now_s), *self._opened(submission)]
         stop = next(iter(submission.stops), None)
-        if stop is not None and (not only_starts_stop(submission) or not self._has_started(submission, queue)):
+        if stop is None or submission.cancel_reason is not None:
+            return drafts
+        if not only_starts_stop(submission) or not self._has_started(submission, queue):
             drafts.append(_cancel(submission, stop))
         return drafts
+
+    def plan_run(self, run: RunState, submission: SubmissionState) -> Draft | None:
+        """The cancel of a run that runs again while its submission is being canceled: what stops that, stops it too."""
+        if submission.closed is not None or submission.cancel_reason is None or not submission.stops:
+            return None
+        if not self._survives(run, submission):
+            return None
+        if only_starts_stop(submission) and run.run_id in self._holders(submission):
+            return None
+        stop = submission.stops[0]
+        return Draft(
+            record_type=RunCancelRequested,
+            event_id=derived_id(run.run_id, run.generation, stop.event_id, "RunCancelRequested"),
+            fields={"run_id": run.run_id, "reason": stop_reason(stop)},
+            causation_id=stop.event_id,
+            correlation_id=run.created.correlation_id or run.created.event_id,
+        )
+
+    @staticmethod
+    def _survives(run: RunState, submission: SubmissionState) -> bool:
+        """Whether a run goes on though its submission may be being canceled: it was reopened since."""
+        return not run.is_terminal and run.cancel_reason is None and not inherits_cancel(run, submission)
+
+    def _has_work(self, submission: SubmissionState, queue: SubmissionQueue) -> bool:
+        """Whether anything is left to do that is not about to be canceled."""
+        runs = self._world.runs
+        return any(self._survives(runs[run_id], submission) for run_id in queue.open_runs)
 
     def _exceeded(self, submission: SubmissionState, queue: SubmissionQueue, now_s: float) -> Iterator[Draft]:
         budget = budget_of(submission)
@@ -91,8 +119,9 @@ class Stopping:
         """What was used; None if nothing was measured, or if all that is left to do has its share already."""
         if kind == "runs":
             holders = self._holders(submission)
-            is_left = any(run_id not in holders for run_id in queue.open_runs.keys() - queue.experiment_runs.keys())
             runs = self._world.runs
+            shareless = queue.open_runs.keys() - queue.experiment_runs.keys() - holders.keys()
+            is_left = any(self._survives(runs[run_id], submission) for run_id in shareless)
             return float(sum(run_id in runs and runs[run_id].starts > 0 for run_id in holders)) if is_left else None
         ledger = self._ledger(submission, budget, queue, now_s)
         return ledger.time_s(now_s) if kind == "time_s" else ledger.cost()
@@ -133,12 +162,13 @@ class Stopping:
         """For each submission with a budget of time and something at work, seconds until it may be spent."""
         for submission_id, ledger in self._ledgers.items():
             submission = self._world.submission(submission_id)
-            if submission is None or submission.cancel_reason is not None or submission.closed is not None:
+            if submission is None or submission.closed is not None:
+                continue
+            if not any(self._survives(self._world.runs[run_id], submission) for run_id in ledger.live_runs):
                 continue
             limit_s = budget_of(submission).time_s
-            left_s = ledger.time_left_s(limit_s, now_s) if limit_s is not None else None
-            if left_s is not None and not any(getattr(stop, "kind", "") == "time_s" for stop in submission.stops):
-                yield submission_id, left_s
+            if limit_s is not None and not any(getattr(stop, "kind", "") == "time_s" for stop in submission.stops):
+                yield submission_id, ledger.time_left_s(limit_s, now_s)
 
 
 def only_starts_stop(submission: SubmissionState) -> bool:

@@ -35,9 +35,8 @@ def test_a_budget_of_runs_stops_a_grid_and_a_larger_one_lets_it_go_on(project):
     assert "the budget of runs is spent" in shown
     assert "exceeded" in shown
     assert "4 runs 4 runs exceeded" in " ".join(project.run("budget", "grid").stdout.split())
-    project.run("retry", "grid#1")
-    assert project.run("run", "grid.py", "-j", "2", code=4)
-    assert statuses(project) == {"canceled": 8, "completed": 4}, "the budget is still spent"
+    refused = project.run("retry", "grid#1", code=2)
+    assert "refused: the budget of runs is spent: 4 runs of 4 runs; raise it first" in refused.stdout
     changed = project.run("budget", "grid#1", "--runs", "20").stdout
     assert "the budget is changed" in changed
     assert "20 runs" in changed

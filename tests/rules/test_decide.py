@@ -382,3 +382,41 @@ def test_what_was_not_counted_from_the_beginning_gets_no_budget(scene):
         assert kind == "CommandRejected"
         assert f"without a budget of {name}" in words
     assert change(scene, '{"time_s": 5}')[0] == "CommandAccepted"
+
+
+def stopped(scene, kind):
+    """A failed run of a submission of which a budget is spent."""
+    scene.failed()
+    submit(scene, definition_json=BUDGETED)
+    where = {"experiment": "mine", "submission_id": "s1", "generation": 1}
+    assert scene.play("BudgetExceeded", **where, kind=kind, allowed=3.0, spent=3.0) is None
+
+
+def test_a_run_is_not_retried_while_a_budget_would_stop_it_at_once(scene):
+    stopped(scene, "cost")
+    kind, words, _ = answer_of(scene, "RetryRun", run_id=RUN)
+    assert (kind, words) == (
+        "CommandRejected",
+        "the budget of cost is spent: 3 of 3; raise it first, with crucible budget",
+    )
+    change(scene, '{"cost": 20}')
+    assert answer_of(scene, "RetryRun", run_id=RUN)[0] == "CommandAccepted"
+
+
+def test_a_run_that_has_its_share_of_the_runs_is_retried_and_no_other(scene):
+    stopped(scene, "runs")
+    assert answer_of(scene, "RetryRun", run_id=RUN)[0] == "CommandRejected"
+    scene.play("PermitGranted", limit="budget:s1:runs", capacity=3, holder=RUN, grant=1)
+    assert answer_of(scene, "RetryRun", run_id=RUN)[0] == "CommandAccepted"
+    stopped_by_time = {"experiment": "mine", "submission_id": "s1", "generation": 1, "kind": "time_s"}
+    scene.play("BudgetExceeded", **stopped_by_time)
+    assert [scene.start(2), scene.request(attempt=2, generation=2), scene.claim("c2", attempt=2)] == [None] * 3
+    assert [scene.fail("c2", attempt=2), scene.fail_run(generation=2)] == [None, None]
+    assert answer_of(scene, "RetryRun", run_id=RUN)[0] == "CommandRejected"
+
+
+def test_a_run_of_a_grid_that_its_breaker_stopped_is_retried(scene):
+    scene.failed()
+    submit(scene)
+    scene.play("BreakerOpened", experiment="mine", submission_id="s1", generation=1)
+    assert answer_of(scene, "RetryRun", run_id=RUN)[0] == "CommandAccepted"

@@ -224,6 +224,66 @@ def test_a_submission_with_nothing_left_to_do_is_not_stopped():
     names = store.settle()
     assert store.statuses() == ["completed"]
     assert names[-1] == "SubmissionClosed"
+    reopen(store, "s1-0")
+    assert store.step() == [["SubmissionReopened"]], "what is closed is not stopped"
+    assert "BudgetExceeded" in store.settle()
+
+
+def retried_while_canceling(**fields):
+    """Two runs at work, the first of which is canceled and reopened before the submission is closed."""
+    store = Store(runs=2, stages=RETRIES, **fields)
+    store.settle()
+    for run_id in store.requested():
+        store.play("StageClaimed", run_id=run_id, stage="fit", attempt=1, claim_id=run_id, lease_ms=15_000)
+    store.play("SubmissionCancelRequested", experiment="mine", submission_id="s1", reason="asked")
+    store.settle()
+    return store
+
+
+def reopen(store, run_id, generation=2):
+    assert store.play("RunReopened", run_id=run_id, generation=generation, from_stage="fit") is None
+
+
+def test_a_run_that_is_retried_while_its_grid_is_canceled_starts_only_within_the_budget_of_runs():
+    store = retried_while_canceling(budget={"runs": 1})
+    assert store.statuses() == ["running", "canceled"]
+    assert [stop.kind for stop in store.stops()] == ["runs"]
+    assert store.world.runs["s1-1"].end_reason == "asked", "the grid was canceled by hand"
+    reopen(store, "s1-1")
+    store.settle()
+    assert store.statuses() == ["running", "canceled"]
+    assert store.world.runs["s1-1"].end_reason.startswith("the budget of runs is spent")
+    where = {"run_id": "s1-0", "stage": "fit", "attempt": 1, "claim_id": "s1-0"}
+    assert store.play("StageCanceled", **where) is None
+    assert store.step()[0][0] == "RunCanceled"
+    reopen(store, "s1-0")
+    store.settle()
+    assert store.statuses() == ["running", "canceled"], "it has its share"
+
+
+def test_time_goes_on_while_a_grid_is_canceled_only_for_what_was_retried():
+    store = retried_while_canceling(budget={"time_s": 10})
+    assert store.agenda.wait_s(0.0, 60.0) == 60.0
+    store.play("StageCanceled", run_id="s1-0", stage="fit", attempt=1, claim_id="s1-0")
+    store.step()
+    reopen(store, "s1-0")
+    store.settle()
+    store.play("StageClaimed", run_id="s1-0", stage="fit", attempt=2, claim_id="again", lease_ms=15_000)
+    store.settle()
+    assert store.agenda.wait_s(0.0, 60.0) == 5.0, "the other one has not stopped yet"
+    store.now_s = 5.0
+    assert store.settle() == ["BudgetExceeded", "RunCancelRequested"]
+    assert store.world.runs["s1-0"].cancel_reason.startswith("the budget of time_s is spent")
+
+
+def test_what_has_its_share_of_the_runs_is_stopped_by_another_budget():
+    store = retried_while_canceling(budget={"runs": 2, "time_s": 10})
+    store.play("StageCanceled", run_id="s1-0", stage="fit", attempt=1, claim_id="s1-0")
+    store.step()
+    reopen(store, "s1-0")
+    store.now_s = 10.0
+    names = store.settle()
+    assert names == ["BudgetExceeded", "RunCancelRequested", "RunCanceled"]
 
 
 def breaker(**fields):
