@@ -135,6 +135,11 @@ class Codec:
             raise RecordError(message)
         return int.from_bytes(value[1:HEADER_BYTES], "big")
 
+    def record_name(self, value: bytes) -> str | None:
+        """The name of a record's type, told by its header alone; None if its schema is not known."""
+        schema = self._schemas.get(self.schema_id(value))
+        return schema.name if schema is not None else None
+
     def has_schema(self, schema_id: int) -> bool:
         """Whether records of this schema id can be decoded or skipped."""
         return schema_id in self._schemas

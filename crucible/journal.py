@@ -20,8 +20,8 @@ from crucible.log.protocol import Appended, Batch, Log, Outgoing, Stored
 from crucible.place import Place
 from crucible.ports import Clock, Ids, SystemClock, SystemIds
 from crucible.records.log_events import LogCreated
-from crucible.records.record import R, Record, Topic
-from crucible.records.schema import RecordSchema, own_schemas, parse_schema_text
+from crucible.records.record import RECORD_TYPES, R, Record, Topic
+from crucible.records.schema import RecordSchema, latest_schema, own_schemas, parse_schema_text
 from crucible.version import VERSION
 
 if TYPE_CHECKING:
@@ -161,6 +161,16 @@ class Journal:
             self._read_schemas()
         return codec.schema(schema_id)
 
+    def record_type(self, stored: Stored) -> str | None:
+        """The name of a value's record type, told without decoding it; None: it is none. Raises as ``Log.read``."""
+        codec = self._codec
+        try:
+            if not codec.has_schema(codec.schema_id(stored.value)):
+                self._read_schemas()
+            return codec.record_name(stored.value)
+        except RecordError:
+            return None
+
     def _event(self, stored: Stored) -> Entry:
         """The entry of an event, decoded once for all parts of this process: records are never changed."""
         slot = stored.offset % RECENT_EVENTS
@@ -204,12 +214,13 @@ class Journal:
         return self.log.append(batches)
 
     def _announce(self, used: set[int]) -> None:
-        """Put the schemas on the log that it lacks: all of this version's at once, so that a log pays once."""
+        """Put the schemas on the log that it lacks: all that this version writes, so that a log pays once."""
         self._read_schemas()
         with self._lock:
             if used <= self._on_log:
                 return
-            missing = [schema for schema in own_schemas().values() if schema.schema_id not in self._on_log]
+            written = [latest_schema(name) for name in RECORD_TYPES]
+            missing = [schema for schema in written if schema.schema_id not in self._on_log]
             self._send([_schema_batch(schema) for schema in missing])
             self._on_log.update(schema.schema_id for schema in missing)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Mapping, Sequence
@@ -9,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from crucible import errors
+from crucible.finished_runs import FinishedGrid
 from crucible.frames import Channel, Message
-from crucible.records.record import StoredFile
+from crucible.records.record import CellComparison, CellRanking, StoredFile
 from crucible.stage_call import EarlierCheckpoint, ScoredItem
+
+COMPARED_ROWS_MAX = 500
+"""Rows of one record of comparisons: an append takes 900,000 bytes in all."""
 
 
 class RemoteServices:
@@ -57,6 +62,28 @@ class RemoteServices:
     def use_dataset(self, name: str, digest: str, items: Mapping[str, int], source: Mapping[str, Any]) -> None:
         """Record a dataset as an input."""
         self.ask("use_dataset", name=name, digest=digest, items=dict(items), source=dict(source))
+
+    def finished_grid(self) -> FinishedGrid:
+        """The runs of the grid as they ended, and the metrics that they declare."""
+        return FinishedGrid.from_message(self._ask_for_file("finished_grid"))
+
+    def item_scores(self, name: str) -> Mapping[str, Mapping[str, float]]:
+        """For each run of the grid, the scores by item id."""
+        scores: Mapping[str, Mapping[str, float]] = self._ask_for_file("item_scores", name=name)
+        return scores
+
+    def save_comparisons(self, comparisons: Sequence[CellComparison], rankings: Sequence[CellRanking]) -> None:
+        """Record what an analysis found, in parts that fit a message and a record."""
+        rows: list[tuple[str, Any]] = [("comparisons", row) for row in comparisons]
+        rows += [("rankings", row) for row in rankings]
+        parts = [rows[start : start + COMPARED_ROWS_MAX] for start in range(0, len(rows), COMPARED_ROWS_MAX)]
+        for number, part in enumerate(parts, 1):
+            found = {kind: [row for name, row in part if name == kind] for kind in ("comparisons", "rankings")}
+            self.ask("save_comparisons", part=number, parts=len(parts), **found)
+
+    def _ask_for_file(self, question: str, **details: Any) -> Any:
+        """Ask for what may be larger than a message: the answer names a file of this claim's own."""
+        return json.loads(Path(self.ask(question, **details)).read_text(encoding="utf-8"))
 
     def ask(self, question: str, **details: Any) -> Any:
         """Ask and wait for the answer; raises what the other side raised."""

@@ -18,6 +18,7 @@ from crucible.board import Board
 from crucible.errors import BlobError, UsageError
 from crucible.ports import Clock, SystemClock
 from crucible.run_files import checked_path, materialise
+from crucible.run_grid import SeesGrid
 from crucible.run_inputs import Inputs
 from crucible.run_pace import Pace
 from crucible.run_scores import Scores
@@ -37,7 +38,7 @@ SPAN_ID_BYTES: Final = 8
 STEP_MAX: Final = 2**63 - 1
 
 
-class Run:
+class Run(SeesGrid):
     """One claim of one stage of a run. Steps count from 1; a seed decides everything random."""
 
     def __init__(

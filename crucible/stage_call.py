@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self, SupportsFloat
 
-from crucible.records.record import StoredFile
+from crucible.finished_runs import FinishedGrid
+from crucible.records.record import CellComparison, CellRanking, StoredFile
+from crucible.scope import RUN_SCOPE
 from crucible.spool.layout import SPOOL_BYTES_MAX
 
 SCRIPT_TYPE = "script"
@@ -67,6 +69,8 @@ class StageCall:
     """Folder of the blobs."""
     kept: str
     """Folder for the names of what is made once per log."""
+    scope: str = RUN_SCOPE
+    """run: a step of one run; experiment: done once for the whole grid."""
     spool_bytes_max: int = SPOOL_BYTES_MAX
     """Most bytes of telemetry of one process that wait for the log."""
 
@@ -197,6 +201,21 @@ class Services(Protocol):
         self, name: str, kind: str, source: Path, metadata: Mapping[str, Any], *, is_given_away: bool
     ) -> tuple[str, Sequence[StoredFile]]:
         """Keep a file or folder as an artifact; returns its digest and files."""
+        ...
+
+    def finished_grid(self) -> FinishedGrid:
+        """The runs of the grid as they ended, and the metrics that they declare; for a stage of scope experiment."""
+        ...
+
+    def item_scores(self, name: str) -> Mapping[str, Mapping[str, float]]:
+        """For each run of the grid, the scores by item id: of a metric that is their mean, or of a split.
+
+        Raises ``UsageError`` for a name that is neither.
+        """
+        ...
+
+    def save_comparisons(self, comparisons: Sequence[CellComparison], rankings: Sequence[CellRanking]) -> None:
+        """Record what an analysis found of the cells of the grid."""
         ...
 
     def use_dataset(self, name: str, digest: str, items: Mapping[str, int], source: Mapping[str, Any]) -> None:

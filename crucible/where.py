@@ -34,6 +34,8 @@ COLUMNS = {
     "scope": "r.scope",
 }
 """What a bare word may name, and the column it stands for."""
+MISSPELT = [name for name in (*COLUMNS, "tags") if name != "scope"]
+"""Names that a word near to them is taken for; not ``scope``, for many a metric is called ``score``."""
 OPERATORS = {"=": "=", "==": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">=", "~": "ILIKE"}
 DEPTH_MAX = 50
 MEASURED = "nullif(any_value(m.value), 'nan'::DOUBLE)"
@@ -112,7 +114,7 @@ def _operand(name: str, *, is_number: bool) -> tuple[str, Parameters]:
         column = "p.number" if is_number else "p.value"
         condition = "p.run_id = r.run_id AND (p.name = ? OR ends_with(p.name, ?))"
         return f"(SELECT any_value({column}) FROM params p WHERE {condition})", [key, f".{key}"]  # noqa: S608 - literals
-    if "/" not in name and (near := difflib.get_close_matches(name, [*COLUMNS, "tags"], 1, 0.75)):
+    if "/" not in name and (near := difflib.get_close_matches(name, MISSPELT, 1, 0.75)):
         message = f"--where: {name!r} is no column of a run; did you mean {near[0]!r}? Metrics and params.NAME work too"
         raise UsageError(message)
     return f"(SELECT {MEASURED} FROM result_metrics m WHERE m.run_id = r.run_id AND m.name = ?)", [name]  # noqa: S608 - literals

@@ -19,6 +19,7 @@ experiment = cr.Experiment(
     stages=[
         cr.builtin_stage("train", options={"dataset": "digits_rotated", "alpha": 32.0, "epochs": 20, "batch_size": 64}),
         cr.builtin_stage("eval", options={"dataset": "digits_rotated"}, inputs={"adapter": "train.adapter"}),
+        cr.builtin_stage("analysis"),  # once, when all runs have ended: which cells differ, and which is best?
     ],
     select="val/accuracy",  # the best cell is chosen on the validation split,
     quality_targets={"test/accuracy": cr.at_least(0.95)},  # and judged on the test split, once

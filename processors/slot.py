@@ -296,6 +296,7 @@ def stage_call(
         checkpoint_every_ms=request.checkpoint_every_ms,
         steps_max=request.steps_max,
         is_smoke=request.is_smoke,
+        scope=created.scope,
         scratch=str(place.scratch / claimed.claim_id),
         spool=str(place.spool / claimed.claim_id),
         blobs=str(place.blobs),

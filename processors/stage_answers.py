@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -24,11 +25,13 @@ from crucible.journal import Journal
 from crucible.processors.claim import Claim
 from crucible.processors.claim_telemetry import ClaimTelemetry
 from crucible.processors.earlier_scores import scored_items
+from crucible.processors.finished_grid import FinishedGridView
 from crucible.processors.view import View
-from crucible.records.stage_events import ArtifactSaved, CheckpointSaved, DatasetUsed, StageResumed
+from crucible.records.stage_events import ArtifactSaved, CellsCompared, CheckpointSaved, DatasetUsed, StageResumed
 from crucible.remote_services import answer_of
 from crucible.rules.state import RunState
 from crucible.run_files import files_digest, store
+from crucible.scope import EXPERIMENT_SCOPE
 from crucible.stage_call import StageCall
 
 CHECKPOINTS_OFFERED_MAX: Final = 20
@@ -61,7 +64,11 @@ class StageAnswers:
             "save_checkpoint": self._save_checkpoint,
             "save_artifact": self._save_artifact,
             "use_dataset": self._use_dataset,
+            "finished_grid": self._finished_grid,
+            "item_scores": self._item_scores,
+            "save_comparisons": self._save_comparisons,
         }
+        self._grid: FinishedGridView | None = None
         self.checkpoints = 0
         """How many were saved."""
 
@@ -138,6 +145,37 @@ class StageAnswers:
                 )
                 raise DatasetError(message)
         self._claim.write(DatasetUsed, name=name, digest=digest, items=dict(items), source_json=_json(name, source))
+
+    def _finished_grid(self) -> str:
+        return self._as_file("grid", self._grid_view().grid().to_message())
+
+    def _item_scores(self, name: str) -> str:
+        return self._as_file("items", self._grid_view().item_scores(name))
+
+    def _save_comparisons(self, **found: Any) -> None:
+        self._require_experiment_scope()
+        self._claim.write(CellsCompared, **found)
+        fault_point("compared:after-record")
+
+    def _grid_view(self) -> FinishedGridView:
+        self._require_experiment_scope()
+        if self._grid is None:
+            submission_id = self._run_state().created.submission_id
+            self._grid = FinishedGridView(self._journal, self._view, submission_id, self._claim.wait_read)
+        return self._grid
+
+    def _require_experiment_scope(self) -> None:
+        if self._call.scope != EXPERIMENT_SCOPE:
+            message = f"stage {self._call.stage} is a step of one run: only a stage of scope experiment sees the grid"
+            raise UsageError(message)
+
+    def _as_file(self, name: str, value: Any) -> str:
+        """An answer that may be larger than a message, in the claim's own folder; returns the path."""
+        folder = Path(self._call.scratch) / "answers"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{name}.json"
+        path.write_text(json.dumps(value, separators=(",", ":")), encoding="utf-8")
+        return str(path)
 
     def _run_state(self) -> RunState:
         run = self._view.run(self._call.run_id)

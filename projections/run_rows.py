@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from crucible.projections.analysis_rows import comparison_rows, ranking_rows
 from crucible.projections.buffer import Row
 from crucible.projections.payload import checked_json, json_text, moment
 from crucible.projections.run_times import RunTimes
@@ -25,6 +26,8 @@ RUN_ROW_TABLES = (
     "checkpoints",
     "artifacts",
     "datasets",
+    "comparisons",
+    "rankings",
 )
 """Tables whose rows of a run are replaced together, by ``run_no``."""
 Rows = dict[str, list[Row]]
@@ -42,6 +45,8 @@ def rows_of(run: RunState, run_no: int, times: RunTimes, *, is_complete: bool, d
     for stage in run.stages:
         rows["stages"].append(_stage_row(run, stage, run_no, times))
         _stage_parts(run, stage, (run_no, run.run_id, stage.name), times, rows)
+        rows["comparisons"].extend(comparison_rows(run, stage, run_no))
+        rows["rankings"].extend(ranking_rows(run, stage, run_no))
     return rows
 
 

@@ -9,6 +9,7 @@ from crucible.records.record import Record
 from crucible.records.run_events import RunCanceled, RunCompleted, RunCreated, RunFailed, RunReopened, RunStarted
 from crucible.records.stage_events import (
     ArtifactSaved,
+    CellsCompared,
     CheckpointSaved,
     DatasetUsed,
     StageCanceled,
@@ -29,6 +30,7 @@ _CLAIM_RECORDS = (
     StageHeartbeat,
     CheckpointSaved,
     ArtifactSaved,
+    CellsCompared,
     DatasetUsed,
     StageCompleted,
     StageFailed,

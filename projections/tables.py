@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from crucible.projections.columns import Table
+from crucible.projections.tables_analysis import ANALYSIS_TABLES
 from crucible.projections.tables_limits import LIMIT_TABLES
 from crucible.projections.tables_log import LOG_TABLES
 from crucible.projections.tables_runs import RUN_TABLES
@@ -14,7 +15,7 @@ from crucible.projections.views import VIEWS
 MODEL_VERSION = "2"
 """Changes with any table, view or rule of projection; a read model of another version is rebuilt."""
 
-TABLES: tuple[Table, ...] = (*RUN_TABLES, *TELEMETRY_TABLES, *LOG_TABLES, *LIMIT_TABLES)
+TABLES: tuple[Table, ...] = (*RUN_TABLES, *ANALYSIS_TABLES, *TELEMETRY_TABLES, *LOG_TABLES, *LIMIT_TABLES)
 TABLES_BY_NAME = {table.name: table for table in TABLES}
 
 

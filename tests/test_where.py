@@ -35,6 +35,11 @@ def connection():
     con.close()
 
 
+def test_a_metric_called_score_is_not_taken_for_a_misspelt_scope():
+    _, parameters = compile_where("score > 0.5 and scope = run")
+    assert parameters == ["score", 0.5, "run"]
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from crucible.cli import exits
+from crucible.cli.analysis import analysis_facts, print_summary
 from crucible.cli.budget import say_stops
 from crucible.cli.compose import Host
 from crucible.cli.progress import Follower
@@ -240,6 +241,7 @@ def _conclude(reader: Reading, submission_id: str, file: str) -> int:
     name = f"{submission['experiment']}#{submission['number']}"
     say(f"{name}: {', '.join(f'{count} {status}' for status, count in sorted(counts.items()))}")
     print_verdicts(verdicts, reader.rows(FINDINGS, [submission_id]))
+    print_summary(analysis_facts(reader, submission_id))
     _say_failures(reader, submission_id)
     codes = _outcomes(submission, counts, verdicts) + say_stops(reader, submission_id, name, file)
     for row in reader.rows(UNJUDGED, [submission_id]):

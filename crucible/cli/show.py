@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from crucible.cli.analysis import analysis_facts, print_analysis
 from crucible.cli.budget import BREAKERS, BUDGETS, print_breakers, print_budgets
 from crucible.cli.compose import Reading, open_reader
 from crucible.cli.exits import FINE
@@ -76,6 +77,7 @@ def _facts(reader: Reading, subject: Subject) -> dict[str, Any]:
         "counts": _rows(reader, counts, key),
         "verdicts": _rows(reader, VERDICTS, key),
         "findings": _rows(reader, FINDINGS, key),
+        **analysis_facts(reader, submission["submission_id"]),
         "budgets": _rows(reader, BUDGETS, key),
         "breakers": _rows(reader, BREAKERS, key),
         "failures": _rows(
@@ -192,6 +194,7 @@ def _show_group(facts: dict[str, Any]) -> None:
     say("  " + ", ".join(f"{row['runs']} {row['status']}" for row in facts["counts"]))
     _show_environment(submission["environment"])
     print_verdicts(facts["verdicts"], facts["findings"])
+    print_analysis(facts)
     print_budgets(facts["budgets"])
     print_breakers(facts["breakers"])
     _section("failed or canceled", ["run", "reason"], [[row["ref"], row["reason"]] for row in facts["failures"]])

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from crucible.definition.analysis_checks import check_analysis
 from crucible.definition.dataset_checks import check_datasets, in_full
 from crucible.definition.limit_checks import check_limits, limits_in_full
 from crucible.definition.model import Definition, ExperimentFields
@@ -60,8 +61,9 @@ def build(
     definition = None
     if not problems.errors:
         definition = _normal_form(fields, stages, grid)
+        check_analysis(definition, problems)
         warn_about_places(definition, problems)
-    return Built(definition, problems)
+    return Built(None if problems.errors else definition, problems)
 
 
 def _check_fields(plain: dict[str, Any], adapter_default: str | None, problems: Problems) -> ExperimentFields:

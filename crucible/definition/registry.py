@@ -18,6 +18,7 @@ STAGES_GROUP: Final = "crucible.stages"
 ADAPTERS_GROUP: Final = "crucible.adapters"
 
 BUILTIN_STAGES: Final[Mapping[str, str]] = {
+    "analysis": "crucible.processors.stages.analysis:analyse",
     "eval": "crucible.processors.stages.eval:evaluate",
     "train": "crucible.processors.stages.train:train",
 }

@@ -103,7 +103,7 @@ def _check_stage(raw: Any, loc: Loc, find_stage: Callable[[str], Stage], problem
         checked = _command_stage(fields, loc, problems)
     else:
         checked = _function_stage(fields, stage, loc, problems)
-    _check_scope(fields, stage, loc, problems)
+    _check_scope(fields, stage, loc, problems, is_known=written.get("scope", fields.scope) == fields.scope)
     _check_timeouts(fields, loc, problems)
     _check_metric_names(fields, loc, problems)
     return checked
@@ -260,10 +260,10 @@ def _outputs(stages: Mapping[str, CheckedStage]) -> list[str]:
     return [f"{name}.{each}" for name, stage in stages.items() for each in stage.fields.artifacts or ("model",)]
 
 
-def _check_scope(fields: StageDefinition, stage: Stage | None, loc: Loc, problems: Problems) -> None:
+def _check_scope(fields: StageDefinition, stage: Stage | None, loc: Loc, problems: Problems, *, is_known: bool) -> None:
     """A function that was written for one scope can't be used for the other: what it asks its run for is not there."""
     written_for = stage.fields.get("scope") if stage is not None else None
-    if written_for is not None and fields.scope != written_for:
+    if written_for is not None and fields.scope != written_for and is_known:
         message = f"is not the scope that {fields.type} was written for"
         problems.add((*loc, "scope"), message, value=fields.scope, expected=written_for)
 

@@ -30,7 +30,15 @@ from crucible.records.log_events import (
     WorkerStarted,
     WorkerStopped,
 )
-from crucible.records.record import RECORD_TYPES, Record, ResultMetric, StoredFile, Topic
+from crucible.records.record import (
+    RECORD_TYPES,
+    CellComparison,
+    CellRanking,
+    Record,
+    ResultMetric,
+    StoredFile,
+    Topic,
+)
 from crucible.records.run_events import (
     RunCanceled,
     RunCancelRequested,
@@ -47,6 +55,7 @@ from crucible.records.run_events import (
 )
 from crucible.records.stage_events import (
     ArtifactSaved,
+    CellsCompared,
     CheckpointSaved,
     DatasetUsed,
     StageCanceled,
@@ -70,6 +79,9 @@ __all__ = [
     "BudgetExceeded",
     "CancelRun",
     "CancelSubmission",
+    "CellComparison",
+    "CellRanking",
+    "CellsCompared",
     "ChangeBudget",
     "ChangeTags",
     "CheckpointSaved",

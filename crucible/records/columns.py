@@ -50,7 +50,8 @@ def split_columns(tree: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Column
 
 
 def _column_type(schema: Any) -> str | None:
-    if isinstance(schema, dict) and schema["type"] == "array" and schema["items"] in COLUMN_TYPES:
+    is_array = isinstance(schema, dict) and schema["type"] == "array"
+    if is_array and isinstance(schema["items"], str) and schema["items"] in COLUMN_TYPES:
         return str(schema["items"])
     return None
 

@@ -38,6 +38,51 @@ class ResultMetric(TypedDict):
     definition: str | None
 
 
+class CellComparison(TypedDict):
+    """Two cells compared by one metric over pairs."""
+
+    metric: str
+    cell_a: int
+    label_a: str
+    cell_b: int
+    label_b: str
+    pairing: str
+    n: int
+    mean_a: float | None
+    mean_b: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    level: float | None
+    p: float | None
+    p_adjusted: float | None
+    correction: str
+    family: int
+    effect_name: str
+    effect: float | None
+    effect_low: float | None
+    effect_high: float | None
+    d_z: float | None
+    method: str
+    status: str
+    reason: str | None
+
+
+class CellRanking(TypedDict):
+    """A cell's place among all cells by one metric."""
+
+    metric: str
+    cell_index: int
+    label: str
+    n: int
+    mean: float | None
+    low: float | None
+    high: float | None
+    level: float | None
+    p_best: float | None
+    resamples: int
+
+
 C = TypeVar("C")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from crucible.records.record import Record, ResultMetric, StoredFile, record
+from crucible.records.record import CellComparison, CellRanking, Record, ResultMetric, StoredFile, record
 
 
 @record(topic="events", key="run_id")
@@ -189,6 +189,28 @@ class DatasetUsed(Record):
     """Items in each split."""
     source_json: str
     """Where it came from, canonical JSON."""
+
+
+@record(topic="events", key="run_id")
+class CellsCompared(Record):
+    """What an analysis found of the cells of a grid: a part of it, or all. Valid iff the claim is live."""
+
+    run_id: str
+    """The run."""
+    stage: str
+    """Stage name."""
+    attempt: int
+    """Attempt of the stage, from 1."""
+    claim_id: str
+    """The claim that this belongs to."""
+    part: int
+    """Number of the part, from 1."""
+    parts: int
+    """How many parts there are."""
+    comparisons: Sequence[CellComparison]
+    """Cells compared in pairs."""
+    rankings: Sequence[CellRanking]
+    """Cells in their order."""
 
 
 @record(topic="events", key="run_id")

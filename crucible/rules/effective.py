@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 
-from crucible.records.stage_events import ArtifactSaved, CheckpointSaved, DatasetUsed
+from crucible.records.stage_events import ArtifactSaved, CellsCompared, CheckpointSaved, DatasetUsed
 from crucible.rules.state import ClaimState, RunState, StageState
 
 METRIC_SPOOL_SUFFIX = ".m"
@@ -92,6 +92,11 @@ def artifacts(stage: StageState) -> Mapping[str, ArtifactSaved]:
 def datasets(stage: StageState) -> Mapping[str, DatasetUsed]:
     """The datasets that claims which count have read, by name; of several with one name, the last."""
     return {used.name: used for link in reversed(chain(stage)) for used in link.claim.datasets}
+
+
+def comparisons(stage: StageState) -> tuple[CellsCompared, ...]:
+    """What a stage found of the cells of a grid: what the claim that completed it has recorded, and nothing before."""
+    return chain(stage)[0].claim.comparisons if stage.status == "completed" else ()
 
 
 def _checkpoints(link: Link) -> Iterator[CheckpointSaved]:

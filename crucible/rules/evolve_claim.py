@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from crucible.records.record import Record
 from crucible.records.stage_events import (
     ArtifactSaved,
+    CellsCompared,
     CheckpointSaved,
     DatasetUsed,
     StageCanceled,
@@ -30,6 +31,7 @@ ClaimEvent = (
     | CheckpointSaved
     | ArtifactSaved
     | DatasetUsed
+    | CellsCompared
     | StageCompleted
     | StageFailed
     | StageCanceled
@@ -148,6 +150,16 @@ def _dataset(run: RunState, event: DatasetUsed) -> RunState | Void:
     return _with_claim(run, held, claim)
 
 
+def _compared(run: RunState, event: CellsCompared) -> RunState | Void:
+    held = _held(run, event)
+    if isinstance(held, Void):
+        return held
+    if any(found.event_id == event.event_id for found in held.claim.comparisons):
+        return Void("a repeat")
+    claim = changed(held.claim, last_event_id=event.event_id, comparisons=(*held.claim.comparisons, event))
+    return _with_claim(run, held, claim)
+
+
 def _completed(run: RunState, event: StageCompleted) -> RunState | Void:
     held = _held(run, event)
     if isinstance(held, Void):
@@ -190,6 +202,7 @@ CLAIM_EVOLVERS: dict[type[Record], Callable[[RunState, Any], RunState | Void]] =
     CheckpointSaved: _checkpoint,
     ArtifactSaved: _artifact,
     DatasetUsed: _dataset,
+    CellsCompared: _compared,
     StageCompleted: _completed,
     StageFailed: _failed,
     StageCanceled: _canceled,

@@ -39,6 +39,7 @@ from crucible.records.run_events import (
 )
 from crucible.records.stage_events import (
     ArtifactSaved,
+    CellsCompared,
     CheckpointSaved,
     DatasetUsed,
     StageCanceled,
@@ -163,6 +164,7 @@ def _stage_events(run: RunState | None, name: str) -> Iterable[Record]:
         yield _make(CheckpointSaved, **mine)
         yield _make(ArtifactSaved, **mine)
         yield _make(DatasetUsed, **mine)
+        yield _make(CellsCompared, **mine)
         yield _make(StageResumed, **mine, checkpoint_event_id="none")
         yield _make(StageCompleted, **mine)
         yield _make(StageFailed, **mine, error_class="transient")

@@ -15,6 +15,7 @@ from crucible.records.log_events import LogArchived, LogCreated, MarkSet, Worker
 from crucible.records.run_events import RunCreated, RunStarted, SubmissionAccepted, SubmissionClosed
 from crucible.records.stage_events import (
     ArtifactSaved,
+    CellsCompared,
     CheckpointSaved,
     DatasetUsed,
     StageCompleted,
@@ -72,6 +73,8 @@ class ClaimState:
     """For each checkpoint, how many artifacts the claim had saved before it."""
     artifacts: tuple[ArtifactSaved, ...] = ()
     datasets: tuple[DatasetUsed, ...] = ()
+    comparisons: tuple[CellsCompared, ...] = ()
+    """What it found of the cells of a grid."""
     beat: int = 0
     """Number of the last heartbeat."""
     step: int | None = None

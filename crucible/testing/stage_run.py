@@ -22,15 +22,19 @@ from pathlib import Path
 from typing import Any, SupportsFloat
 
 from crucible.blobs import BlobStore
-from crucible.errors import DatasetError
+from crucible.errors import DatasetError, UsageError
+from crucible.finished_runs import DeclaredMetric, FinishedGrid, FinishedRun
 from crucible.ports import Clock, SystemIds
-from crucible.records.record import ResultMetric, StoredFile
+from crucible.records.record import CellComparison, CellRanking, ResultMetric, StoredFile
 from crucible.run import Run
 from crucible.run_files import files_digest, store
+from crucible.scope import EXPERIMENT_SCOPE, RUN_SCOPE
 from crucible.stage_call import EarlierCheckpoint, ScoredItem, StageCall
 from crucible.stage_result import result_metrics, returned_values
 
 CHECKPOINTS_FILE = "checkpoints.jsonl"
+ItemScores = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""By metric or split, for each run id, the scores by item id."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -120,8 +124,19 @@ class KeptTelemetry:
 class FolderServices:
     """Checkpoints and artifacts as blobs in a folder, without a log."""
 
-    def __init__(self, folder: Path, telemetry: KeptTelemetry, blobs: BlobStore) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        telemetry: KeptTelemetry,
+        blobs: BlobStore,
+        grid: FinishedGrid | None = None,
+        item_scores: ItemScores | None = None,
+    ) -> None:
         """Keep everything below ``folder``."""
+        self._grid = grid or FinishedGrid()
+        self._item_scores = item_scores or {}
+        self.comparisons: list[CellComparison] = []
+        self.rankings: list[CellRanking] = []
         self._file = folder / CHECKPOINTS_FILE
         self._telemetry = telemetry
         self._blobs = blobs
@@ -170,6 +185,25 @@ class FolderServices:
         digest = files_digest(files)
         self.artifacts[name] = (kind, digest, files)
         return digest, files
+
+    def finished_grid(self) -> FinishedGrid:
+        """The runs that the test gave."""
+        return self._grid
+
+    def item_scores(self, name: str) -> Mapping[str, Mapping[str, float]]:
+        """The scores that the test gave, by metric or split."""
+        if name not in self._item_scores:
+            message = (
+                f"the test gave no item scores of {name!r}; it gave some of {', '.join(self._item_scores) or 'none'}"
+            )
+            raise UsageError(message)
+        given = self._item_scores[name]
+        return {run.run_id: given.get(run.run_id, {}) for run in self._grid.runs}
+
+    def save_comparisons(self, comparisons: Sequence[CellComparison], rankings: Sequence[CellRanking]) -> None:
+        """Keep the rows."""
+        self.comparisons += comparisons
+        self.rankings += rankings
 
     def use_dataset(
         self,
@@ -227,14 +261,20 @@ def run(
     checkpoint_every_s: float = 30.0,
     steps_max: int | None = None,
     clock: Clock | None = None,
+    experiment_runs: Sequence[FinishedRun] | None = None,
+    experiment_metrics: Sequence[DeclaredMetric] = (),
+    item_scores: ItemScores | None = None,
 ) -> KeptRun:
     """A run to call a stage function with; everything that it keeps lies below ``folder``.
 
-    ``inputs`` are the contents or files of ``run.input``; ``metrics`` are declared as in ``crucible.stage``.
+    ``inputs`` are the contents or files of ``run.input``; ``metrics`` are declared as in ``crucible.stage``. With
+    ``experiment_runs`` it is a run of scope ``experiment`` that sees these runs, the metrics that they declare, and
+    ``item_scores``: by metric or split, for each run id, the scores by item id.
     """
     blobs = BlobStore(folder / "blobs")
     telemetry = KeptTelemetry()
-    services = FolderServices(folder, telemetry, blobs)
+    grid = FinishedGrid(experiment_runs or (), {metric.name: metric for metric in experiment_metrics})
+    services = FolderServices(folder, telemetry, blobs, grid, item_scores)
     claim_id = SystemIds().uuid7()
     scratch = folder / "scratch" / claim_id
     scratch.mkdir(parents=True)
@@ -261,6 +301,7 @@ def run(
         checkpoint_every_ms=round(checkpoint_every_s * 1000),
         steps_max=steps_max,
         is_smoke=steps_max is not None,
+        scope=RUN_SCOPE if experiment_runs is None else EXPERIMENT_SCOPE,
         scratch=str(scratch),
         spool=str(folder / "spool"),
         blobs=str(blobs.root),

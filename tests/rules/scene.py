@@ -91,6 +91,9 @@ class Scene:
     def dataset(self, name, claim_id="c1", stage="fit", attempt=1):
         return self.play("DatasetUsed", **self._of(claim_id, stage, attempt), name=name)
 
+    def comparison(self, part, claim_id="c1", stage="fit", attempt=1):
+        return self.play("CellsCompared", **self._of(claim_id, stage, attempt), part=part, parts=2)
+
     def complete(self, claim_id="c1", stage="fit", attempt=1, **fields):
         return self.play("StageCompleted", **self._of(claim_id, stage, attempt), **fields)
 

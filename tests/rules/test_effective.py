@@ -2,7 +2,7 @@
 
 import pytest
 
-from crucible.rules.effective import artifacts, chain, checkpoints, datasets, resumable, windows
+from crucible.rules.effective import artifacts, chain, checkpoints, comparisons, datasets, resumable, windows
 from tests.rules.scene import Scene
 
 
@@ -127,6 +127,17 @@ def test_datasets_of_the_chain_count(scene):
     takeover(scene, "c1", "c2", resumed_from=scene.last.event_id)
     scene.dataset("more", "c2")
     assert set(datasets(scene.stage())) == {"digits", "more"}
+
+
+def test_what_was_found_of_cells_counts_for_the_claim_that_completed(scene):
+    assert scene.comparison(1) is None
+    assert comparisons(scene.stage()) == ()
+    scene.checkpoint(10)
+    takeover(scene, "c1", "c2", resumed_from=scene.last.event_id)
+    assert scene.comparison(2, "c2") is None
+    assert comparisons(scene.stage()) == ()
+    scene.complete("c2")
+    assert [found.part for found in comparisons(scene.stage())] == [2]
 
 
 def test_what_is_to_be_done_anew_counts_no_more_before_it_is_done_again(scene):

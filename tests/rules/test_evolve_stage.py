@@ -11,6 +11,7 @@ CLAIM_EVENTS = {
     "CheckpointSaved": {"step": 1},
     "ArtifactSaved": {"name": "model"},
     "DatasetUsed": {"name": "digits"},
+    "CellsCompared": {"part": 1},
     "StageCompleted": {},
     "StageFailed": {"error_class": "transient"},
     "StageCanceled": {},
@@ -221,6 +222,7 @@ def test_every_record_of_a_claim_is_its_last_one_in_turn(scene):
         lambda: scene.checkpoint(5),
         lambda: scene.artifact("model"),
         lambda: scene.dataset("digits"),
+        lambda: scene.comparison(1),
         scene.complete,
     ):
         assert play() is None
@@ -238,12 +240,12 @@ def test_a_heartbeat_says_how_far_the_worker_is(scene):
     assert scene.claim_state("c1").step == 7
 
 
-@pytest.mark.parametrize("kind", ["checkpoint", "artifact", "dataset"])
+@pytest.mark.parametrize("kind", ["checkpoint", "artifact", "dataset", "comparison"])
 def test_what_a_claim_has_saved_counts_once(scene, kind):
     scene.running()
-    getattr(scene, kind)(3 if kind == "checkpoint" else "x")
+    getattr(scene, kind)("x" if kind in {"artifact", "dataset"} else 3)
     first = scene.last
-    getattr(scene, kind)(4 if kind == "checkpoint" else "y")
+    getattr(scene, kind)("y" if kind in {"artifact", "dataset"} else 4)
     assert scene.apply(first) == "a repeat"
     assert len(getattr(scene.claim_state("c1"), f"{kind}s")) == 2
 

@@ -1,0 +1,153 @@
+"""The built-in stage ``analysis``: all cells of a grid compared, once every run has ended.
+
+The statistics are pure functions of `crucible.statistics`; what is said here is which metrics and cells are meant, and
+where the results go: onto the log as `CellsCompared`, and into the artifact ``analysis`` as JSON.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+
+import crucible as cr
+from crucible.canonical import canonical_json
+from crucible.errors import UsageError
+from crucible.finished_runs import DeclaredMetric, FinishedRun
+from crucible.records.record import CellComparison, CellRanking
+from crucible.statistics.cells import CellRun, compare_cells, pairs_of, rank_cells
+from crucible.statistics.corrections import Correction
+
+ARTIFACT = "analysis"
+"""Name of the artifact."""
+RESAMPLES = 10_000
+LEVEL = 0.95
+
+
+@cr.stage(scope="experiment", artifacts=[ARTIFACT], name="analysis")
+def analyse(
+    run: cr.Run,
+    *,
+    metrics: Annotated[
+        list[str] | None,
+        Field(min_length=1, description="metrics to compare by; default: the selected and the targets'"),
+    ] = None,
+    reference: Annotated[
+        str | None, Field(description="label of the cell that each other one is compared with; default: all pairs")
+    ] = None,
+    correction: Annotated[Correction, Field(description="correction of p values within a family")] = "holm",
+    level: Annotated[float, Field(gt=0.5, lt=1, description="confidence level of intervals")] = LEVEL,
+    resamples: Annotated[
+        int, Field(ge=100, le=1_000_000, description="resamples for the chance to be best")
+    ] = RESAMPLES,
+) -> None:
+    """Compare the cells of the grid by each metric that has a direction, over repeats and over shared items."""
+    runs = run.experiment_runs()
+    chosen = _chosen(run.experiment_metrics(), metrics)
+    pairs = pairs_of((each.cell_index for each in runs), _cell_called(runs, reference))
+    comparisons: list[CellComparison] = []
+    rankings: list[CellRanking] = []
+    for metric in chosen:
+        items = run.item_scores(metric.name) if metric.split is not None else {}
+        cells = [_cell_run(each, metric.name, items.get(each.run_id, {})) for each in runs]
+        comparisons += compare_cells(metric.name, cells, pairs, correction=correction, level=level)
+        rankings += rank_cells(
+            metric.name,
+            cells,
+            rng=run.rng(f"best by {metric.name}"),
+            resamples=resamples,
+            level=level,
+            is_lower_better=metric.better == "lower",
+        )
+    settings = {"correction": correction, "level": level, "reference": reference, "resamples": resamples}
+    _keep(run, chosen, settings, comparisons, rankings)
+    run.save_comparisons(comparisons, rankings)
+
+
+def _chosen(declared: Mapping[str, DeclaredMetric], names: Sequence[str] | None) -> list[DeclaredMetric]:
+    """The metrics to compare by. Raises ``UsageError`` that names each that can't be."""
+    if names is None:
+        found = [metric for metric in declared.values() if metric.is_selected or metric.is_target]
+        found = [metric for metric in found if metric.better is not None]
+        if not found:
+            message = (
+                "there is nothing to compare by: the experiment selects by no metric, and no target's metric has a "
+                f"direction; name some in the option metrics, of {_listed(_with_direction(declared))}"
+            )
+            raise UsageError(message)
+        return sorted(found, key=lambda metric: not metric.is_selected)
+    problems = [problem for name in names if (problem := _problem(name, declared)) is not None]
+    if problems:
+        raise UsageError("; ".join(problems))
+    return [declared[name] for name in dict.fromkeys(names)]
+
+
+def _problem(name: str, declared: Mapping[str, DeclaredMetric]) -> str | None:
+    if name not in declared:
+        near = difflib.get_close_matches(name, declared, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"they declare {_listed(declared)}"
+        return f"metrics: no stage of the runs declares {name!r}; {hint}"
+    if declared[name].better is None:
+        return f"metrics: {name!r} has no direction; declare better='higher' or better='lower'"
+    return None
+
+
+def _with_direction(declared: Mapping[str, DeclaredMetric]) -> list[str]:
+    return [metric.name for metric in declared.values() if metric.better is not None]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+def _cell_called(runs: Sequence[FinishedRun], label: str | None) -> int | None:
+    if label is None:
+        return None
+    cells = {each.label: each.cell_index for each in runs}
+    if label in cells:
+        return cells[label]
+    near = difflib.get_close_matches(label, cells, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"they are {_listed(cells)}"
+    message = f"reference: no cell is called {label!r}; {hint}"
+    raise UsageError(message)
+
+
+def _cell_run(each: FinishedRun, metric: str, items: Mapping[str, float]) -> CellRun:
+    finite = {item_id: score for item_id, score in items.items() if math.isfinite(score)}
+    return CellRun(
+        cell_index=each.cell_index,
+        label=each.label,
+        repeat=each.repeat,
+        value=each.metrics.get(metric),
+        items=finite,
+    )
+
+
+def _keep(
+    run: cr.Run,
+    chosen: Sequence[DeclaredMetric],
+    settings: Mapping[str, Any],
+    comparisons: Sequence[CellComparison],
+    rankings: Sequence[CellRanking],
+) -> None:
+    import numpy as np
+    import scipy
+
+    content = {
+        "settings": settings,
+        "metrics": [
+            {"name": metric.name, "unit": metric.unit, "better": metric.better, "split": metric.split}
+            for metric in chosen
+        ],
+        "runs": {
+            "counted": len(run.experiment_runs()),
+            "reused": sum(each.is_reused for each in run.experiment_runs()),
+        },
+        "versions": {"numpy": np.__version__, "scipy": scipy.__version__},
+        "comparisons": list(comparisons),
+        "rankings": list(rankings),
+    }
+    run.artifact(ARTIFACT, canonical_json(content).encode(), kind="analysis", metadata={"format": "json"})
