@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -33,6 +34,8 @@ from crucible.records.record import RECORD_TYPES, Record
 from crucible.records.schema import RecordSchema, latest_schema, own_schemas
 
 MAGIC = b"\x00"
+_ADDRESS = re.compile(r"<[^<>]* at 0x[0-9a-f]+>")
+"""How Python shows an object that has no text of its own."""
 HEADER_BYTES = 5
 DECODE_ERRORS = (
     EOFError,
@@ -113,7 +116,8 @@ class Codec:
         try:
             fields, end = _decode_body(reader, value)
         except DECODE_ERRORS as error:
-            message = f"{name}: {len(value)} bytes are no record of its schema ({type(error).__name__}: {error})"
+            why = f"{type(error).__name__}: {_without_address(error)}"
+            message = f"{name}: {len(value)} bytes are no record of its schema ({why})"
             raise RecordError(message) from None
         if end != len(value):
             message = f"{name}: {len(value) - end} bytes are left over after the record"
@@ -169,6 +173,11 @@ class Codec:
             raise RecordError(message)
         reader = self._readers[schema_id] = _make_reader(schema)
         return reader
+
+
+def _without_address(error: Exception) -> str:
+    """What an error says, the same in every process: a reason of a dead letter is content of the read model."""
+    return _ADDRESS.sub("the record", str(error))
 
 
 @functools.cache

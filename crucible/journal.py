@@ -213,6 +213,10 @@ class Journal:
                 delay_s *= 2
         return self.log.append(batches)
 
+    def announce(self, schema_ids: Sequence[int]) -> None:
+        """Put schemas of this version on the log that records there use and that it lacks."""
+        self._announce(set(schema_ids))
+
     def _announce(self, used: set[int]) -> None:
         """Put the schemas on the log that it lacks: all that this version writes, so that a log pays once."""
         self._read_schemas()

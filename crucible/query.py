@@ -10,6 +10,7 @@ import http.client
 import json
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crucible.errors import InternalError, ReadModelError, UsageError
@@ -112,6 +113,13 @@ class QueryClient:
         self._set_timeout(ANSWER_TIMEOUT_S)
         tables = {name: TableDigest(rows, int(total, 16)) for name, (rows, total) in answer["tables"].items()}
         return Position.parse(answer["position"]), ModelDigest(tables)
+
+    def copy_model(self, target: Path) -> None:
+        """Have the engine copy its read model to a workbench, ``crucible.projections.workbench``.
+
+        Raises ``ReadModelError`` if it can't.
+        """
+        self._json("POST", "/copy", json.dumps({"path": str(target.absolute())}).encode())
 
     def close(self) -> None:
         """Close the connection. Safe to call twice."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from crucible.errors import ReadModelError
+from crucible.faults import fault_point
 from crucible.projections.tables import MODEL_VERSION, create_tables
 
 MEMORY_LIMIT = "1GB"
@@ -27,6 +28,8 @@ CHECKPOINT_SIZE = "16MiB"
 ASIDE_SUFFIX = ".aside"
 """Ends the name of a model that was set aside; the one before it is removed."""
 WAL_SUFFIX = ".wal"
+REBUILT_SUFFIX = ".rebuilt"
+"""Ends the name of a finished model that waits for the next owner of the engine lock."""
 
 Check = Callable[[Any], str | None]
 """Looks at a model through a connection: why it can't be used, or None."""
@@ -48,6 +51,7 @@ def open_database(path: Path, check: Check, *, memory_limit: str = MEMORY_LIMIT,
     Raises ``ReadModelError`` when another process has the file open, or the disk does not let us.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    adopt_rebuilt(path, check)
     if not path.exists():
         Path(f"{path}{WAL_SUFFIX}").unlink(missing_ok=True)
         return Opened(_create(path, memory_limit, threads), None, is_new=True)
@@ -56,6 +60,33 @@ def open_database(path: Path, check: Check, *, memory_limit: str = MEMORY_LIMIT,
         return Opened(connection, None, is_new=False)
     set_aside(path)
     return Opened(_create(path, memory_limit, threads), problem, is_new=True)
+
+
+def rebuilt_path(path: Path) -> Path:
+    """Where a rebuilt model waits for the next owner of the engine lock."""
+    return path.with_name(f"{path.name}{REBUILT_SUFFIX}")
+
+
+def adopt_rebuilt(path: Path, check: Check) -> bool:
+    """Put a rebuilt model that waits in the place of the one at ``path``, which is set aside; False if there is none.
+
+    The caller holds the engine lock. A kill in between costs nothing: whoever comes next goes on.
+    """
+    rebuilt = rebuilt_path(path)
+    if not rebuilt.exists():
+        return False
+    connection, _ = try_open(rebuilt, check)
+    if connection is None:  # of another version, or of a log that was here before
+        rebuilt.unlink()
+        return False
+    connection.close()
+    fault_point("rebuild:before-aside")
+    if path.exists():
+        set_aside(path)
+    fault_point("rebuild:before-adoption")
+    rebuilt.replace(path)
+    fault_point("rebuild:after-adoption")
+    return True
 
 
 def set_aside(path: Path) -> None:

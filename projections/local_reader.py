@@ -15,7 +15,7 @@ import google_crc32c
 from crucible.errors import CrucibleError
 from crucible.place import Place
 from crucible.position import Position
-from crucible.projections.database import try_open
+from crucible.projections.database import rebuilt_path, try_open
 from crucible.projections.queries import Parameters, Session, Watchdog
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _open_current(place: Place) -> tuple[Any, Position] | None:
     """A connection to the model if it is of this log, has read all of it, and judged what has ended."""
     from crucible.log.embedded import EmbeddedLog
 
-    if not place.read_model.exists():
+    if not place.read_model.exists() or rebuilt_path(place.read_model).exists():
         return None
     offsets: dict[PartitionKey, int] = {}
     try:

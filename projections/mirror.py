@@ -71,6 +71,8 @@ class Expected:
     folder: Path
     files: Sequence[Written]
     """Every file, the manifest last."""
+    ends: Mapping[str, int]
+    """The runs or submissions that it tells of, with the generation of each."""
 
     @property
     def row(self) -> Replacement:
@@ -131,14 +133,20 @@ class Mirror:
                 outline = Outline()
                 render_run(outline, self._journal, batch, number, run)
                 folder = self._folder(run, recorded.get(run["run_id"]))
-                found.append(Expected("run", run["run_id"], run["generation"], folder, outline.files))
+                ends = {run["run_id"]: run["generation"]}
+                found.append(Expected("run", run["run_id"], run["generation"], folder, outline.files, ends))
         return found
 
     def expected_submission(self, cursor: Any, submission_id: str, generation: int) -> Expected:
         """What the folder of a submission's experiment holds when it is as it should be."""
         folder, data = self._experiment(cursor, submission_id)
         manifest = Written(MANIFEST, len(data), hashlib.sha256(data).hexdigest())
-        return Expected("submission", submission_id, generation, folder, [manifest])
+        ends = {part["submission_id"]: part["generation"] for part in json.loads(data)["submissions"]}
+        return Expected("submission", submission_id, generation, folder, [manifest], ends)
+
+    def place_of(self, output_dir: str, folder: str) -> Path:
+        """Where a run's folder lies, unless a run of another log was there first."""
+        return self._root / output_dir / folder
 
     def _experiment(self, cursor: Any, submission_id: str) -> tuple[Path, bytes]:
         query = "SELECT experiment, output_dir FROM submissions WHERE submission_id = ?"
@@ -148,7 +156,7 @@ class Mirror:
 
     def _folder(self, run: Record, recorded: str | None = None) -> Path:
         """The run's folder, or one beside it if a run of another log has it."""
-        folder: Path = self._root / run["output_dir"] / run["folder"]
+        folder = self.place_of(run["output_dir"], run["folder"])
         beside = folder.with_name(f"{folder.name}-{run['run_id'][-12:]}")
         if recorded == str(beside):
             return beside
@@ -159,7 +167,7 @@ class Mirror:
 
     def _make_run(self, batch: RunBatch, number: int, run: Record, *, is_anew: bool) -> _Made:
         """Make a run's folder beside its place, unless it is finished."""
-        made = _Made(run["run_id"], run["generation"], self._root / run["output_dir"] / run["folder"])
+        made = _Made(run["run_id"], run["generation"], self.place_of(run["output_dir"], run["folder"]))
         try:
             made.path = self._folder(run)
             new = made.path.with_name(f".{made.path.name}.{made.run_id[-12:]}")

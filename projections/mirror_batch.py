@@ -16,7 +16,7 @@ _KINDS = {
     "runs": """
 SELECT r.run_no, r.run_id, r.ref, r.experiment, r.namespace, r.submission_id, r.scope, r.number, r.label, r.cell_id,
   r.cell_index, r.grid_index, r.repeat, r.seed, r.params, r.status, r.reason, r.generation, r.is_smoke,
-  r.is_simulated, r.output_dir, r.folder, r.created_at, r.started_at, r.ended_at, r.dead_letters
+  r.is_simulated, r.output_dir, r.folder, r.created_at, r.started_at, r.ended_at
 FROM runs r WHERE r.run_no IN ({numbers})
 """,
     "stages": """
@@ -62,7 +62,8 @@ WHERE t.run_no IN ({{numbers}}) AND t.taken > 0 AND {_COUNTED.format(sequence="t
 ORDER BY t.run_no, g.stage_index, s.chain_index, s.spool_id, t.first_sequence
 """,
     "points": f"""
-SELECT p.run_no, s.stage, s.attempt, p.spool_no, p.step, p.time, n.name, p.value FROM points p
+SELECT p.run_no, s.stage, s.attempt, p.spool_no, p.step, strftime(p.time, '%Y-%m-%dT%H:%M:%S.%fZ'),
+  n.name, p.value FROM points p
 JOIN spools s ON s.spool_no = p.spool_no AND s.run_no = p.run_no
 JOIN stages g ON g.run_no = s.run_no AND g.stage = s.stage JOIN metric_names n ON n.name_no = p.name_no
 WHERE p.run_no IN ({{numbers}}) AND {_COUNTED.format(sequence="p.sequence")}

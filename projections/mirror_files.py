@@ -23,7 +23,8 @@ CHUNK_BYTES = 1024 * 1024
 """Text is written in pieces of about this size."""
 SYNCED_FILES_MAX = 16
 """More new files than these are made durable by one sync of everything: an fsync each would take far longer."""
-_line = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+json_line = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+"""A value as JSON in one line."""
 _page = json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=2, sort_keys=True).encode
 
 
@@ -44,7 +45,7 @@ class Outline:
         self.files: list[Written] = []
 
     def lines(self, name: str, lines: Iterable[Any]) -> None:
-        """A file of JSON values, one a line; no file if there are none."""
+        """A file of JSON values, one a line, those that are texts as they are; no file if there are none."""
         chunks = _chunks(lines)
         first = next(chunks, None)
         if first is not None:
@@ -193,7 +194,7 @@ def _chunks(lines: Iterable[Any]) -> Iterator[bytes]:
     waiting: list[str] = []
     size = 0
     for value in lines:
-        text = _line(value)
+        text = value if isinstance(value, str) else json_line(value)
         waiting.append(text)
         size += len(text) + 1
         if size >= CHUNK_BYTES:

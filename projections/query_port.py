@@ -2,7 +2,7 @@
 
 HTTP on 127.0.0.1, a random port and a random token, both in ``owner.json`` (mode 0600). ``POST /query`` answers a
 SELECT; ``GET /health`` says whose log this is and how far it was read, ``GET /statistics`` how the read model does,
-``GET /digest`` what it holds.
+``GET /digest`` what it holds; ``POST /copy`` makes a copy of it on a workbench.
 A thread for each connection, a DuckDB cursor for each thread, connections kept open between queries.
 """
 
@@ -36,6 +36,7 @@ from crucible.projections.queries import (
     Watchdog,
 )
 from crucible.projections.readmodel import Projector
+from crucible.projections.workbench import FOLDER as WORKBENCH
 from crucible.query_format import encode_columns, encode_rows
 
 HOST = "127.0.0.1"
@@ -56,7 +57,7 @@ QUERIES_AT_ONCE = 8
 CLOSE_WAIT_S = 10.0
 """Longest wait for queries that were interrupted."""
 TOKEN_BYTES = 24
-PATHS = "unknown path; there are /query, /health, /statistics and /digest"
+PATHS = "unknown path; there are /query, /health, /statistics, /digest and /copy"
 
 
 class QueryPort:
@@ -66,6 +67,7 @@ class QueryPort:
         """Listen, and say where in ``owner.json``."""
         self._projector = projector
         self._owner_path = place.owner
+        self._workbench = place.root / WORKBENCH
         self._token = secrets.token_urlsafe(TOKEN_BYTES)
         self._watchdog = Watchdog()
         self._slots = threading.BoundedSemaphore(QUERIES_AT_ONCE)
@@ -136,6 +138,14 @@ class QueryPort:
         self._projector.catch_up()
         position, model = session.model_digest()
         return {"position": str(position), "tables": {name: [t.rows, t.hex] for name, t in model.tables.items()}}
+
+    def copy(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Make a copy of the read model on a workbench; its position. Raises ``UsageError``, ``SnapshotError``."""
+        target = Path(str(request.get("path", "")))
+        if target.parent.resolve().parent != self._workbench.resolve() or target.exists():
+            message = f"path: expected a new file in a folder of {self._workbench}, got {str(target)!r}"
+            raise UsageError(message)
+        return {"position": str(self._projector.snapshots.copy_to(target))}
 
     def answer(self, session: Session, request: dict[str, Any]) -> tuple[str, bytes]:
         """Content type and body of the answer to a query. Raises ``UsageError`` for a wrong one."""
@@ -241,24 +251,18 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._read_body()
         if body is None:
             return
-        if self.path != "/query":
+        if self.path == "/copy":
+            self._respond(lambda: self.port.copy(_object_of(body)))
+        elif self.path == "/query":
+            self._respond(lambda: self._answer(body))
+        else:
             self._send_problem(HTTPStatus.NOT_FOUND, PATHS)
-            return
-        self._respond(lambda: self._answer(body))
 
     def log_message(self, *_: object) -> None:
         """Say nothing: every query would be a line."""
 
     def _answer(self, body: bytes) -> tuple[str, bytes]:
-        try:
-            request = json.loads(body)
-        except ValueError as error:
-            message = f"the body is no JSON: {error}"
-            raise UsageError(message) from error
-        if not isinstance(request, dict):
-            message = 'the body is no JSON object; expected {"sql": …, "params": […]}'
-            raise UsageError(message)
-        return self.port.answer(self._session(), request)
+        return self.port.answer(self._session(), _object_of(body))
 
     def _session(self) -> Session:
         if self.session is None:
@@ -323,6 +327,18 @@ def write_owner(path: Path, owner: dict[str, Any]) -> None:
         temporary.unlink(missing_ok=True)
         message = f"the address of the query port can't be written to {path}: {error.strerror}"
         raise ReadModelError(message) from error
+
+
+def _object_of(body: bytes) -> dict[str, Any]:
+    try:
+        request = json.loads(body)
+    except ValueError as error:
+        message = f"the body is no JSON: {error}"
+        raise UsageError(message) from error
+    if not isinstance(request, dict):
+        message = 'the body is no JSON object; expected {"sql": …, "params": […]}'
+        raise UsageError(message)
+    return request
 
 
 def _query_of(request: dict[str, Any]) -> tuple[str, Any, str]:

@@ -11,6 +11,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -60,13 +61,14 @@ class Snapshot:
 
 
 class Snapshots:
-    """Publishes copies of a projector's read model. For one thread at a time."""
+    """Publishes copies of a projector's read model. Copies may be asked for from any thread."""
 
     def __init__(self, projector: Projector, place: Place, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Make copies in ``place.snapshots``."""
         self._projector = projector
         self._folder = place.snapshots
         self._monotonic = monotonic
+        self._taking = threading.Lock()
         self._last: Snapshot | None = None
         self._taken_at = monotonic()
 
@@ -75,6 +77,10 @@ class Snapshots:
 
         Raises ``SnapshotError``, and as `Projector.quiet`.
         """
+        with self._taking:
+            return self._take()
+
+    def _take(self) -> Snapshot:
         started = self._taken_at = self._monotonic()
         self._folder.mkdir(parents=True, exist_ok=True)
         number = 1 + max((_number(path) for path in self._copies()), default=0)
@@ -90,6 +96,16 @@ class Snapshots:
         self._taken_at = self._monotonic()
         self._last = Snapshot(path, str(position), self._taken_at - started)
         return self._last
+
+    def copy_to(self, target: Path) -> Position:
+        """Make a copy of everything committed for whoever asks, and publish nothing; the position that it is of.
+
+        Raises as `take`.
+        """
+        with self._taking, self._projector.quiet() as source:
+            position = self._projector.position
+            _copy(source, target)
+        return position
 
     def take_if_due(self) -> Snapshot | None:
         """Make a copy if there is something new and the last one is long enough ago."""

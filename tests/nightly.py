@@ -16,6 +16,7 @@ COMMANDS = (
     ("bit flips, 20,000 trials", {}, ["tests.log.flips", "--trials", "20000"]),
     ("takeovers under 20 kills", {}, ["tests.crash.takeover", "--kills", "20", "--seed", "1"]),
     ("folders under kills", {}, ["tests.crash.mirrors"]),
+    ("rebuild under kills", {}, ["tests.crash.rebuild"]),
     ("folders under kills, two renames", {}, ["tests.crash.mirrors", "--no-exchange"]),
     ("digests, every combination", {}, ["tests.projections.combinations", "--seed", "1"]),
     ("run.log under 100 kills", {}, ["tests.crash.log_call", "--kills", "100", "--seed", "1"]),

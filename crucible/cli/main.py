@@ -254,6 +254,23 @@ def list_known(what: str, form: str) -> int:
     return act(what, form)
 
 
+@app.command()
+@short_format_option
+def verify(form: str) -> int:
+    """Check log, blobs, read model and folders against each other; exit code 5 if one fails."""
+    from crucible.cli.verify import verify as act
+
+    return act(form)
+
+
+@app.command()
+def rebuild() -> int:
+    """Make read model and folders anew from log and blobs, beside the living ones, and swap."""
+    from crucible.cli.verify import rebuild as act
+
+    return act()
+
+
 @app.group("log")
 def log_group() -> None:
     """The log itself."""

@@ -1,0 +1,1 @@
+"""``crucible verify``: whether log, blobs, read model, folders and snapshots say the same."""
