@@ -18,7 +18,7 @@ COMMANDS = (
     ("folders under kills", {}, ["tests.crash.mirrors"]),
     ("rebuild under kills", {}, ["tests.crash.rebuild"]),
     ("folders under kills, two renames", {}, ["tests.crash.mirrors", "--no-exchange"]),
-    ("digests, every combination", {}, ["tests.projections.combinations", "--seed", "1"]),
+    ("digests, every combination", {}, ["tests.digests.combinations", "--seed", "1"]),
     ("run.log under 100 kills", {}, ["tests.crash.log_call", "--kills", "100", "--seed", "1"]),
 )  # fmt: skip
 

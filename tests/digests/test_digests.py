@@ -15,9 +15,8 @@ from crucible.projections.log_digest import log_digest
 from crucible.projections.queries import Session, Watchdog
 from crucible.projections.result_digest import result_digest, result_parts
 from crucible.projections.tables import TABLES, TABLES_BY_NAME
-from tests.projections.combinations import compare, sample
+from tests.digests.long_history import copied, memory_copy, values
 from tests.projections.history import History
-from tests.projections.long_history import copied, memory_copy, values
 
 RECORDS = 400
 
@@ -32,12 +31,6 @@ def model(project, found):
     made = project(memory_copy(found, 1), "twin")
     made.catch_up()
     return made
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_engine_batches_restarts_and_interleavings_decide_nothing_in_fresh_processes():
-    assert compare(sample(1), 1, say=lambda _: None) == []
 
 
 def test_the_log_digest_is_that_of_any_copy_and_of_no_shorter_log(found, tmp_path):

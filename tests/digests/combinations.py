@@ -1,6 +1,6 @@
 """The Model digest under every combination of engine, batch size, restart point and interleaving.
 
-``python -m tests.projections.combinations`` tries all of them, batch sizes {1, 7, 1000, all} × 50 restart points × 20
+``python -m tests.digests.combinations`` tries all of them, batch sizes {1, 7, 1000, all} × 50 restart points × 20
 interleavings × embedded and memory, in processes of their own; ``--sample --seed 1`` tries 60. Each reads the same
 records and has to come to the digest that a process of its own has found in one batch and without a restart.
 
@@ -28,8 +28,8 @@ from crucible.place import Place
 from crucible.projections.digests import model_digest
 from crucible.projections.readmodel import Projector
 from crucible.testing.ports import SeededIds
+from tests.digests.long_history import PARTITIONS, RECORDS, TOPICS, copied, memory_copy, values
 from tests.projections.history import SteppingClock
-from tests.projections.long_history import PARTITIONS, RECORDS, TOPICS, copied, memory_copy, values
 
 ENGINES = ("embedded", "memory")
 BATCHES = (1, 7, 1_000, 1_000_000)
@@ -128,7 +128,7 @@ def _fast():
 
 def start(chosen, seed, records):
     """A process that prints the digests of combinations."""
-    command = [sys.executable, "-m", "tests.projections.combinations", "--side", json.dumps(chosen)]
+    command = [sys.executable, "-m", "tests.digests.combinations", "--side", json.dumps(chosen)]
     environ = {**os.environ, "PYTHONHASHSEED": str(len(chosen) + seed)}
     arguments = [*command, "--seed", str(seed), "--records", str(records)]
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environ)
