@@ -123,3 +123,15 @@ class SetMark(Record):
 
     name: str
     """Name of the mark."""
+
+
+@record(topic="commands", key="subject_id")
+class RequestReport(Record):
+    """Render a report of a run or a submission as it is now."""
+
+    subject_kind: str
+    """run or submission."""
+    subject_id: str
+    """Id of the run or submission."""
+    formats: Sequence[str]
+    """Formats: html, md, tex, ipynb, csv, json."""

@@ -1,0 +1,67 @@
+"""How values are written: never a small one as zero, and what is no number as what it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+NOT_MEASURED = "–"
+DIGITS = 4
+"""Significant digits where nothing says how exact a value is."""
+WHOLE_FROM = 1e4
+"""From here on, whole numbers are written rather than powers of ten."""
+WHOLE_TO = 1e15
+DECIMALS_MAX = 8
+
+
+def written(value: Any, decimals: int | None = None) -> str:
+    """``value`` as it stands in every format; ``decimals`` as its column has them.
+
+    A value that would be written as zero and is none gets two significant digits instead.
+    """
+    if value is None:
+        return NOT_MEASURED
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return str(value)
+    if not isinstance(value, float):
+        return str(value)
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return _signed(_finite(value, decimals))
+
+
+def decimals_of(halves: Iterable[float | None]) -> int | None:
+    """Decimals at which the smaller half-widths of a column's intervals show two digits; None without intervals."""
+    known = sorted(half for half in halves if half is not None and math.isfinite(half) and half > 0)
+    if not known:
+        return None
+    typical = known[len(known) // 2]
+    return min(DECIMALS_MAX, max(0, 1 - math.floor(math.log10(typical))))
+
+
+def percent(level: float) -> str:
+    """A confidence level in percent."""
+    return f"{level * 100:.10g} %"
+
+
+def _finite(value: float, decimals: int | None) -> str:
+    if value == 0:
+        return f"{0:.{decimals or 0}f}"
+    if decimals is not None and abs(value) < WHOLE_TO:
+        text = f"{value:.{decimals}f}"
+        return text if float(text) != 0 else f"{value:.2g}"
+    if WHOLE_FROM <= abs(value) < WHOLE_TO:
+        return f"{value:.0f}"
+    return f"{value:.{DIGITS}g}"
+
+
+def _signed(text: str) -> str:
+    """With a minus sign, and powers of ten without leading zeros: ``3e-5``."""
+    head, e, power = text.partition("e")
+    text = f"{head}e{int(power)}" if e else text
+    return text.replace("-", "−", 1) if text.startswith("-") else text
