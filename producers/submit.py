@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from crucible.canonical import derived_id
 from crucible.errors import StorageError, UsageError
 from crucible.journal import Journal
 from crucible.log.protocol import PartitionKey
@@ -21,6 +22,8 @@ from crucible.records import (
     CommandObsolete,
     CommandRejected,
     Record,
+    ReportRequested,
+    RequestReport,
     RetryRun,
     SetMark,
     SubmitExperiment,
@@ -116,6 +119,13 @@ class Sender:
     def set_mark(self, name: str) -> Answer:
         """Name the present position; once set, a mark stays."""
         return self._one(self._journal.make(SetMark, name=name))
+
+    def request_report(self, kind: str, subject_id: str, formats: Sequence[str]) -> str:
+        """Ask for a report of a run or a submission as it is now; returns the report's id."""
+        make = self._journal.make
+        command = make(RequestReport, subject_kind=kind, subject_id=subject_id, formats=list(formats))
+        self._one(command)
+        return derived_id(command.event_id, ReportRequested.__name__, 0)
 
     def _one(self, command: Record) -> Answer:
         (answer,) = self.send(command)

@@ -1,4 +1,4 @@
-"""What happens once when something ends: a submission is judged, the folders of runs and experiments are written.
+"""What happens once when something ends or is asked for: verdicts, the folders of runs and experiments, reports.
 
 All of it is level-triggered: what is to be done follows from the read model, so that a kill between two steps costs a
 repetition and nothing else. Verdicts come first, for people wait for them.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from crucible.faults import fault_point
@@ -62,6 +62,18 @@ class Folders(Protocol):
         ...
 
 
+class Reports(Protocol):
+    """What renders reports; ``crucible.projections.report.asked`` does."""
+
+    def write(self, cursor: Any) -> Iterator[Replacement]:
+        """Render every report that was asked for and is not there: each row to commit."""
+        ...
+
+    def forget_failed(self, cursor: Any) -> list[Replacement]:
+        """The rows that let those that could not be rendered be tried again."""
+        ...
+
+
 class SnapshotTaker(Protocol):
     """What publishes copies of the read model; ``crucible.projections.snapshot`` does."""
 
@@ -83,12 +95,14 @@ class Closer:
         *,
         judge: Judge | None,
         folders: Folders | None = None,
+        reports: Reports | None = None,
         snapshots: SnapshotTaker | None = None,
     ) -> None:
         """A part that is None is left to another process."""
         self._projector = projector
         self._judge = judge
         self._folders = folders
+        self._reports = reports
         self._snapshots = snapshots
         self._work = threading.Event()
         self._lock = threading.Lock()
@@ -116,6 +130,7 @@ class Closer:
         while self._write_runs():
             self.judge_all()
         self._write_submissions()
+        self._write_reports()
         if self._has_judged and self._snapshots is not None:
             self._has_judged = False
             _try(self._snapshots.take)
@@ -143,6 +158,10 @@ class Closer:
                 _try(self._snapshots.take_if_due)
 
     def _forget_unwritten(self) -> None:
+        if self._reports is not None:
+            with self._lock, _cursor(self._projector) as cursor:
+                if found := self._reports.forget_failed(cursor):
+                    self._projector.commit_rows(found)
         if self._folders is None:
             return
         with self._lock, _cursor(self._projector) as cursor:
@@ -167,6 +186,13 @@ class Closer:
             for submission_id, generation in cursor.execute(_SUBMISSIONS_TO_MIRROR).fetchall():
                 self._projector.commit_rows(self._folders.write_submission(cursor, submission_id, generation))
                 fault_point("mirror:committed")
+
+    def _write_reports(self) -> None:
+        if self._reports is None:
+            return
+        with self._lock, _cursor(self._projector) as cursor:
+            for row in self._reports.write(cursor):
+                self._projector.commit_rows([row])
 
 
 def _try(take: Callable[[], object]) -> None:

@@ -51,7 +51,7 @@ FROM runs r JOIN events e ON e.key = r.run_id
 WHERE r.run_no IN ({numbers}) AND NOT e.is_void AND e.type NOT IN ({labels}) GROUP BY r.run_no
 """,
 }
-_LABELS = "'NoteAdded', 'TagsChanged', 'CommandAccepted', 'CommandRejected', 'CommandObsolete'"
+_LABELS = "'NoteAdded', 'TagsChanged', 'CommandAccepted', 'CommandRejected', 'CommandObsolete', 'ReportRequested'"
 """Events that may follow the end of a run and change nothing in its folder."""
 _COUNTED = "s.is_effective AND (s.end_sequence IS NULL OR {sequence} < s.end_sequence)"
 _STREAMS = {

@@ -33,7 +33,14 @@ from crucible.projections.spools import Spools
 from crucible.projections.tables_log import JUDGED_TABLES
 from crucible.projections.telemetry import Telemetry, TelemetryRecord
 from crucible.records.limit_events import BreakerOpened, BudgetChanged, BudgetExceeded
-from crucible.records.log_events import CommandAccepted, CommandObsolete, CommandRejected, NoteAdded, TagsChanged
+from crucible.records.log_events import (
+    CommandAccepted,
+    CommandObsolete,
+    CommandRejected,
+    NoteAdded,
+    ReportRequested,
+    TagsChanged,
+)
 from crucible.records.record import Record
 from crucible.records.run_events import (
     RunReopened,
@@ -270,6 +277,10 @@ class Projection:
         elif isinstance(event, NoteAdded):
             note = (event.subject_kind, event.subject_id, event.text, event.actor, at, event.event_id)
             self._buffer.insert("notes", note)
+        elif isinstance(event, ReportRequested):
+            asked = (event.event_id, event.subject_kind, event.subject_id, event.position)
+            self._buffer.insert("reports", (*asked, json_text(list(event.formats)), None, None, None))
+            self.has_news = True
         elif isinstance(event, CommandAccepted | CommandRejected | CommandObsolete):
             reasons = event.errors if isinstance(event, CommandRejected) else []
             reasons = [event.reason] if isinstance(event, CommandObsolete) else reasons

@@ -22,6 +22,7 @@ from crucible.projections.identity import TOPICS, check_identity, log_ends, stam
 from crucible.projections.judging import Judge, judge_by_statistics
 from crucible.projections.mirror import Mirror
 from crucible.projections.projection import OUTCOMES
+from crucible.projections.report.asked import AskedReports
 from crucible.projections.snapshot import Snapshots
 from crucible.projections.writer import Replacement, Writer
 from crucible.records.record import Topic
@@ -120,6 +121,7 @@ class Projector:
             self,
             judge=judge,
             folders=Mirror(journal, place) if is_mirroring else None,
+            reports=AskedReports(journal, place) if is_mirroring else None,
             snapshots=self.snapshots if is_publishing else None,
         )
         self._committed = Position(dict(self._writer.committed))

@@ -192,6 +192,21 @@ MIRRORS = Table(
     ),
 )
 
+REPORTS = Table(
+    "reports",
+    "Reports that were asked for, and where they are on the disk.",
+    (
+        Column("report_id", "VARCHAR", "event_id of ReportRequested"),
+        _SUBJECT_KIND,
+        _SUBJECT_ID,
+        Column("position", "VARCHAR", "the state of the log that it tells, as text"),
+        Column("formats", "JSON", "formats that were asked for"),
+        physical("folder", "VARCHAR", "the folder; null: not yet rendered"),
+        physical("manifest_digest", "VARCHAR", "SHA-256 of its manifest.json"),
+        physical("problem", "VARCHAR", "why it could not be rendered"),
+    ),
+)
+
 POSITIONS = Table(
     "positions",
     "How far the log was read: every row of this read model comes from below.",
@@ -227,6 +242,7 @@ LOG_TABLES = (
     NOTES,
     DEAD_LETTERS,
     MIRRORS,
+    REPORTS,
     POSITIONS,
     META,
 )

@@ -18,6 +18,7 @@ from crucible.records.commands import (
     ChangeBudget,
     ChangeTags,
     PurgeRun,
+    RequestReport,
     RetryRun,
     SetMark,
     SubmitExperiment,
@@ -29,6 +30,7 @@ from crucible.records.log_events import (
     CommandRejected,
     MarkSet,
     NoteAdded,
+    ReportRequested,
     TagsChanged,
 )
 from crucible.records.record import Record
@@ -67,6 +69,9 @@ PURGED_BLOBS_MAX = 10_000
 MARK_BYTES_MAX = 200
 """Bytes of a mark's name in UTF-8 at most."""
 
+REPORT_FORMATS = ("html", "md", "tex", "ipynb", "csv", "json")
+"""Formats of reports, in the order in which they are named."""
+
 Drafts = tuple[Draft, ...]
 _HEADER = frozenset({"event_id", "occurred_at_us", "actor", "causation_id", "correlation_id", "traceparent"})
 
@@ -74,7 +79,7 @@ _HEADER = frozenset({"event_id", "occurred_at_us", "actor", "causation_id", "cor
 def decide(world: World, command: Record, *, blueprints: Blueprints | None = None, position: str = "") -> Drafts:
     """The answer to a command and its effects; nothing if it has its answer and all of its effects.
 
-    ``position`` is where the manager stands: what a mark set now means.
+    ``position`` is where the manager stands: what a mark set now means, and a report asked for now tells.
     """
     if isinstance(command, SubmitExperiment):
         return _submit(world, command, blueprints if blueprints is not None else DefinitionBlueprints())
@@ -84,6 +89,8 @@ def decide(world: World, command: Record, *, blueprints: Blueprints | None = Non
         return _rejected(command, f"the reason is longer than {REASON_BYTES_MAX} bytes")
     if isinstance(command, SetMark):
         return _set_mark(world, command, position)
+    if isinstance(command, RequestReport):
+        return _request_report(world, command, position)
     decider = _DECIDERS.get(type(command))
     return () if decider is None else decider(world, command)
 
@@ -270,7 +277,7 @@ def _add_note(world: World, command: AddNote) -> Drafts:
     return _accepted(command, _copied(command, NoteAdded))
 
 
-def _subject(world: World, command: ChangeTags | AddNote) -> frozenset[str] | None:
+def _subject(world: World, command: ChangeTags | AddNote | RequestReport) -> frozenset[str] | None:
     """The tags of a run or a submission; None if there is none of that kind and id."""
     if command.subject_kind == "run":
         run = world.runs.get(command.subject_id)
@@ -292,11 +299,32 @@ def _set_mark(world: World, command: SetMark, position: str) -> Drafts:
     return _accepted(command, _effect(command, MarkSet, name=command.name, position=position))
 
 
+def _request_report(world: World, command: RequestReport, position: str) -> Drafts:
+    if _subject(world, command) is None:
+        return _unknown_subject(command)
+    unknown = [name for name in command.formats if name not in REPORT_FORMATS]
+    if unknown or not command.formats:
+        known = ", ".join(REPORT_FORMATS)
+        return _rejected(
+            command, f"no format is called {', '.join(map(repr, unknown)) or 'nothing'}; there are {known}"
+        )
+    formats = [name for name in REPORT_FORMATS if name in command.formats]
+    effect = _effect(
+        command,
+        ReportRequested,
+        subject_kind=command.subject_kind,
+        subject_id=command.subject_id,
+        position=position,
+        formats=formats,
+    )
+    return _accepted(command, effect)
+
+
 def _unknown_run(command: CancelRun | RetryRun | PurgeRun) -> Drafts:
     return _rejected(command, f"there is no run {command.run_id}")
 
 
-def _unknown_subject(command: ChangeTags | AddNote) -> Drafts:
+def _unknown_subject(command: ChangeTags | AddNote | RequestReport) -> Drafts:
     return _rejected(command, f"there is no {command.subject_kind} {command.subject_id}")
 
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from crucible.records.log_events import CommandAccepted, CommandObsolete, CommandRejected, NoteAdded, TagsChanged
+from crucible.records.log_events import (
+    CommandAccepted,
+    CommandObsolete,
+    CommandRejected,
+    NoteAdded,
+    ReportRequested,
+    TagsChanged,
+)
 from crucible.records.record import Record
 from crucible.rules.answers import answer, check_effect
 from crucible.rules.draft import Void
@@ -18,6 +25,8 @@ def evolve(state: LabelState | None, event: Record) -> LabelState | Void:
         return _tags_changed(labels, event)
     if type(event) is NoteAdded:
         return _note_added(labels, event)
+    if type(event) is ReportRequested:
+        return _report_requested(labels, event)
     return Void("no event of labels")
 
 
@@ -32,3 +41,9 @@ def _note_added(labels: LabelState, event: NoteAdded) -> LabelState | Void:
     if void := check_effect(labels, event):
         return void
     return changed(labels, notes=(*labels.notes, event.text), effects=labels.effects | {event.event_id})
+
+
+def _report_requested(labels: LabelState, event: ReportRequested) -> LabelState | Void:
+    if void := check_effect(labels, event):
+        return void
+    return changed(labels, effects=labels.effects | {event.event_id})

@@ -14,6 +14,7 @@ from crucible.records.log_events import (
     CommandObsolete,
     CommandRejected,
     NoteAdded,
+    ReportRequested,
     TagsChanged,
 )
 from crucible.records.record import Record
@@ -164,6 +165,12 @@ def _note_added(run: RunState, event: NoteAdded) -> RunState | Void:
     return changed(run, notes=(*run.notes, event.text), effects=run.effects | {event.event_id})
 
 
+def _report_requested(run: RunState, event: ReportRequested) -> RunState | Void:
+    if void := check_effect(run, event):
+        return void
+    return changed(run, effects=run.effects | {event.event_id})
+
+
 def _purged(run: RunState, event: RunPurged) -> RunState | Void:
     if not run.is_terminal:
         return Void("the run has not ended")
@@ -188,6 +195,7 @@ _EVOLVERS: dict[type[Record], Callable[[RunState, Any], RunState | Void]] = {
     RunPurged: _purged,
     TagsChanged: _tags_changed,
     NoteAdded: _note_added,
+    ReportRequested: _report_requested,
     CommandAccepted: _answered,
     CommandRejected: _answered,
     CommandObsolete: _answered,

@@ -121,7 +121,7 @@ class World:
             CommandAccepted: self._answer,
             CommandRejected: self._answer,
             CommandObsolete: self._answer,
-            ReportRequested: _stateless,
+            ReportRequested: self._label,
         }
         self._folds = folds
 
@@ -209,7 +209,7 @@ class World:
         self.log = state
         return None
 
-    def _label(self, event: TagsChanged | NoteAdded) -> Void | None:
+    def _label(self, event: TagsChanged | NoteAdded | ReportRequested) -> Void | None:
         if event.subject_kind == "run":
             state = evolve_run.evolve(self.runs.get(event.subject_id), event)
             if isinstance(state, Void):
@@ -256,7 +256,3 @@ class World:
         joined = changed(submission, tags=labels.tags, notes=labels.notes)
         submissions = {**experiment.submissions, submission_id: joined}
         self.experiments[experiment.name] = changed(experiment, submissions=submissions)
-
-
-def _stateless(_event: Record) -> None:
-    """An event that projections act on and no state depends on."""

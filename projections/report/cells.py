@@ -44,7 +44,7 @@ def parameter_numbers(ledger: Ledger, facts: Facts, name: str) -> Bulk:
         select="p.number, p.value, e.event_id",
         of="FROM runs r JOIN params p ON p.run_id = r.run_id"
         f" AND p.name = {literal(name)} LEFT JOIN events e ON e.key = r.run_id AND e.type = 'RunCreated' AND NOT e.is_void"
-        f" WHERE r.submission_id = {facts.id}",
+        f" WHERE {facts.where}",
         order="r.cell_index, r.repeat, e.event_id",
         column="r.cell_index",
     )
@@ -57,7 +57,7 @@ def _cell_table(ledger: Ledger, facts: Facts, metrics: Sequence[Metric], place: 
     failed = ledger.bulk(
         select="r.run_id, e.event_id",
         of="FROM runs r LEFT JOIN events e ON e.key = r.run_id"
-        f" AND e.type IN {RUN_ENDS} AND NOT e.is_void WHERE r.submission_id = {facts.id} AND r.status = 'failed'",
+        f" AND e.type IN {RUN_ENDS} AND NOT e.is_void WHERE {facts.where} AND r.status = 'failed'",
         order="r.cell_index, r.repeat, e.event_id",
         column="r.cell_index",
     )

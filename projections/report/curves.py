@@ -60,7 +60,7 @@ class Curves:
 
 def curve_figures(ledger: Ledger, facts: Facts) -> Iterator[Figure]:
     """A figure for each logged metric that has a direction; for others only if there is none."""
-    where = f"r.submission_id = {facts.id}"
+    where = facts.where
     for place, (name, unit) in enumerate(logged_metrics(ledger, where)):
         condition = f"m.name = {literal(name)} AND {where}"
         steps = thinned(ledger, condition)

@@ -23,7 +23,8 @@ def report_of_submission(reader: Reader, submission_id: str, position: str, log_
     facts = facts_of(ledger, submission_id)
     name = f"{facts.row['experiment']}#{facts.row['number']}"
     where = f"r.submission_id = {facts.id}"
-    shown = where if facts.selected is None else f"{where} AND r.cell_index = {facts.selected}"
+    grid = facts.where
+    shown = grid if facts.selected is None else f"{grid} AND r.cell_index = {facts.selected}"
     top = tuple(head(ledger, facts))
     curves = tuple(curve_figures(ledger, facts))
     sections = [

@@ -70,6 +70,11 @@ class Facts:
         return literal(self.row["submission_id"])
 
     @property
+    def where(self) -> str:
+        """The condition on ``runs r`` of the runs of the grid."""
+        return f"r.submission_id = {self.id} AND r.scope = 'run'"
+
+    @property
     def select(self) -> str | None:
         """The metric by which the best cell is chosen, if there are values of it."""
         name = self.row["select_metric"]
@@ -123,8 +128,7 @@ def values_of(ledger: Ledger, facts: Facts, metric: Metric) -> Bulk:
     if metric.is_result:
         return ledger.bulk(
             select="r.repeat, m.value, m.event_id",
-            of=f"FROM runs r LEFT JOIN result_metrics m ON m.run_id = r.run_id AND m.name = {name}"
-            f" WHERE r.submission_id = {facts.id}",
+            of=f"FROM runs r LEFT JOIN result_metrics m ON m.run_id = r.run_id AND m.name = {name} WHERE {facts.where}",
             order="r.cell_index, r.repeat, m.stage",
             column="r.cell_index",
         )
@@ -133,7 +137,7 @@ def values_of(ledger: Ledger, facts: Facts, metric: Metric) -> Bulk:
         of=f"FROM runs r LEFT JOIN metric_summary m ON m.run_id = r.run_id AND m.name = {name}"
         " AND r.status = 'completed' LEFT JOIN spools s ON s.run_id = m.run_id AND s.stage = m.stage AND s.is_effective"
         " LEFT JOIN telemetry_records t ON t.spool_no = s.spool_no AND t.type = 'MetricBatch' AND t.taken > 0"
-        f" WHERE r.submission_id = {facts.id}",
+        f" WHERE {facts.where}",
         order="r.cell_index, r.repeat, m.stage, t.event_id",
         column="r.cell_index",
     )
@@ -142,7 +146,7 @@ def values_of(ledger: Ledger, facts: Facts, metric: Metric) -> Bulk:
 def _cells(ledger: Ledger, key: str) -> dict[int, Cell]:
     rows = ledger.records(
         "SELECT cell_index, min(label) AS label, min(params::VARCHAR) AS params, count(*) AS runs FROM runs"
-        f" WHERE submission_id = {key} GROUP BY cell_index ORDER BY cell_index"
+        f" WHERE submission_id = {key} AND scope = 'run' GROUP BY cell_index ORDER BY cell_index"
     )
     return {
         row["cell_index"]: Cell(row["cell_index"], row["label"] or "", json.loads(row["params"] or "{}"), row["runs"])
@@ -168,12 +172,12 @@ def _metrics(ledger: Ledger, key: str, first: list[str | None]) -> dict[str, Met
     }
     returned = ledger.records(
         "SELECT m.name, min(m.unit) AS unit, min(m.kind) AS kind FROM result_metrics m JOIN runs r ON r.run_id ="
-        f" m.run_id WHERE r.submission_id = {key} AND m.value IS NOT NULL GROUP BY m.name ORDER BY m.name"
+        f" m.run_id WHERE r.submission_id = {key} AND r.scope = 'run' AND m.value IS NOT NULL GROUP BY m.name ORDER BY m.name"
     )
     logged = ledger.records(
         "SELECT DISTINCT m.name, d.unit, d.kind FROM metric_summary m JOIN runs r ON r.run_id = m.run_id"
         " JOIN metric_declarations d ON d.submission_id = r.submission_id AND d.stage = m.stage AND d.name = m.name"
-        f" WHERE r.submission_id = {key} AND r.status = 'completed' ORDER BY m.name"
+        f" WHERE r.submission_id = {key} AND r.scope = 'run' AND r.status = 'completed' ORDER BY m.name"
     )
     found: dict[str, Metric] = {}
     for rows, is_result in ((returned, True), (logged, False)):
@@ -201,7 +205,7 @@ def _marks(ledger: Ledger, key: str, *, is_smoke: bool) -> dict[tuple[int, str],
     rows = ledger.records(
         "SELECT r.cell_index, m.name, bool_or(m.origin = 'simulated' OR g.is_simulated) AS simulated,"
         " bool_or(g.status = 'reused') AS reused FROM runs r JOIN result_metrics m ON m.run_id = r.run_id"
-        f" JOIN stages g ON g.run_id = m.run_id AND g.stage = m.stage WHERE r.submission_id = {key}"
+        f" JOIN stages g ON g.run_id = m.run_id AND g.stage = m.stage WHERE r.submission_id = {key} AND r.scope = 'run'"
         " GROUP BY r.cell_index, m.name ORDER BY r.cell_index, m.name"
     )
     found: dict[tuple[int, str], tuple[Mark, ...]] = {}

@@ -130,7 +130,7 @@ def _what_ran(ledger: Ledger, facts: Facts) -> Text:
     row = facts.row
     ends = f"LEFT JOIN events e ON e.key = r.run_id AND e.type IN {RUN_ENDS} AND NOT e.is_void"
     created = "LEFT JOIN events e ON e.key = r.run_id AND e.type = 'RunCreated' AND NOT e.is_void"
-    where = f"WHERE r.submission_id = {facts.id}"
+    where = f"WHERE {facts.where}"
     runs = ledger.number("runs", "distinct", f"SELECT r.run_id, e.event_id FROM runs r {created} {where} ORDER BY ALL")
     cells = ledger.number(
         "cells", "distinct", f"SELECT r.cell_index, e.event_id FROM runs r {created} {where} ORDER BY ALL"
@@ -193,7 +193,11 @@ def _judged(ledger: Ledger, facts: Facts, verdict: Mapping[str, Any]) -> tuple[N
     metric = facts.metrics.get(verdict["metric"])
     index = verdict["cell_index"]
     if metric is None or index is None:
-        sql = f"SELECT value, event_id FROM result_metrics WHERE name = {literal(verdict['metric'])} AND run_id IN (SELECT run_id FROM runs WHERE submission_id = {facts.id}) AND value IS NOT NULL ORDER BY ALL"  # noqa: E501  one statement
+        name = literal(verdict["metric"])
+        sql = (
+            "SELECT m.value, m.event_id FROM result_metrics m JOIN runs r ON r.run_id = m.run_id"
+            f" WHERE m.name = {name} AND m.value IS NOT NULL AND {facts.where} ORDER BY ALL"
+        )
         none = ledger.number(f"{verdict['metric']}", "mean", sql)
         return none, none, none, ledger.number(f"{verdict['metric']}: n", "count", sql)
     name = f"{metric.name} of {facts.cells[index].name}"
@@ -230,7 +234,7 @@ def _item_scores(facts: Facts, index: int, metric: str) -> str:
         " JOIN spools s ON s.spool_id = p.spool_id"
         " JOIN telemetry_records t ON t.spool_no = s.spool_no AND t.type = 'PredictionBatch' AND t.taken > 0"
         " AND p.sequence >= t.first_sequence + t.entries - t.taken AND p.sequence < t.first_sequence + t.entries"
-        f" WHERE r.submission_id = {facts.id} AND r.cell_index = {index} AND p.score IS NOT NULL"
+        f" WHERE {facts.where} AND r.cell_index = {index} AND p.score IS NOT NULL"
         " ORDER BY p.spool_id, p.sequence"
     )
 
@@ -241,11 +245,8 @@ def _is_over_items(method: str) -> bool:
 
 def _method(method: str) -> str:
     """The name of a method without its count, which stands beside it."""
-    return (
-        {"t": "t over repeats", "Wilson": "Wilson over items"}.get(method.partition(" ")[0], "none")
-        if "items" not in method or method.startswith("Wilson")
-        else "t over items"
-    )
+    name, over, what = method.partition(" over ")
+    return f"{name} over {what.rpartition(' ')[2]}" if over else "none"
 
 
 def _cell_text(facts: Facts, verdict: Mapping[str, Any]) -> Text:

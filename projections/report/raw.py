@@ -25,7 +25,7 @@ def data_tables(ledger: Ledger, facts: Facts, blocks: Sequence[Block]) -> Iterat
                     found[metric.name] = value
     runs = ledger.records(
         "SELECT run_id, ref, cell_index, label, repeat, seed, status FROM runs r"
-        f" WHERE r.submission_id = {facts.id} ORDER BY cell_index, repeat"
+        f" WHERE {facts.where} ORDER BY cell_index, repeat"
     )
     heads = ("run_id", "ref", "cell_index", "label", "repeat", "seed", "status")
     rows = []
@@ -37,6 +37,16 @@ def data_tables(ledger: Ledger, facts: Facts, blocks: Sequence[Block]) -> Iterat
     columns = (*heads, *(f"param:{name}" for name in parameters), *(f"metric:{metric.name}" for metric in metrics))
     yield DataTable("runs", columns, tuple(rows))
     yield curve_table(blocks, {index: cell.label for index, cell in facts.cells.items()})
+
+
+def run_table(ledger: Ledger, key: str) -> DataTable:
+    """The results of one run, a row each."""
+    names, rows = ledger.answer(
+        "SELECT r.run_id, r.ref, r.cell_index, r.label, r.repeat, r.seed, r.status, m.stage, m.name, m.value, m.unit,"
+        " m.items, m.origin, m.kind FROM runs r LEFT JOIN result_metrics m ON m.run_id = r.run_id"
+        f" WHERE r.run_id = {key} ORDER BY m.stage, m.name"
+    )
+    return DataTable("runs", names, tuple(rows))
 
 
 def curve_table(blocks: Sequence[Block], labels: Mapping[int, str]) -> DataTable:

@@ -28,7 +28,7 @@ WORDS = {
     "holder": ("run", "s-0"),
     "limit": ("experiment:mine:max_concurrent", "other"),
     "subject_kind": ("run", "submission", "?"),
-    "command_type": ("CancelRun", "SubmitExperiment", "SetMark", "AddNote", "?"),
+    "command_type": ("CancelRun", "SubmitExperiment", "SetMark", "AddNote", "RequestReport", "?"),
     "command_id": ("a", "b"),
     "causation_id": ("a", "b", None),
     "claim_id": ("c", "d"),

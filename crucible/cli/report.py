@@ -1,0 +1,96 @@
+"""``crucible report``: asks for a report, waits until it is rendered, and says where it is."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+from crucible.cli.compose import Reading, open_manager, open_reader
+from crucible.cli.exits import FINE
+from crucible.cli.text import say
+from crucible.errors import StorageError, UsageError
+from crucible.lookup import Subject, find_subject
+from crucible.settings import Settings, load_settings
+
+RENDER_TIMEOUT_S = 660.0
+"""How long a report is waited for."""
+POLL_S = 0.2
+MANIFEST = "manifest.json"
+
+
+def report(reference: str, formats: str, output: Path | None, as_of: str | None) -> int:
+    """Render a report of what ``reference`` means and print where its files are."""
+    from crucible.projections.report.render import FORMATS, checked_formats, require_renderers
+
+    words = [word.strip() for word in formats.split(",") if word.strip()]
+    chosen = list(FORMATS) if "all" in words else checked_formats(words)
+    if not chosen:
+        message = f"--format {formats!r}: expected some of {', '.join(FORMATS)}, or all"
+        raise UsageError(message)
+    require_renderers()
+    settings = load_settings()
+    if as_of is not None:
+        return _of_the_past(settings, reference, chosen, output, as_of)
+    with open_manager(settings) as (reader, sender):
+        kind, subject_id, name = _subject(reader, reference)
+        report_id = sender.request_report(kind, subject_id, chosen)
+        folder = _wait(reader, report_id, name)
+    _print(name, folder if output is None else _copied(folder, output))
+    say(f"as of then: --as-of report:{report_id}")
+    return FINE
+
+
+def _of_the_past(settings: Settings, reference: str, formats: list[str], output: Path | None, as_of: str) -> int:
+    from crucible.projections.report.writing import make_report, write_files
+
+    if output is None:
+        message = "--as-of renders without recording anything: say with -o FOLDER where it goes"
+        raise UsageError(message)
+    with open_reader(settings, as_of=as_of) as reader:
+        kind, subject_id, name = _subject(reader, reference)
+        log_id = str(reader.rows("SELECT value FROM meta WHERE name = 'log_id'")[0]["value"])
+        made = make_report(reader, kind, subject_id, position=reader.position, log_id=log_id)
+    output.mkdir(parents=True, exist_ok=True)
+    write_files(made, formats, output)
+    _print(name, output)
+    return FINE
+
+
+def _subject(reader: Reading, reference: str) -> tuple[str, str, str]:
+    """Kind, id and name; an experiment means its newest submission."""
+    found: Subject = find_subject(reader, reference)
+    if found.kind != "experiment":
+        return found.kind, found.id, found.name
+    (row,) = reader.rows(
+        "SELECT submission_id, number FROM submissions WHERE experiment = ? ORDER BY number DESC LIMIT 1", [found.id]
+    )
+    return "submission", str(row["submission_id"]), f"{found.id}#{row['number']}"
+
+
+def _wait(reader: Reading, report_id: str, name: str) -> Path:
+    """The folder of the report, once whoever is the engine has rendered it."""
+    deadline = time.monotonic() + RENDER_TIMEOUT_S
+    query = "SELECT folder, manifest_digest, problem FROM reports WHERE report_id = ?"
+    while time.monotonic() < deadline:
+        rows = reader.rows(query, [report_id])
+        if rows and rows[0]["problem"] is not None:
+            message = f"the report of {name} could not be rendered: {rows[0]['problem']}; the next engine tries again"
+            raise StorageError(message)
+        if rows and rows[0]["manifest_digest"] is not None:
+            return Path(rows[0]["folder"])
+        time.sleep(POLL_S)
+    message = f"the report of {name} was not rendered within {RENDER_TIMEOUT_S:g} s; it stays asked for"
+    raise StorageError(message)
+
+
+def _copied(folder: Path, output: Path) -> Path:
+    shutil.copytree(folder, output, dirs_exist_ok=True)
+    return output
+
+
+def _print(name: str, folder: Path) -> None:
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != MANIFEST)
+    say(f"report of {name}:")
+    for path in files:
+        say(f"  {path}")
