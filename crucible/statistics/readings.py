@@ -50,9 +50,8 @@ def total(rows: Rows) -> float | int | None:
     found = [row[-1] for row in rows if row[-1] is not None]
     if not found:
         return None
-    if all(isinstance(value, int) for value in found):
-        return sum(found)
-    return _sum(found)
+    wholes = [value for value in found if isinstance(value, int)]
+    return sum(wholes) if len(wholes) == len(found) else _sum(found)
 
 
 def least(rows: Rows) -> Any:
@@ -176,7 +175,7 @@ def _finite(rows: Rows) -> list[float]:
 
 
 def _comparable(rows: Rows) -> list[Any]:
-    return [row[-1] for row in rows if row[-1] is not None and row[-1] == row[-1]]  # noqa: PLR0124  NaN is not itself
+    return [row[-1] for row in rows if row[-1] is not None and row[-1] == row[-1]]
 
 
 def _sum(values: Sequence[float]) -> float:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from crucible.projections.report.facts import Cell, Facts, Metric, values_of
-from crucible.projections.report.ledger import Bulk, Ledger
+from crucible.projections.report.ledger import Bulk, Ledger, literal
 from crucible.projections.report.model import Block, Column, Id, Number, Table, Text
 from crucible.projections.report.numerals import decimals_of
 from crucible.projections.report.overview import RUN_ENDS, interval_text, level_number
@@ -38,12 +39,10 @@ def comparison_tables(ledger: Ledger, facts: Facts) -> Iterator[Block]:
 
 def parameter_numbers(ledger: Ledger, facts: Facts, name: str) -> Bulk:
     """The value of a parameter by cell: rows of (as a number, as text, event_id)."""
-    from crucible.projections.report.ledger import literal
-
     return ledger.bulk(
         select="p.number, p.value, e.event_id",
-        of="FROM runs r JOIN params p ON p.run_id = r.run_id"
-        f" AND p.name = {literal(name)} LEFT JOIN events e ON e.key = r.run_id AND e.type = 'RunCreated' AND NOT e.is_void"
+        of=f"FROM runs r JOIN params p ON p.run_id = r.run_id AND p.name = {literal(name)}"
+        " LEFT JOIN events e ON e.key = r.run_id AND e.type = 'RunCreated' AND NOT e.is_void"
         f" WHERE {facts.where}",
         order="r.cell_index, r.repeat, e.event_id",
         column="r.cell_index",
@@ -69,7 +68,7 @@ def _cell_table(ledger: Ledger, facts: Facts, metrics: Sequence[Metric], place: 
             for name, bulk in parameters.items()
         ]
         for metric, bulk in values:
-            row += _measured(ledger, facts, cell, metric, bulk, decimals[metric.name])
+            row += _measured(ledger, facts, cell, (metric, bulk, decimals[metric.name]))
         row.append((ledger.number(f"failed runs of {cell.name}", "distinct", (failed, index)),))
         rows.append(tuple(row))
     columns = [Column("cell"), *(Column(facts.short(name), is_number=True) for name in facts.varied)]
@@ -103,17 +102,20 @@ def _decimals(facts: Facts, bulk: Bulk) -> int | None:
     return decimals_of(halves)
 
 
-def _measured(ledger: Ledger, facts: Facts, cell: Cell, metric: Metric, bulk: Bulk, decimals: int | None) -> list[Text]:
+def _measured(ledger: Ledger, facts: Facts, cell: Cell, column: tuple[Metric, Bulk, int | None]) -> list[Text]:
+    """The cells of a metric: mean with interval, and over how many repeats."""
+    metric, bulk, decimals = column
     name = f"{metric.name} of {cell.name}"
     marks = facts.marks_of(cell.index, metric.name)
     bounds = {"level": LEVEL, "floor": metric.low, "ceiling": metric.high}
 
-    def number(label: str, function: str, **parameters: float | None) -> Number:
+    def number(label: str, function: str, parameters: dict[str, float | None] | None = None) -> Number:
         source = (bulk, cell.index)
-        return ledger.number(label, function, source, unit=metric.unit, decimals=decimals, marks=marks, **parameters)
+        form: dict[str, Any] = {"unit": metric.unit, "decimals": decimals, "marks": marks}
+        return ledger.number(label, function, source, **form, parameters=parameters)
 
     value = number(f"mean {name}", "mean")
-    low = number(f"{name}, lower end", "interval_low", **bounds)
-    high = number(f"{name}, upper end", "interval_high", **bounds)
+    low = number(f"{name}, lower end", "interval_low", bounds)
+    high = number(f"{name}, upper end", "interval_high", bounds)
     n = ledger.number(f"{name}, repeats", "measured", (bulk, cell.index), marks=marks)
     return [(value, *interval_text(low, high)), (n,)]

@@ -11,6 +11,7 @@ from crucible.projections.report.ledger import Ledger, literal
 from crucible.projections.report.model import Figure, Id, Text
 from crucible.projections.report.numerals import written
 from crucible.projections.report.overview import level_number
+from crucible.statistics.intervals import LEVEL
 
 FIGURES_MAX = 4
 """Metrics that get a figure."""
@@ -72,7 +73,7 @@ def curve_figures(ledger: Ledger, facts: Facts) -> Iterator[Figure]:
             curve_sql(condition, steps),
             unit=unit,
             text=lambda bands: f"{len(bands)} values",
-            level=0.95,
+            parameters={"level": LEVEL},
         )
         points, is_log = points_of(number.value)
         drawing = _laid_out(facts, name, unit, points, is_log=is_log)

@@ -6,9 +6,11 @@ Colours tell apart for colour-blind readers: Okabe and Ito's palette for names, 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import math
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
@@ -22,6 +24,8 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7
 INK = "#010203"
 """Stands for the colour of the text around the figure."""
 QUIET = "#8a8f98"
+TEXT_CHARACTERS_MAX = 40
+"""Longest text in a figure."""
 KEPT_MAX = 16
 """Drawings that are kept."""
 COLOURS = 64
@@ -29,7 +33,7 @@ COLOURS = 64
 WIDTH_IN = 6.6
 """Text width of an A4 page with usual margins."""
 PANEL_HEIGHT_IN = 1.75
-STYLE = {
+STYLE: Any = {
     "svg.hashsalt": "crucible",
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
@@ -83,7 +87,7 @@ def drawn(figure: Figure, form: Form) -> bytes:
 
 def _draw(figure: Figure, form: Form) -> bytes:
     with _canvas() as plt:
-        made = _DRAWERS[figure.kind](plt, figure.drawing)
+        made = _DRAWERS[figure.kind](plt, _drawable(figure.drawing))
         target = io.BytesIO()
         metadata: dict[str, Any] = {"svg": {"Date": None, "Creator": None}, "pdf": {"CreationDate": None}, "png": {}}[
             form
@@ -109,6 +113,19 @@ def inline_svg(figure: Figure) -> str:
     return body.strip()
 
 
+def _drawable(value: Any) -> Any:
+    """The values of a figure with texts that can be drawn: in one line, and not too long."""
+    if isinstance(value, str):
+        flat = "".join(c if c.isprintable() else " " for c in value)
+        return flat if len(flat) <= TEXT_CHARACTERS_MAX else f"{flat[: TEXT_CHARACTERS_MAX - 1]}…"
+    if isinstance(value, tuple):
+        return tuple(_drawable(part) for part in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        parts = {field.name: _drawable(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return dataclasses.replace(value, **parts)
+    return value
+
+
 @contextlib.contextmanager
 def _canvas() -> Iterator[Any]:
     import matplotlib as mpl
@@ -116,7 +133,8 @@ def _canvas() -> Iterator[Any]:
     mpl.use("Agg", force=False)
     import matplotlib.pyplot as plt
 
-    with mpl.rc_context():
+    with mpl.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a box stands for it
         mpl.rcdefaults()
         mpl.rcParams.update(STYLE)
         yield plt

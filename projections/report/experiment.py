@@ -13,7 +13,7 @@ from crucible.projections.report.history import failures, history, notes
 from crucible.projections.report.ledger import Ledger, Reader
 from crucible.projections.report.model import Mark, Report, Section, numbers_in
 from crucible.projections.report.overview import findings, head, verdicts
-from crucible.projections.report.provenance import provenance
+from crucible.projections.report.provenance import About, provenance
 from crucible.projections.report.raw import data_tables, settings_of
 
 
@@ -36,7 +36,7 @@ def report_of_submission(reader: Reader, submission_id: str, position: str, log_
         Section("history", "What happened on the way", tuple(history(ledger, where))),
         Section("failures", "Failures", tuple(failures(ledger, where))),
         Section("notes", "Notes", tuple(notes(ledger, "submission", submission_id))),
-        *provenance(ledger, submission_id, where, shown, name, (position, log_id)),
+        *provenance(ledger, About(submission_id, name, where, shown, position, log_id)),
     ]
     report = Report(
         subject_kind="submission",

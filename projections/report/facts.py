@@ -171,8 +171,9 @@ def _metrics(ledger: Ledger, key: str, first: list[str | None]) -> dict[str, Met
         )
     }
     returned = ledger.records(
-        "SELECT m.name, min(m.unit) AS unit, min(m.kind) AS kind FROM result_metrics m JOIN runs r ON r.run_id ="
-        f" m.run_id WHERE r.submission_id = {key} AND r.scope = 'run' AND m.value IS NOT NULL GROUP BY m.name ORDER BY m.name"
+        "SELECT m.name, min(m.unit) AS unit, min(m.kind) AS kind FROM result_metrics m"
+        f" JOIN runs r ON r.run_id = m.run_id WHERE r.submission_id = {key} AND r.scope = 'run'"
+        " AND m.value IS NOT NULL GROUP BY m.name ORDER BY m.name"
     )
     logged = ledger.records(
         "SELECT DISTINCT m.name, d.unit, d.kind FROM metric_summary m JOIN runs r ON r.run_id = m.run_id"

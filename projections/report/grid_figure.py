@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from crucible.projections.report.facts import Facts, Metric, values_of
-from crucible.projections.report.ledger import Ledger
+from crucible.projections.report.ledger import Ledger, literal
 from crucible.projections.report.model import Figure, Id, Number, Text
 from crucible.projections.report.numerals import written
 from crucible.projections.report.overview import level_number
@@ -59,9 +59,7 @@ def grid_figure(ledger: Ledger, facts: Facts) -> Iterator[Figure]:
         values_of(ledger, facts, metric).whole("r.cell_index, "),
         unit=metric.unit,
         text=lambda bands: f"{len(bands)} values",
-        level=LEVEL,
-        floor=metric.low,
-        ceiling=metric.high,
+        parameters={"level": LEVEL, "floor": metric.low, "ceiling": metric.high},
     )
     bands = {band[0]: band[1:] for band in number.value}
     if all(band[0] is None for band in bands.values()):
@@ -105,7 +103,7 @@ def _heat(facts: Facts, metric: Metric, bands: Mapping[int, Any], number: Number
 
 def _dots(ledger: Ledger, facts: Facts, metric: Metric, bands: Mapping[int, Any], number: Number) -> Figure:
     sign = 1 if metric.better == "lower" else -1
-    known = [(cell, band) for cell, band in bands.items() if band[0] is not None and band[0] == band[0]]  # noqa: PLR0124  NaN is not itself
+    known = [(cell, band) for cell, band in bands.items() if band[0] is not None and band[0] == band[0]]
     known.sort(key=lambda pair: (sign * pair[1][0], pair[0]))
     known = known[:DOTS_MAX]
     caption: Text = (
@@ -127,9 +125,8 @@ def _dots(ledger: Ledger, facts: Facts, metric: Metric, bands: Mapping[int, Any]
 
 
 def _target(ledger: Ledger, facts: Facts, metric: str) -> list[float]:
-    from crucible.projections.report.ledger import literal
-
     (row,) = ledger.records(
-        f"SELECT at_least, at_most FROM declared_targets WHERE submission_id = {facts.id} AND metric = {literal(metric)}"
+        f"SELECT at_least, at_most FROM declared_targets WHERE submission_id = {facts.id}"
+        f" AND metric = {literal(metric)}"
     )
     return [bound for bound in (row["at_least"], row["at_most"]) if bound is not None]

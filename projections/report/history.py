@@ -159,14 +159,15 @@ def _reused_table(ledger: Ledger, where: str) -> Iterator[Block]:
 def _retried_table(ledger: Ledger, where: str) -> Iterator[Block]:
     found = ledger.records(
         "SELECT a.run_id, r.ref, a.stage, a.attempt, a.error_class FROM attempts a JOIN runs r ON r.run_id = a.run_id"
-        " JOIN stages g ON g.run_id = a.run_id AND g.stage = a.stage WHERE a.attempt < g.attempt AND a.status = 'failed'"
-        f" AND {where} ORDER BY r.grid_index, g.stage_index, a.attempt LIMIT {ROWS_MAX}"
+        " JOIN stages g ON g.run_id = a.run_id AND g.stage = a.stage WHERE a.attempt < g.attempt"
+        f" AND a.status = 'failed' AND {where} ORDER BY r.grid_index, g.stage_index, a.attempt LIMIT {ROWS_MAX}"
     )
     if not found:
         return
     rows = []
     for row in found:
-        key = f"a.run_id = {literal(row['run_id'])} AND a.stage = {literal(row['stage'])} AND a.attempt = {row['attempt']}"
+        of_stage = f"a.run_id = {literal(row['run_id'])} AND a.stage = {literal(row['stage'])}"
+        key = f"{of_stage} AND a.attempt = {row['attempt']}"
         of = (
             "FROM attempts a LEFT JOIN events e ON e.key = a.run_id AND e.type = 'StageFailed' AND NOT e.is_void"
             " AND e.payload->>'$.stage' = a.stage AND (e.payload->>'$.attempt')::INTEGER = a.attempt"

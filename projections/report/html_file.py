@@ -115,7 +115,8 @@ def _figure(figure: Figure) -> Markup:
     drawing = safe(inline_svg(figure).replace("<svg ", '<svg aria-hidden="true" ', 1))
     links = safe("").join(_link(number, "source") for number in figure.sources)
     return safe(
-        '<figure id="{}"><div class="drawing" role="img" aria-label="{}">{}</div><figcaption>{} {}</figcaption></figure>'
+        '<figure id="{}"><div class="drawing" role="img" aria-label="{}">{}</div>'
+        "<figcaption>{} {}</figcaption></figure>"
     ).format(figure.id, figure.alternative, drawing, _text(figure.caption), links)
 
 

@@ -123,7 +123,7 @@ def _character(c: str) -> str:
         return c
     if not c.isprintable() or c.isspace():
         return " "
-    return rf"\textsf{{[U+{ord(c):04X}]}}"
+    return rf"\texttt{{[U+{ord(c):04X}]}}"
 
 
 def _block(block: Block) -> str:

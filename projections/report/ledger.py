@@ -110,7 +110,7 @@ class Ledger:
         decimals: int | None = None,
         marks: Sequence[Mark] = (),
         text: Callable[[Any], str] | None = None,
-        **parameters: Any,
+        parameters: Mapping[str, Any] | None = None,
     ) -> Number:
         """The number that ``function`` (of the readings, or by its whole name) makes of the rows of ``sql``."""
         if isinstance(sql, str):
@@ -118,6 +118,7 @@ class Ledger:
         else:
             bulk, key = sql
             names, rows, sql = bulk.names, bulk.rows(key), bulk.sql(key)
+        parameters = dict(parameters or {})
         said = (label, function, sql, unit, decimals, tuple(marks), tuple(parameters.items()))
         if said in self._numbers:
             return self._numbers[said]

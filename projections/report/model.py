@@ -1,4 +1,4 @@
-"""What a report is made of: sections, tables, figures and sentences, and in them numbers that know where they come from.
+"""What a report is made of: sections, tables, figures and sentences, with numbers that know where they come from.
 
 A model is plain frozen values. Renderers lay it out and compute nothing, so that the same numbers stand in all formats.
 """

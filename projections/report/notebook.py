@@ -114,6 +114,7 @@ def notebook_of(report: Report) -> bytes:
     """The notebook, without outputs; it reads ``report.json``, ``runs.csv`` and ``curves.csv`` beside it."""
     import nbformat
 
+    form: Any = nbformat.v4
     title = f"# {escaped(report.title)}\n\nThe values of this report, computed once more without Crucible."
     texts: list[tuple[str, str]] = [
         ("markdown", title),
@@ -127,13 +128,13 @@ def notebook_of(report: Report) -> bytes:
         ("markdown", "## Where a number comes from\n\nPaste the SQL into `crucible sql` to see the rows behind it."),
         ("code", _TRACE),
     ]
-    make = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}
+    make = {"markdown": form.new_markdown_cell, "code": form.new_code_cell}
     cells: list[Any] = []
     for place, (kind, source) in enumerate(texts, 1):
         cell = make[kind](source)
         cell["id"] = f"cell-{place}"  # a random one would differ each time
         cells.append(cell)
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    book = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    book = form.new_notebook(cells=cells, metadata={"kernelspec": kernel})
     nbformat.validate(book)
-    return f"{nbformat.writes(book)}\n".encode()
+    return f"{form.writes(book)}\n".encode()

@@ -15,7 +15,7 @@ WHOLE_TO = 1e15
 DECIMALS_MAX = 8
 
 
-def written(value: Any, decimals: int | None = None) -> str:
+def written(value: Any, decimals: int | None = None) -> str:  # noqa: PLR0911  a return for each kind of value
     """``value`` as it stands in every format; ``decimals`` as its column has them.
 
     A value that would be written as zero and is none gets two significant digits instead.

@@ -111,10 +111,12 @@ def findings(ledger: Ledger, facts: Facts) -> Iterator[Block]:
             f"finding {row['number']}",
             "crucible.statistics.retold.finding",
             source,
-            metric=metric.name,
-            better=metric.better,
-            margin=facts.row["margin"],
-            number=row["number"],
+            parameters={
+                "metric": metric.name,
+                "better": metric.better,
+                "margin": facts.row["margin"],
+                "number": row["number"],
+            },
         )
         told.append((sentence,))
     if told:
@@ -212,15 +214,15 @@ def _judged(ledger: Ledger, facts: Facts, verdict: Mapping[str, Any]) -> tuple[N
         items = _item_scores(facts, index, metric.name)
         return (
             ledger.number(f"mean {name}", "item_mean", items, **shown),
-            ledger.number(f"{name}, lower end", "item_low", items, **shown, **bounds),
-            ledger.number(f"{name}, upper end", "item_high", items, **shown, **bounds),
+            ledger.number(f"{name}, lower end", "item_low", items, **shown, parameters=bounds),
+            ledger.number(f"{name}, upper end", "item_high", items, **shown, parameters=bounds),
             ledger.number(f"{name}, items", "count", items),
         )
     values = (values_of(ledger, facts, metric), index)
     return (
         ledger.number(f"mean {name}", "mean", values, **shown),
-        ledger.number(f"{name}, lower end", "interval_low", values, **shown, **bounds),
-        ledger.number(f"{name}, upper end", "interval_high", values, **shown, **bounds),
+        ledger.number(f"{name}, lower end", "interval_low", values, **shown, parameters=bounds),
+        ledger.number(f"{name}, upper end", "interval_high", values, **shown, parameters=bounds),
         ledger.number(f"{name}, repeats", "measured", values),
     )
 

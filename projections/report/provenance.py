@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,18 +22,29 @@ DEPTH_MAX = 4
 """Levels of the environment that are told apart; what lies deeper is shown as JSON."""
 
 
-def provenance(
-    ledger: Ledger, submission_id: str, where: str, shown: str, name: str, place: tuple[str, str]
-) -> Iterator[Section]:
-    """Sections on a submission; ``where`` is the condition on ``runs r``, ``shown`` that of runs whose files are listed.
+@dataclasses.dataclass(frozen=True, slots=True)
+class About:
+    """What a report is about."""
 
-    ``place`` is the position and the id of the log.
-    """
-    yield Section("environment", "Environment", tuple(environment(ledger, submission_id)))
+    submission_id: str
+    name: str
+    """What people call the subject."""
+    where: str
+    """The condition on ``runs r`` of its runs."""
+    shown: str
+    """The condition of those whose files are listed."""
+    position: str
+    log_id: str
+
+
+def provenance(ledger: Ledger, about: About) -> Iterator[Section]:
+    """Sections on where a subject's numbers come from."""
+    where = about.where
+    yield Section("environment", "Environment", tuple(environment(ledger, about.submission_id)))
     yield Section("datasets", "Datasets", tuple(_datasets(ledger, where)))
-    yield Section("saved", "Checkpoints and artifacts", tuple(_saved(ledger, where, shown)))
+    yield Section("saved", "Checkpoints and artifacts", tuple(_saved(ledger, where, about.shown)))
     yield Section("timing", "Time taken", tuple(_timing(ledger, where)))
-    yield Section("reproduce", "How to reproduce", tuple(_reproduce(ledger, submission_id, where, name, place)))
+    yield Section("reproduce", "How to reproduce", tuple(_reproduce(ledger, about)))
 
 
 def environment(ledger: Ledger, submission_id: str) -> Iterator[Block]:
@@ -166,9 +179,9 @@ def _timing(ledger: Ledger, where: str) -> Iterator[Block]:
     rows = []
     for row in found:
         sql = (
-            "SELECT g.run_id, g.duration_ms / 1000 AS seconds, e.event_id FROM stages g JOIN runs r ON r.run_id = g.run_id"
-            " LEFT JOIN events e ON e.key = g.run_id AND e.type = 'StageCompleted' AND NOT e.is_void AND"
-            " e.payload->>'$.stage' = g.stage AND (e.payload->>'$.attempt')::INTEGER = g.attempt"
+            "SELECT g.run_id, g.duration_ms / 1000 AS seconds, e.event_id FROM stages g"
+            " JOIN runs r ON r.run_id = g.run_id LEFT JOIN events e ON e.key = g.run_id"
+            " AND e.type = 'StageCompleted' AND NOT e.is_void AND e.payload->>'$.stage' = g.stage AND (e.payload->>'$.attempt')::INTEGER = g.attempt"
             f" WHERE g.duration_ms IS NOT NULL AND g.stage = {literal(row['stage'])} AND {where} ORDER BY ALL"
         )
         cells: list[Text] = [(Id(row["stage"]),)]
@@ -191,18 +204,19 @@ def _timing(ledger: Ledger, where: str) -> Iterator[Block]:
         yield Table("timing-table", ("Time that stages took, of the attempts that count.",), columns, tuple(rows))
 
 
-def _reproduce(ledger: Ledger, submission_id: str, where: str, name: str, place: tuple[str, str]) -> Iterator[Block]:
-    key = literal(submission_id)
+def _reproduce(ledger: Ledger, about: About) -> Iterator[Block]:
+    key = literal(about.submission_id)
     (row,) = ledger.records(
         "SELECT code_path, code_digest, code_blob, definition_digest, recipe_digest, submission_id FROM submissions"
         f" WHERE submission_id = {key}"
     )
-    position, log_id = place
-    yield Paragraph(("Run it again with today's code and compare: ", Id(f"crucible reproduce {name!r}"), "."))
-    yield Paragraph(("This report from the same log: ", Id(f"crucible report {name!r} --as-of {position!r}"), "."))
+    name = shlex.quote(about.name)
+    again = f"crucible report {name} --as-of {shlex.quote(about.position)}"
+    yield Paragraph(("Run it again with today's code and compare: ", Id(f"crucible reproduce {name}"), "."))
+    yield Paragraph(("This report from the same log: ", Id(again), "."))
     names = (
-        ("log", log_id),
-        ("position", position),
+        ("log", about.log_id),
+        ("position", about.position),
         ("submission", row["submission_id"]),
         ("file", row["code_path"]),
         ("code", row["code_digest"]),
@@ -213,12 +227,14 @@ def _reproduce(ledger: Ledger, submission_id: str, where: str, name: str, place:
     )
     rows = tuple(((label,), (Id(value),)) for label, value in names if value)
     yield Table("identity-table", ("What exactly was run.",), (Column("what"), Column("identity")), rows)
-    seeds = ledger.records(f"SELECT DISTINCT r.repeat, r.seed FROM runs r WHERE {where} ORDER BY ALL LIMIT {SEEDS_MAX}")
+    seeds = ledger.records(
+        f"SELECT DISTINCT r.repeat, r.seed FROM runs r WHERE {about.where} ORDER BY ALL LIMIT {SEEDS_MAX}"
+    )
     told: list[Text] = []
     for record in seeds:
         of = (
             "FROM runs r LEFT JOIN events e ON e.key = r.run_id AND e.type = 'RunCreated' AND NOT e.is_void"
-            f" WHERE r.repeat = {record['repeat']} AND {where} ORDER BY ALL"
+            f" WHERE r.repeat = {record['repeat']} AND {about.where} ORDER BY ALL"
         )
         repeat = ledger.number("repeat", "only", f"SELECT r.repeat, e.event_id {of}")
         seed = ledger.number(f"seed of repeat {record['repeat']}", "only", f"SELECT r.seed, e.event_id {of}")

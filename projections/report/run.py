@@ -33,7 +33,7 @@ from crucible.projections.report.model import (
     Table,
     Text,
 )
-from crucible.projections.report.provenance import digest, provenance
+from crucible.projections.report.provenance import About, digest, provenance
 from crucible.projections.report.raw import curve_table, run_table
 from crucible.statistics.intervals import LEVEL
 
@@ -61,7 +61,7 @@ def report_of_run(reader: Reader, run_id: str, position: str, log_id: str) -> Re
         Section("stages", "Stages and attempts", tuple(_attempts(ledger, key))),
         Section("history", "What happened on the way", tuple(history(ledger, where))),
         Section("notes", "Notes", tuple(notes(ledger, "run", run_id))),
-        *provenance(ledger, row["submission_id"], where, where, row["ref"], (position, log_id)),
+        *provenance(ledger, About(row["submission_id"], row["ref"], where, where, position, log_id)),
     )
     report = Report(
         subject_kind="run",
@@ -145,7 +145,8 @@ def _results(ledger: Ledger, key: str, *, is_smoke: bool) -> Iterator[Block]:
         " AND (m.value IS NOT NULL OR NOT EXISTS (SELECT 1 FROM metric_summary s WHERE s.run_id = m.run_id"
         " AND s.stage = m.stage AND s.name = m.name)) ORDER BY g.stage_index, m.name"
     ):
-        of = f"FROM result_metrics WHERE run_id = {key} AND stage = {literal(row['stage'])} AND name = {literal(row['name'])}"
+        of_stage = f"FROM result_metrics WHERE run_id = {key} AND stage = {literal(row['stage'])}"
+        of = f"{of_stage} AND name = {literal(row['name'])}"
         marks: list[Mark] = ["simulated"] if row["origin"] == "simulated" or row["is_simulated"] else []
         marks += ["reused"] if row["status"] == "reused" else []
         marks += ["smoke"] if is_smoke else []
@@ -178,7 +179,7 @@ def _curves(ledger: Ledger, where: str) -> Iterator[Figure]:
             curve_sql(condition, steps),
             unit=unit,
             text=lambda bands: f"{len(bands)} values",
-            level=LEVEL,
+            parameters={"level": LEVEL},
         )
         points, is_log = points_of(number.value)
         lines = tuple(Line("", 0, tuple(found)) for found in points.values())
@@ -205,7 +206,8 @@ def _summary(ledger: Ledger, key: str, marks: tuple[Mark, ...]) -> Iterator[Bloc
             return ledger.number(f"{label} of {name}", function, sql, marks=marks if function != "count" else ())
 
         numbers = [number(label, label) for label in ("count", "first", "last", "least", "greatest")]
-        rows.append(((Id(row["stage"]),), (Id(row["name"]),), *((value,) for value in numbers)))
+        measured: list[Text] = [(value,) for value in numbers]
+        rows.append(((Id(row["stage"]),), (Id(row["name"]),), *measured))
     if rows:
         heads = (Column("stage"), Column("metric"))
         numbers_of = tuple(Column(name, is_number=True) for name in ("points", "first", "last", "least", "greatest"))
