@@ -24,7 +24,7 @@ PROBLEM_CHARACTERS_MAX = 500
 def render_apart(report: Report, formats: Sequence[str], folder: Path) -> None:
     """Write the files of a report into a folder that is there, from a child process.
 
-    Raises ``UsageError`` if a package is missing, ``ReadModelError`` if the child fails.
+    Raises ``DependencyError`` if a package is missing, ``ReadModelError`` if the child fails.
     """
     require_renderers()
     command = [sys.executable, "-m", "crucible.projections.report.child", str(folder)]
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     for name, content in files.items():
         path = Path(folder) / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)  # not the folder itself: if it is gone, nobody waits for this any more
         path.write_bytes(content)
     return 0
 

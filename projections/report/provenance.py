@@ -181,7 +181,8 @@ def _timing(ledger: Ledger, where: str) -> Iterator[Block]:
         sql = (
             "SELECT g.run_id, g.duration_ms / 1000 AS seconds, e.event_id FROM stages g"
             " JOIN runs r ON r.run_id = g.run_id LEFT JOIN events e ON e.key = g.run_id"
-            " AND e.type = 'StageCompleted' AND NOT e.is_void AND e.payload->>'$.stage' = g.stage AND (e.payload->>'$.attempt')::INTEGER = g.attempt"
+            " AND e.type = 'StageCompleted' AND NOT e.is_void AND e.payload->>'$.stage' = g.stage"
+            " AND (e.payload->>'$.attempt')::INTEGER = g.attempt"
             f" WHERE g.duration_ms IS NOT NULL AND g.stage = {literal(row['stage'])} AND {where} ORDER BY ALL"
         )
         cells: list[Text] = [(Id(row["stage"]),)]

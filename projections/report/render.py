@@ -7,7 +7,7 @@ import importlib.metadata
 import importlib.util
 from collections.abc import Iterable, Sequence
 
-from crucible.errors import UsageError
+from crucible.errors import DependencyError, UsageError
 from crucible.projections.report.model import Figure, Report, blocks_in
 from crucible.version import VERSION
 
@@ -20,11 +20,11 @@ Files = dict[str, bytes]
 
 
 def require_renderers() -> None:
-    """Raise ``UsageError`` that names the extra if a package that renders is not installed."""
+    """Raise ``DependencyError`` that names the extra if a package that renders is not installed."""
     missing = [package for package, module in NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
         message = f"reports need {', '.join(missing)}: pip install 'crucible-experiments[report]'"
-        raise UsageError(message)
+        raise DependencyError(message)
 
 
 def checked_formats(formats: Iterable[str]) -> list[str]:
@@ -40,7 +40,7 @@ def checked_formats(formats: Iterable[str]) -> list[str]:
 def render(report: Report, formats: Sequence[str]) -> Files:
     """The files by their paths in the report's folder. ``report.json`` is always there: it holds every source.
 
-    Raises ``UsageError`` if a package is missing.
+    Raises ``DependencyError`` if a package is missing.
     """
     require_renderers()
     from crucible.projections.report.csv_file import csv_of, data_csv

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,19 +35,25 @@ _LABELS = "('CommandAccepted', 'CommandRejected', 'CommandObsolete', 'ReportRequ
 """Events that change nothing in a report."""
 
 
-def write_report(cursor: Any, journal: Journal, place: Place, row: Sequence[Any]) -> Replacement:
-    """Render the report of a row of ``reports`` into its folder: the row to commit. What goes wrong is in the row."""
+def write_report(
+    cursor: Any, journal: Journal, place: Place, row: Sequence[Any], *, is_anew: bool = False
+) -> Replacement:
+    """Render the report of a row of ``reports`` into its folder: the row to commit. What goes wrong is in the row.
+
+    A folder that is whole and of the same versions is left as it is, unless ``is_anew``.
+    """
     asked = dict(zip(COLUMNS, row, strict=True))
     folder, digest, problem = "", None, None
     try:
         path = report_folder(cursor, place, asked["subject_kind"], asked["subject_id"]) / asked["report_id"]
         folder = str(path)
-        with _reader(cursor, journal, place, asked) as reader:
-            report = make_report(
-                reader, asked["subject_kind"], asked["subject_id"], position=asked["position"], log_id=journal.log_id
-            )
-        formats = checked_formats(json.loads(asked["formats"]))
-        digest = _write(place, path, report, formats, asked["report_id"])
+        digest = None if is_anew else _finished(path, asked, journal.log_id)
+        if digest is None:
+            kind, subject_id, position = asked["subject_kind"], asked["subject_id"], asked["position"]
+            with _reader(cursor, journal, place, asked) as reader:
+                report = make_report(reader, kind, subject_id, position=position, log_id=journal.log_id)
+            formats = checked_formats(json.loads(asked["formats"]))
+            digest = _write(place, path, report, formats, asked["report_id"])
     except Exception as error:  # noqa: BLE001  whatever its records say, other reports can be written
         problem = f"{type(error).__name__}: {error}"
     made = {**asked, "folder": folder, "manifest_digest": digest, "problem": problem}
@@ -102,10 +109,26 @@ def write_files(report: Report, formats: Sequence[str], folder: Path, report_id:
     return hashlib.sha256(data).hexdigest()
 
 
+def _finished(path: Path, asked: Mapping[str, Any], log_id: str) -> str | None:
+    """The digest of the manifest if the folder is this report, made by these versions, and every file is as it was."""
+    try:
+        data = (path / MANIFEST).read_bytes()
+        manifest = json.loads(data)
+        wanted = {"report_id": asked["report_id"], "position": asked["position"], "log_id": log_id}
+        if any(manifest[name] != value for name, value in (wanted | {"versions": versions()}).items()):
+            return None
+        files = [Written(**file) for file in manifest["files"]]
+        is_whole = all(_written(path, path / file.path) == file for file in files)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return hashlib.sha256(data).hexdigest() if is_whole else None
+
+
 def _write(place: Place, path: Path, report: Report, formats: Sequence[str], report_id: str) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
-    remove_folder(new)
+    for left in path.parent.glob(f".{path.name}.*"):  # of a writer that was killed
+        remove_folder(left)
+    new = path.with_name(f".{path.name}.{os.getpid()}")
     new.mkdir()
     digest = write_files(report, formats, new, report_id)
     make_durable([new])

@@ -120,3 +120,19 @@ def report_of(history, folder, kind="submission", subject_id="s1"):
         return make_report(
             CursorReader(cursor), kind, subject_id, position=str(model.position), log_id=history.journal.log_id
         )
+
+
+def items():
+    """One run: its items are all there is for an interval."""
+    history = History(memory_journal())
+    history.submit(1, repeat=1, select="test/accuracy")
+    history.create("r1", stages=("score",))
+    history.start("r1")
+    history.request("r1", "score")
+    history.claim("r1", "r1-c", "score")
+    history.predictions("r1", "r1-c", (1.0, 0.0, 1.0))
+    history.predictions("r1", "r1-c", (0.0, 1.0, 1.0, 1.0), first=2)
+    history.complete("r1", "r1-c", "score", metrics={"test/accuracy": 5 / 6}, definition="mean_score(test)")
+    history.finish("r1")
+    history.close(1)
+    return history

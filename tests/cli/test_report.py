@@ -1,0 +1,62 @@
+"""``crucible report``: asks, waits for whoever renders, and says where the files are."""
+
+import json
+
+import pytest
+
+from crucible.cli.main import call
+from crucible.journal import open_journal
+from crucible.place import Place
+from tests.projections.history import History
+
+
+@pytest.fixture
+def log(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CRUCIBLE_LOG", raising=False)
+    place = Place(tmp_path / ".crucible")
+    place.create()
+    journal = open_journal(place, actor="test")
+    history = History(journal)
+    history.submit(2)
+    history.whole_run("r1")
+    history.whole_run("r2", repeat=2, accuracy=0.9)
+    history.close(2)
+    journal.close()
+    return tmp_path
+
+
+def test_it_prints_where_the_files_are_and_they_are_there(log, capsys):
+    assert call(["report", "digits", "--format", "csv,json", "-o", "paper"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "report of digits#1:"
+    listed = [line.strip() for line in printed[1:-1]]
+    assert listed == ["paper/curves.csv", "paper/report.csv", "paper/report.json", "paper/runs.csv"]
+    assert all((log / name).is_file() for name in listed)
+    report_id = printed[-1].partition("report:")[2]
+    kept = log / "out" / "digits" / "reports" / report_id
+    assert (kept / "report.json").read_bytes() == (log / "paper" / "report.json").read_bytes()
+    capsys.readouterr()
+    assert call(["sql", "SELECT answer, type FROM commands WHERE type = 'RequestReport'", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"answer": "accepted", "type": "RequestReport"}]
+
+
+def test_a_run_has_a_report_too(log, capsys):
+    assert call(["report", "digits#1/lr0.1", "--format", "json"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.endswith("report.json")]
+    assert json.loads((log / line.strip()).read_text())["subject_kind"] == "run"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["report", "digits", "--format", "pdf"], "no format is called 'pdf'; there are html"),
+        (["report", "digits", "--format", ","], "expected some of html"),
+        (["report", "nothing"], "no run is called nothing"),
+    ],
+)
+def test_what_is_wrong_is_said_and_nothing_is_asked_for(log, capsys, arguments, words):
+    assert call(arguments) == 2
+    assert words in capsys.readouterr().err
+    assert call(["sql", "SELECT count(*) AS n FROM reports", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"n": 0}]
