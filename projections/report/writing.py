@@ -79,7 +79,8 @@ def report_folder(cursor: Any, place: Place, kind: str, subject_id: str) -> Path
     else:
         query = "SELECT output_dir, experiment FROM submissions WHERE submission_id = ?"
     output_dir, name = cursor.execute(query, [subject_id]).fetchone()
-    return root / output_dir / (name if kind == "run" else safe_name(name)) / "reports"
+    folder: Path = root / output_dir / (name if kind == "run" else safe_name(name)) / "reports"
+    return folder
 
 
 def manifest_of(report: Report, formats: Sequence[str], files: Sequence[Written], report_id: str | None) -> bytes:
