@@ -25,6 +25,11 @@ def only(rows: Rows) -> Any:
     return rows[0][0] if rows else None
 
 
+def field(rows: Rows, place: int) -> Any:
+    """The column at ``place``, from 0, of the first row, as it is; None without a row."""
+    return rows[0][place] if rows else None
+
+
 def parameter(rows: Rows) -> Any:
     """The value of a parameter from (as a number or None, as text): a whole number as one."""
     if not rows:
