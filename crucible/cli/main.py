@@ -227,7 +227,7 @@ def mark(name: str) -> int:
 @reference_argument
 @click.option("--format", "formats", default="html", show_default=True, help="html,md,tex,ipynb,csv,json or all.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Copy the files to this folder.")
-@click.option("--as-of", metavar="MOMENT", help="The state then; nothing is recorded, and -o says where it goes.")
+@as_of_option
 def report(reference: str, formats: str, output: Path | None, as_of: str | None) -> int:
     """A report of an experiment or a run, in which every number can be traced."""
     from crucible.cli.report import report as act

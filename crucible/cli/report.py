@@ -43,17 +43,16 @@ def report(reference: str, formats: str, output: Path | None, as_of: str | None)
 
 def _of_the_past(settings: Settings, reference: str, formats: list[str], output: Path | None, as_of: str) -> int:
     from crucible.projections.report.writing import make_report, write_files
+    from crucible.projections.run_rows import safe_name
 
-    if output is None:
-        message = "--as-of renders without recording anything: say with -o FOLDER where it goes"
-        raise UsageError(message)
     with open_reader(settings, as_of=as_of) as reader:
         kind, subject_id, name = _subject(reader, reference)
         log_id = str(reader.rows("SELECT value FROM meta WHERE name = 'log_id'")[0]["value"])
         made = make_report(reader, kind, subject_id, position=reader.position, log_id=log_id)
-    output.mkdir(parents=True, exist_ok=True)
-    write_files(made, formats, output)
-    _print(name, output)
+    folder = output if output is not None else Path(f"report-{safe_name(name)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_files(made, formats, folder)
+    _print(name, folder)
     return FINE
 
 

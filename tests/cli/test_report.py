@@ -60,3 +60,18 @@ def test_what_is_wrong_is_said_and_nothing_is_asked_for(log, capsys, arguments, 
     assert words in capsys.readouterr().err
     assert call(["sql", "SELECT count(*) AS n FROM reports", "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out) == [{"n": 0}]
+
+
+def test_a_report_of_the_past_is_rendered_and_nothing_is_put_on_the_log(log, capsys):
+    assert call(["report", "digits", "--format", "json", "-o", "first"]) == 0
+    report_id = capsys.readouterr().out.splitlines()[-1].partition("report:")[2]
+    assert call(["note", "digits#1", "came later"]) == 0
+    assert call(["report", "digits", "--format", "json", "--as-of", f"report:{report_id}", "-o", "again"]) == 0
+    assert "again/report.json" in capsys.readouterr().out
+    first, again = ((log / name / "report.json").read_bytes() for name in ("first", "again"))
+    assert first == again
+    assert call(["report", "digits", "--format", "json", "-o", "now"]) == 0
+    assert b"came later" in (log / "now" / "report.json").read_bytes()
+    capsys.readouterr()
+    assert call(["sql", "SELECT count(*) AS n FROM reports", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"n": 2}]
