@@ -19,7 +19,7 @@ from crucible.processors.follower import Follower, Read
 from crucible.records.record import Record
 from crucible.rules.agenda import Agenda
 from crucible.rules.blueprint import Blueprints, DefinitionBlueprints
-from crucible.rules.decide import decide
+from crucible.rules.decide import decide, is_early
 from crucible.rules.draft import Draft
 from crucible.rules.world import World
 
@@ -89,7 +89,8 @@ class Manager:
     @property
     def has_work(self) -> bool:
         """Another tick would write something though nothing new is on the log."""
-        return self._agenda.has_work or len(self._commands) > len(self._answering)
+        early = sum(is_early(self.world, command) for command in self._commands.values())
+        return self._agenda.has_work or len(self._commands) - early > len(self._answering)
 
     def wait_s(self, most_s: float) -> float:
         """Seconds until a tick may write something though nothing new is on the log, at most ``most_s``."""
@@ -165,7 +166,7 @@ class Manager:
         keys: set[str] = {self._commands[command_id].key for command_id in self._answering}
         position = ""
         for command in commands:
-            if command.event_id in self._answering or command.key in keys:
+            if command.event_id in self._answering or command.key in keys or is_early(self.world, command):
                 continue
             position = position or str(self._position())
             drafts = decide(self.world, command, blueprints=self._blueprints, position=position)

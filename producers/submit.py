@@ -123,7 +123,9 @@ class Sender:
     def request_report(self, kind: str, subject_id: str, formats: Sequence[str]) -> str:
         """Ask for a report of a run or a submission as it is now; returns the report's id."""
         make = self._journal.make
-        command = make(RequestReport, subject_kind=kind, subject_id=subject_id, formats=list(formats))
+        command = make(
+            RequestReport, subject_kind=kind, subject_id=subject_id, formats=list(formats), is_at_close=False
+        )
         self._one(command)
         return derived_id(command.event_id, ReportRequested.__name__, 0)
 

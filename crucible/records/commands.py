@@ -135,3 +135,5 @@ class RequestReport(Record):
     """Id of the run or submission."""
     formats: Sequence[str]
     """Formats: html, md, tex, ipynb, csv, json."""
+    is_at_close: bool
+    """Wait for the end of the submission: the answer comes when all of its runs have ended."""

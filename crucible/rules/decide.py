@@ -76,6 +76,14 @@ Drafts = tuple[Draft, ...]
 _HEADER = frozenset({"event_id", "occurred_at_us", "actor", "causation_id", "correlation_id", "traceparent"})
 
 
+def is_early(world: World, command: Record) -> bool:
+    """Whether a command waits for something that has not happened: it is decided on later."""
+    if not isinstance(command, RequestReport) or not command.is_at_close or world.is_answered(command):
+        return False
+    submission = world.submission(command.subject_id) if command.subject_kind == "submission" else None
+    return submission is not None and submission.closed is None
+
+
 def decide(world: World, command: Record, *, blueprints: Blueprints | None = None, position: str = "") -> Drafts:
     """The answer to a command and its effects; nothing if it has its answer and all of its effects.
 

@@ -31,12 +31,6 @@ def is_shown(facts: Facts, metric: Metric) -> bool:
     return metric.kind != "timing" and (metric.is_result or metric.better is not None)
 
 
-def comparison_tables(ledger: Ledger, facts: Facts) -> Iterator[Block]:
-    """What an analysis of the whole experiment has found."""
-    del ledger, facts
-    return iter(())
-
-
 def parameter_numbers(ledger: Ledger, facts: Facts, name: str) -> Bulk:
     """The value of a parameter by cell: rows of (as a number, as text, event_id)."""
     return ledger.bulk(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from crucible.projections.report.cells import cell_tables, comparison_tables
+from crucible.projections.report.cells import cell_tables
+from crucible.projections.report.comparisons import comparison_tables
 from crucible.projections.report.curves import curve_figures
 from crucible.projections.report.facts import Facts, facts_of
 from crucible.projections.report.grid_figure import grid_figure

@@ -13,6 +13,7 @@ from crucible.records import (
     ChangeTags,
     CommandAccepted,
     CommandRejected,
+    RequestReport,
     RetryRun,
     SetMark,
     StageClaimed,
@@ -201,6 +202,26 @@ def test_a_mark_names_where_the_manager_stood():
     journal.append(journal.make(SetMark, name="paper"))
     settle(manager)
     assert manager.world.marks["paper"].mark.position == "commands=0:1+events=0:0+telemetry=0:0"
+
+
+def test_a_report_at_the_end_is_answered_when_the_submission_is_closed_and_waits_without_work():
+    cluster = Cluster(partitions=1)
+    journal, manager = cluster.journal(), manager_of(cluster)
+    submit(journal, runs=1)
+    settle(manager)
+    about = {"subject_kind": "submission", "subject_id": "s1", "formats": ["html"]}
+    command = journal.make(RequestReport, **about, is_at_close=True)
+    journal.append(command)
+    settle(manager)
+    assert answers(cluster, command) == []
+    assert not manager.has_work
+    manager = manager_of(cluster)  # another one, which reads it from the log
+    settle(manager)
+    while work(journal, manager.world):
+        settle(manager)
+    settle(manager)
+    assert manager.world.submission("s1").closed is not None
+    assert len(answers(cluster, command)) == 1
 
 
 def test_a_retry_waits_on_the_clock_of_the_manager():

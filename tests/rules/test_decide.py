@@ -15,6 +15,7 @@ from crucible.rules.decide import (
     TAG_BYTES_MAX,
     TAGS_MAX,
     decide,
+    is_early,
 )
 from tests.rules.blueprints import PlainBlueprints, definition
 from tests.rules.scene import RUN, Scene
@@ -420,3 +421,39 @@ def test_a_run_of_a_grid_that_its_breaker_stopped_is_retried(scene):
     submit(scene)
     scene.play("BreakerOpened", experiment="mine", submission_id="s1", generation=1)
     assert answer_of(scene, "RetryRun", run_id=RUN)[0] == "CommandAccepted"
+
+
+def test_a_report_is_asked_for_at_the_position_of_the_manager_with_its_formats_in_order():
+    scene = Scene()
+    submit(scene)
+    about = {"subject_kind": "submission", "subject_id": "s1"}
+    command, drafts = drafts_of(scene, "RequestReport", **about, formats=["csv", "html"], position="events=0:7")
+    assert [draft.record_type.__name__ for draft in drafts] == ["CommandAccepted", "ReportRequested"]
+    assert drafts[1].fields == {**about, "position": "events=0:7", "formats": ["html", "csv"]}
+    assert write(scene, drafts) == [None, None]
+    assert decide(scene.world, command, blueprints=BLUEPRINTS) == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"subject_id": "s9", "formats": ["html"]}, "there is no submission s9"),
+        ({"subject_id": "s1", "formats": ["pdf"]}, "no format is called 'pdf'; there are html"),
+        ({"subject_id": "s1", "formats": []}, "no format is called nothing"),
+    ],
+)
+def test_a_report_of_nothing_or_in_no_format_is_rejected(fields, words):
+    scene = Scene()
+    submit(scene)
+    kind, said, _ = answer_of(scene, "RequestReport", subject_kind="submission", **fields)
+    assert kind == "CommandRejected"
+    assert words in said
+
+
+def test_a_report_at_the_end_is_early_until_the_submission_is_closed():
+    scene = Scene()
+    submit(scene)
+    command = scene.make("RequestReport", subject_kind="submission", subject_id="s1", formats=["md"], is_at_close=True)
+    assert is_early(scene.world, command)
+    other = scene.make("RequestReport", subject_kind="submission", subject_id="s9", formats=["md"], is_at_close=True)
+    assert not is_early(scene.world, other)
