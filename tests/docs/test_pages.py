@@ -5,7 +5,7 @@ import pytest
 from tests.docs.page_blocks import blocks_of, name_of, pages
 from tests.docs.run_page import PageRun
 
-NOT_RUN_MAX = 12
+NOT_RUN_MAX = 5
 REASON_WORDS_MIN = 4
 
 
