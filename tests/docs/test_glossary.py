@@ -15,7 +15,19 @@ STYLE_WORDS = [
 ]
 """The words of the style guide."""
 VERBS = {
-    *("Accepted", "Add", "Added", "Cancel", "Canceled", "Change", "Changed", "Claimed", "Closed", "Completed"),
+    *(
+        "Accepted",
+        "Add",
+        "Added",
+        "Cancel",
+        "Canceled",
+        "Change",
+        "Changed",
+        "Claimed",
+        "Closed",
+        "Completed",
+        "Compared",
+    ),
     *("Created", "Expired", "Failed", "Granted", "Obsolete", "Purged", "Rejected", "Released", "Reopened"),
     *("Requested", "Resumed", "Retry", "Reused", "Saved", "Set", "Started", "Stopped", "Submit", "Used", "Archived"),
     *("Purge", "Request", "Exceeded", "Opened", "Ran", "Tripped"),
