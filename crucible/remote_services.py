@@ -81,6 +81,11 @@ class RemoteServices:
             found = {kind: [row for name, row in part if name == kind] for kind in ("comparisons", "rankings")}
             self.ask("save_comparisons", part=number, parts=len(parts), **found)
 
+    def request_report(self, formats: Sequence[str]) -> str:
+        """Ask for a report of the submission at its end; returns the report's id."""
+        report_id: str = self.ask("request_report", formats=list(formats))
+        return report_id
+
     def _ask_for_file(self, question: str, **details: Any) -> Any:
         """Ask for what may be larger than a message: the answer names a file of this claim's own."""
         return json.loads(Path(self.ask(question, **details)).read_text(encoding="utf-8"))

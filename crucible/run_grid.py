@@ -43,6 +43,11 @@ class SeesGrid:
         self._require_experiment_scope()
         self._services.save_comparisons(comparisons, rankings)
 
+    def request_report(self, formats: Sequence[str]) -> str:
+        """Ask for a report of the submission, rendered once all of its runs have ended; returns the report's id."""
+        self._require_experiment_scope()
+        return self._services.request_report(formats)
+
     def _grid(self) -> FinishedGrid:
         self._require_experiment_scope()
         if self._finished_grid is None:

@@ -218,6 +218,10 @@ class Services(Protocol):
         """Record what an analysis found of the cells of the grid."""
         ...
 
+    def request_report(self, formats: Sequence[str]) -> str:
+        """Ask for a report of the submission at its end; returns the report's id."""
+        ...
+
     def use_dataset(self, name: str, digest: str, items: Mapping[str, int], source: Mapping[str, Any]) -> None:
         """Record a dataset as an input. Raises ``DatasetError`` if the run has read other content of that name."""
         ...

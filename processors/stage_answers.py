@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from crucible.blobs import BlobStore
-from crucible.canonical import canonical_json
+from crucible.canonical import canonical_json, derived_id
 from crucible.errors import (
     CrucibleError,
     DatasetError,
@@ -27,6 +27,8 @@ from crucible.processors.claim_telemetry import ClaimTelemetry
 from crucible.processors.earlier_scores import scored_items
 from crucible.processors.finished_grid import FinishedGridView
 from crucible.processors.view import View
+from crucible.records.commands import RequestReport
+from crucible.records.log_events import ReportRequested
 from crucible.records.stage_events import ArtifactSaved, CellsCompared, CheckpointSaved, DatasetUsed, StageResumed
 from crucible.remote_services import answer_of
 from crucible.rules.state import RunState
@@ -67,6 +69,7 @@ class StageAnswers:
             "finished_grid": self._finished_grid,
             "item_scores": self._item_scores,
             "save_comparisons": self._save_comparisons,
+            "request_report": self._request_report,
         }
         self._grid: FinishedGridView | None = None
         self.checkpoints = 0
@@ -156,6 +159,16 @@ class StageAnswers:
         self._require_experiment_scope()
         self._claim.write(CellsCompared, **found)
         fault_point("compared:after-record")
+
+    def _request_report(self, formats: list[str]) -> str:
+        """The same command for every attempt of this stage, so that one report comes of it."""
+        self._require_experiment_scope()
+        self._claim.wait_checked()
+        run = self._run_state().created
+        about = {"subject_kind": "submission", "subject_id": run.submission_id, "formats": formats}
+        command_id = derived_id(run.run_id, self._call.stage, RequestReport.__name__, *formats)
+        self._journal.append(self._journal.make(RequestReport, event_id=command_id, **about, is_at_close=True))
+        return derived_id(command_id, ReportRequested.__name__, 0)
 
     def _grid_view(self) -> FinishedGridView:
         self._require_experiment_scope()

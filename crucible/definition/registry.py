@@ -20,6 +20,7 @@ ADAPTERS_GROUP: Final = "crucible.adapters"
 BUILTIN_STAGES: Final[Mapping[str, str]] = {
     "analysis": "crucible.processors.stages.analysis:analyse",
     "eval": "crucible.processors.stages.eval:evaluate",
+    "report": "crucible.processors.stages.report:report",
     "train": "crucible.processors.stages.train:train",
 }
 BUILTIN_ADAPTERS: Final[Mapping[str, str]] = {"local": "crucible.adapters.local:LocalAdapter"}

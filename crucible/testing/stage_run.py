@@ -137,6 +137,7 @@ class FolderServices:
         self._item_scores = item_scores or {}
         self.comparisons: list[CellComparison] = []
         self.rankings: list[CellRanking] = []
+        self.reports: list[list[str]] = []
         self._file = folder / CHECKPOINTS_FILE
         self._telemetry = telemetry
         self._blobs = blobs
@@ -204,6 +205,11 @@ class FolderServices:
         """Keep the rows."""
         self.comparisons += comparisons
         self.rankings += rankings
+
+    def request_report(self, formats: Sequence[str]) -> str:
+        """Keep the formats."""
+        self.reports.append(list(formats))
+        return f"report-{len(self.reports)}"
 
     def use_dataset(
         self,
