@@ -165,9 +165,16 @@ class StageAnswers:
         self._require_experiment_scope()
         self._claim.wait_checked()
         run = self._run_state().created
-        about = {"subject_kind": "submission", "subject_id": run.submission_id, "formats": formats}
         command_id = derived_id(run.run_id, self._call.stage, RequestReport.__name__, *formats)
-        self._journal.append(self._journal.make(RequestReport, event_id=command_id, **about, is_at_close=True))
+        command = self._journal.make(
+            RequestReport,
+            event_id=command_id,
+            subject_kind="submission",
+            subject_id=run.submission_id,
+            formats=formats,
+            is_at_close=True,
+        )
+        self._journal.append(command)
         return derived_id(command_id, ReportRequested.__name__, 0)
 
     def _grid_view(self) -> FinishedGridView:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from crucible.projections.report.facts import Facts
@@ -38,25 +38,30 @@ def _comparisons(ledger: Ledger, facts: Facts, family: dict[str, Any], place: in
     where = f"submission_id = {facts.id} AND metric = {literal(metric)} AND pairing = {literal(pairing)}"
     chosen = "true" if facts.selected is None else f"{facts.selected} IN (cell_a, cell_b)"
     found = ledger.records(
-        "SELECT cell_a, label_a, cell_b, label_b, method, status, reason, high - low AS width FROM comparisons_newest"
-        f" WHERE {where} AND {chosen} ORDER BY cell_a, cell_b LIMIT {ROWS_MAX}"
+        "SELECT cell_a, label_a, cell_b, label_b, method, status, high - low AS width,"
+        " effect_high - effect_low AS spread"
+        f" FROM comparisons_newest WHERE {where} AND {chosen} ORDER BY cell_a, cell_b LIMIT {ROWS_MAX}"
     )
     if not found:
         return
     decimals = decimals_of([None if row["width"] is None else row["width"] / 2 for row in found])
+    of_effect = decimals_of([None if row["spread"] is None else row["spread"] / 2 for row in found])
+    has_notes = any(row["status"] != "ok" for row in found)
     rows = []
     for row in found:
         key = f"{where} AND cell_a = {row['cell_a']} AND cell_b = {row['cell_b']}"
         sql = f"SELECT {', '.join(_COMPARED)}, event_id FROM comparisons_newest WHERE {key}"
         name = f"{metric} of {row['label_a']} and {row['label_b']} by {pairing}"
+        shown = dict.fromkeys(("mean_a", "mean_b", "difference", "low", "high"), decimals)
+        shown |= dict.fromkeys(("effect", "effect_low", "effect_high"), of_effect)
         n, mean_a, mean_b, difference, low, high, p, effect, effect_low, effect_high = _fields(
-            ledger, name, sql, _COMPARED, decimals, ("mean_a", "mean_b", "difference", "low", "high")
+            ledger, name, sql, _COMPARED, shown
         )
         cells: list[Text] = [(Id(row["label_a"]),), (Id(row["label_b"]),), (n,), (mean_a,), (mean_b,)]
         cells += [(difference, *interval_text(low, high)), (p,), (effect, *interval_text(effect_low, effect_high))]
-        said = row["reason"] if row["status"] != "ok" else ""
-        note = ledger.number(f"{name}: note", "only", f"SELECT reason, event_id FROM comparisons_newest WHERE {key}")
-        cells.append((note,) if said else ())
+        if has_notes:
+            reason = f"SELECT reason, event_id FROM comparisons_newest WHERE {key}"
+            cells.append((ledger.number(f"{name}: note", "only", reason),) if row["status"] != "ok" else ())
         rows.append(tuple(cells))
     columns = (
         Column("first"),
@@ -67,7 +72,7 @@ def _comparisons(ledger: Ledger, facts: Facts, family: dict[str, Any], place: in
         Column("first − second", is_number=True),
         Column("p, corrected", is_number=True),
         Column(family["effect_name"] or "effect", is_number=True),
-        Column("note"),
+        *((Column("note"),) if has_notes else ()),
     )
     of_family = f"FROM comparisons_newest WHERE {where} ORDER BY cell_a, cell_b"
     tests = ledger.number(f"tests of {metric} by {pairing}", "only", f"SELECT family, event_id {of_family}")
@@ -111,7 +116,8 @@ def _ranking(ledger: Ledger, facts: Facts, head: dict[str, Any], place: int) -> 
             f" WHERE {where} AND cell_index = {row['cell_index']}"
         )
         name = f"rank of {row['label']} by {metric}"
-        n, mean, low, high, best, resamples = _fields(ledger, name, sql, _RANKED, decimals, ("mean", "low", "high"))
+        shown = dict.fromkeys(("mean", "low", "high"), decimals)
+        n, mean, low, high, best, resamples = _fields(ledger, name, sql, _RANKED, shown)
         cells: list[Text] = [(Id(row["label"] or "the only cell"),), (n,), (mean, *interval_text(low, high))]
         rows.append((*cells, (best,), (resamples,)))
     columns = (
@@ -127,18 +133,11 @@ def _ranking(ledger: Ledger, facts: Facts, head: dict[str, Any], place: int) -> 
 
 
 def _fields(
-    ledger: Ledger, name: str, sql: str, columns: Sequence[str], decimals: int | None, *of_metric: Sequence[str]
+    ledger: Ledger, name: str, sql: str, columns: Sequence[str], decimals: Mapping[str, int | None]
 ) -> list[Number]:
-    """A number for each column of one row; those in units of the metric share decimals."""
-    shared = set().union(*of_metric)
+    """A number for each column of one row."""
     return [
-        ledger.number(
-            f"{column} of {name}",
-            "field",
-            sql,
-            decimals=decimals if column in shared else None,
-            parameters={"place": place},
-        )
+        ledger.number(f"{column} of {name}", "field", sql, decimals=decimals.get(column), parameters={"place": place})
         for place, column in enumerate(columns)
     ]
 

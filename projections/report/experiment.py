@@ -12,6 +12,7 @@ from crucible.projections.report.facts import Facts, facts_of
 from crucible.projections.report.grid_figure import grid_figure
 from crucible.projections.report.history import failures, history, notes
 from crucible.projections.report.ledger import Ledger, Reader
+from crucible.projections.report.limits import limits
 from crucible.projections.report.model import Mark, Report, Section, numbers_in
 from crucible.projections.report.overview import findings, head, verdicts
 from crucible.projections.report.provenance import About, provenance
@@ -35,6 +36,7 @@ def report_of_submission(reader: Reader, submission_id: str, position: str, log_
         Section("curves", "Learning curves", curves),
         Section("cells", "Every cell", tuple(cell_tables(ledger, facts))),
         Section("history", "What happened on the way", tuple(history(ledger, where))),
+        Section("limits", "Budgets and breakers", tuple(limits(ledger, facts))),
         Section("failures", "Failures", tuple(failures(ledger, where))),
         Section("notes", "Notes", tuple(notes(ledger, "submission", submission_id))),
         *provenance(ledger, About(submission_id, name, where, shown, position, log_id)),

@@ -34,12 +34,12 @@ PREAMBLE = r"""\documentclass[10pt,a4paper]{article}
 \setlength{\parskip}{0.5em}
 \setlength{\LTleft}{0pt}
 \setlength{\LTright}{0pt plus 1fill}
-\setlength{\tabcolsep}{4.5pt}
+\setlength{\tabcolsep}{3.5pt}
 \emergencystretch=3em
 """
 WRAPPED_FROM = 34
 """A column of texts longer than this many characters gets a width and breaks lines."""
-SMALL_FROM = 8
+SMALL_FROM = 7
 """Tables of this many columns are set smaller."""
 _SPECIAL = {
     "\\": r"\textbackslash{}",

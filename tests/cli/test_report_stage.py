@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from crucible.cli.compose import open_manager
+from crucible.cli.compose import open_manager, open_reader
 from crucible.cli.run import RunCall, run_experiment
+from crucible.projections.report.ledger import compute, split_events
 from crucible.settings import load_settings
 
 TIMEOUT_S = 60.0
@@ -55,6 +56,14 @@ def test_the_report_tells_the_whole_experiment_with_verdicts_and_comparisons(tmp
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["formats"] == ["md"]
     assert manifest["subject_kind"] == "submission"
+    numbers = json.loads((folder / "report.json").read_text())["numbers"]
+    assert sum(number["label"].startswith("p_adjusted of acc") for number in numbers) == 1
+    with open_reader(load_settings()) as reader:
+        for number in numbers:
+            names, rows = reader.table(number["sql"])
+            inputs, events = split_events(names, [tuple(row) for row in rows])
+            assert json.loads(json.dumps(compute(number["function"], inputs, number["parameters"]))) == number["value"]
+            assert number["event_ids"] == list(events)
 
 
 @pytest.mark.parametrize("formats", ['["pdf"]', "[]", '"html"'])

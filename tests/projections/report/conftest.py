@@ -5,6 +5,7 @@ from tests.projections.report import grids
 CASES = {
     "grid": (grids.grid, "submission", "s1"),
     "hostile": (grids.hostile, "submission", "s1"),
+    "limited": (grids.limited, "submission", "s1"),
     "run": (grids.grid, "run", "r3"),
     "failed-run": (grids.grid, "run", "r8"),
     "hostile-run": (grids.hostile, "run", "r1"),

@@ -107,6 +107,20 @@ def hostile():
     return history
 
 
+def limited():
+    """A run that was taken over, and a submission with budgets and a breaker."""
+    history = History(memory_journal())
+    history.submit(
+        1,
+        budget={"time_s": 3600.0, "cost": {"metric": "val/accuracy", "max": 10.0}, "runs": 3},
+        breaker={"window_runs": 10, "failed_rate": 0.5, "min_runs": 2},
+        repeat=1,
+    )
+    history.takeover("r1")
+    history.close(1)
+    return history
+
+
 @contextlib.contextmanager
 def model_of(history, folder):
     """A judged read model of a history."""
