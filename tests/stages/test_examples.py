@@ -22,6 +22,7 @@ stages:
   - type: eval
     options: {dataset: digits_rotated}
     inputs: {adapter: train.adapter}
+  - analysis
 select: val/accuracy
 quality_targets:
   test/accuracy: {at_least: 0.95}
@@ -82,6 +83,6 @@ def test_an_experiment_that_init_writes_runs_where_it_stands(tmp_path, template,
     init(template, tmp_path / "project")
     (source,) = (tmp_path / "project").glob("experiment.*")
     host = Host(tmp_path / "log", source)
-    first, second = host.definition.stages
+    first, second = host.definition.enabled_stages
     host.run(first.name, epochs=1)
     assert host.run(second.name).run.scores.mean("test")[1] == 269
