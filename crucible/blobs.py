@@ -3,12 +3,16 @@
 A blob is the file ``sha256/ab/<digest>`` below the root. It appears there complete and durable or not at all: it is
 written under a temporary name, synced, linked if absent, and then its folder is synced. Writers of the same blob do
 not harm each other, and a worker whose claim has ended can only leave a blob that no record names.
+
+Such blobs are found and removed by whoever `sweeping` lets in: alone, while nobody gives a blob its name and nobody is
+`keeping` one that a record is about to name. The time of a blob is that of its newest writer, even if it was there.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import io
 import os
@@ -26,6 +30,9 @@ LEFTOVER_AGE_S = 24 * 3600
 """A temporary file older than this belongs to a writer that was killed."""
 LINKS_OF_A_GIFT = 2
 """A file that is given away has its own name and ours; one with more may be written to under another name."""
+SWEEP_WAIT_S = 10.0
+"""How long to wait until nobody is writing a blob."""
+SWEEP_POLL_S = 0.01
 DIGEST = re.compile(r"[0-9a-f]{64}")
 """What a digest looks like."""
 
@@ -124,6 +131,44 @@ class BlobStore:
             _sync_folder(self._path(digest).parent)
         return True
 
+    def written_at(self, digest: str) -> float:
+        """When the newest writer of the blob wrote it, seconds since the epoch. Raises ``BlobError``."""
+        try:
+            return self._path(digest).stat().st_mtime
+        except FileNotFoundError:
+            raise BlobError(self._missing(digest)) from None
+
+    @contextlib.contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Let nobody sweep while the block runs: what it writes is named by a record at its end."""
+        with self._said(None):
+            lock = self._open_lock()
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(lock)
+
+    @contextlib.contextmanager
+    def sweeping(self, wait_s: float = SWEEP_WAIT_S) -> Iterator[None]:
+        """Be alone with the blobs, to remove some; keep it short. Raises ``StorageError`` after ``wait_s``."""
+        with self._said(None):
+            lock = self._open_lock()
+        try:
+            deadline = time.monotonic() + wait_s
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        message = f"blobs are being written to {self.root} all the time; try again later"
+                        raise StorageError(message) from None
+                    time.sleep(SWEEP_POLL_S)
+            yield
+        finally:
+            os.close(lock)
+
     def __iter__(self) -> Iterator[str]:
         """Every digest, sorted."""
         for folder in _sorted_entries(self._folder):
@@ -133,13 +178,26 @@ class BlobStore:
         """The size of all blobs together."""
         return sum(self._path(digest).stat().st_size for digest in self)
 
+    def leftovers(self, before: float | None = None) -> list[Path]:
+        """Temporary files of writers that were killed: older than a day, or than ``before``."""
+        oldest = time.time() - LEFTOVER_AGE_S if before is None else before
+        found = []
+        for path in _sorted_entries(self._temporary):
+            with contextlib.suppress(FileNotFoundError):
+                if path.lstat().st_mtime < oldest:
+                    found.append(path)
+        return found
+
     def remove_leftovers(self) -> int:
         """Remove temporary files of writers that were killed; returns how many."""
-        oldest = time.time() - LEFTOVER_AGE_S
-        leftovers = [path for path in _sorted_entries(self._temporary) if path.lstat().st_mtime < oldest]
+        leftovers = self.leftovers()
         for path in leftovers:
             _remove(path)
         return len(leftovers)
+
+    def _open_lock(self) -> int:
+        self.root.mkdir(parents=True, exist_ok=True)
+        return os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def _path(self, digest: str) -> Path:
         if not DIGEST.fullmatch(digest):
@@ -196,6 +254,7 @@ class BlobStore:
                 return self._copied(source)
             raise
         try:
+            os.utime(path)
             with path.open("rb") as file:
                 if os.fstat(file.fileno()).st_nlink > LINKS_OF_A_GIFT:
                     _remove(path)
@@ -210,13 +269,14 @@ class BlobStore:
     def _publish(self, written: list[tuple[str, Path]]) -> None:
         """Give synced files their names, and sync the folders."""
         folders: set[Path] = set()
-        for digest, temporary in written:
-            target = self._path(digest)
-            if not target.parent.is_dir():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                folders |= {self._folder, self.root}
-            _link_if_absent(temporary, target, digest)
-            folders.add(target.parent)
+        with self.keeping():
+            for digest, temporary in written:
+                target = self._path(digest)
+                if not target.parent.is_dir():
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    folders |= {self._folder, self.root}
+                _link_if_absent(temporary, target, digest)
+                folders.add(target.parent)
         for folder in sorted(folders, reverse=True):
             _sync_folder(folder)
 
@@ -250,6 +310,8 @@ def _link_if_absent(temporary: Path, target: Path, digest: str) -> None:
     except FileExistsError:
         if target.stat().st_size != temporary.stat().st_size or _digest_of(target) != digest:
             temporary.replace(target)
+        else:
+            os.utime(target)
     except OSError as error:
         if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK}:
             raise
@@ -265,6 +327,7 @@ def _seal(file: BinaryIO) -> None:
     """Make a file's content durable and not writable."""
     file.flush()
     os.fchmod(file.fileno(), 0o444)
+    os.utime(file.fileno())
     os.fsync(file.fileno())
 
 

@@ -283,6 +283,21 @@ def rebuild() -> int:
     return act()
 
 
+@app.command()
+@click.option("--yes", "is_yes", is_flag=True, help="Remove it; without this it is only listed.")
+@click.option("--older-than", default="1d", show_default=True, metavar="AGE", help="As 90s, 30m, 12h or 7d.")
+@short_format_option
+def gc(is_yes: bool, older_than: str, form: str) -> int:
+    """Remove what nobody needs: first a list, then --yes.
+
+    That is content that no record names, folders of claims that have ended, and old copies of the read model. What
+    a record names stays, and so does what is younger than AGE or than a living worker or engine.
+    """
+    from crucible.cli.gc import gc as act
+
+    return act(is_yes=is_yes, older_than=older_than, form=form)
+
+
 @app.group("log")
 def log_group() -> None:
     """The log itself."""

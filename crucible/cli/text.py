@@ -48,6 +48,15 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes} min"
 
 
+def size_text(size_bytes: float) -> str:
+    """A size for people: 812 B, 3.4 kB, 1.2 GB; powers of 1,000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size_bytes < 1000:  # noqa: PLR2004 - the step between two units
+            return f"{size_bytes:.0f} B" if unit == "B" else f"{size_bytes:.3g} {unit}"
+        size_bytes /= 1000
+    return f"{size_bytes:.3g} TB"
+
+
 def moment_text(value: object) -> str:
     """A time of the read model, UTC, to the second."""
     return "–" if value is None else f"{str(value)[:19].replace('T', ' ')} UTC"

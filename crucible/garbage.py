@@ -1,0 +1,153 @@
+"""What nobody needs any more in a log's folder, and how it goes.
+
+The log decides: a blob that any record names stays, for ever. What no record names may be about to be named, so it
+goes only if it is old, older than every living writer, and if, alone with the blobs, the log read to its end still does
+not name it. Everything else here can be made again, or belongs to a claim that has ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import shutil
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Final, Literal
+
+from crucible.blobs import BlobStore
+from crucible.log.named_digests import NamedDigests
+from crucible.log.protocol import Log
+from crucible.place import Place
+from crucible.writers import oldest_writer_start
+
+BLOBS_AT_ONCE: Final = 500
+"""Blobs removed while nobody may write one: a few milliseconds."""
+KEPT_NAME_BYTES_MAX: Final = 4_096
+
+Kind = Literal["blob", "temporary", "scratch", "set aside", "snapshot"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Garbage:
+    """One thing that can go."""
+
+    kind: Kind
+    path: Path
+    size_bytes: int
+    digest: str | None = None
+    """Of a blob."""
+
+
+class Collector:
+    """Finds what can go, and removes it. Safe beside living workers and engines."""
+
+    def __init__(self, place: Place, log: Log, *, older_than_s: float, now: float) -> None:
+        """What is younger than ``older_than_s`` at ``now``, seconds since the epoch, or than a living writer stays."""
+        self._place = place
+        self._blobs = BlobStore(place.blobs)
+        self._named = NamedDigests(log)
+        starts = [now - older_than_s, oldest_writer_start(place)]
+        self._before = min(start for start in starts if start is not None)
+
+    def find(self, live_claims: Collection[str], scratch: Collection[Path]) -> list[Garbage]:
+        """What can go. ``live_claims`` were read after ``scratch``, the folders of claims, was listed."""
+        return [*self._blobs_to_go(), *self._temporary(), *self._scratch(live_claims, scratch), *self._models()]
+
+    def remove(self, garbage: Collection[Garbage]) -> list[Garbage]:
+        """Remove what was found, if it still can go; what went. Raises ``StorageError``."""
+        gone = self._remove_blobs([each for each in garbage if each.digest is not None])
+        for each in garbage:
+            if each.digest is None and _remove(each.path):
+                gone.append(each)
+        return gone
+
+    def _blobs_to_go(self) -> Iterator[Garbage]:
+        old = [digest for digest in self._blobs if self._is_old(digest)]
+        if not old:
+            return
+        self._named.advance()
+        kept = kept_digests(self._place)
+        for digest in old:
+            if digest not in self._named.names and digest not in kept:
+                path = self._blobs.get_path(digest)
+                yield Garbage("blob", path, path.stat().st_size, digest)
+
+    def _remove_blobs(self, garbage: list[Garbage]) -> list[Garbage]:
+        gone = []
+        for start in range(0, len(garbage), BLOBS_AT_ONCE):
+            with self._blobs.sweeping():
+                self._named.advance()
+                unsafe = self._named.names | kept_digests(self._place)
+                for each in garbage[start : start + BLOBS_AT_ONCE]:
+                    digest = each.digest or ""
+                    if digest not in unsafe and self._blobs.exists(digest) and self._is_old(digest):
+                        self._blobs.remove(digest)
+                        gone.append(each)
+        return gone
+
+    def _is_old(self, digest: str) -> bool:
+        return self._blobs.written_at(digest) < self._before
+
+    def _temporary(self) -> Iterator[Garbage]:
+        for path in self._blobs.leftovers(self._before):
+            with contextlib.suppress(FileNotFoundError):
+                yield Garbage("temporary", path, path.lstat().st_size)
+
+    def _scratch(self, live_claims: Collection[str], folders: Collection[Path]) -> Iterator[Garbage]:
+        for folder in folders:
+            with contextlib.suppress(FileNotFoundError):
+                if folder.name not in live_claims and folder.lstat().st_mtime < self._before:
+                    yield Garbage("scratch", folder, tree_bytes(folder))
+
+    def _models(self) -> Iterator[Garbage]:
+        """Read models that were set aside, and all copies but the newest; unfinished copies that are old."""
+        for path in sorted(self._place.root.glob(f"{self._place.read_model.name}.aside*")):
+            if path.lstat().st_mtime < self._before:
+                yield Garbage("set aside", path, path.lstat().st_size)
+        latest = (self._place.snapshots / "latest.duckdb").resolve()
+        for path in sorted(self._place.snapshots.glob("*readmodel-*")):
+            if path != latest and path.lstat().st_mtime < self._before:
+                yield Garbage("snapshot", path, path.lstat().st_size)
+
+
+def kept_digests(place: Place) -> set[str]:
+    """Digests that a name in ``kept`` stands for: what is made once for a log, without a record."""
+    found = set()
+    for path in _entries(place.root / "kept"):
+        with contextlib.suppress(OSError):
+            if path.is_file() and path.lstat().st_size <= KEPT_NAME_BYTES_MAX:
+                found.add(path.read_text(encoding="ascii", errors="replace").strip())
+    return found
+
+
+def scratch_folders(place: Place) -> list[Path]:
+    """The folders of claims."""
+    return _entries(place.scratch)
+
+
+def tree_bytes(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder; links count for themselves."""
+    if path.is_symlink() or not path.is_dir():
+        try:
+            return path.lstat().st_size
+        except OSError:
+            return 0
+    return sum(map(tree_bytes, _entries(path)))
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _remove(path: Path) -> bool:
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
