@@ -22,6 +22,13 @@ OVERTAKEN = (
 )
 """A run of scope experiment that was made anew since."""
 
+HIDDEN_TAG = "hidden"
+"""Of runs and submissions that ``crucible rm`` hid."""
+NOT_HIDDEN = (
+    f"NOT EXISTS (SELECT 1 FROM tags h WHERE h.tag = '{HIDDEN_TAG}' AND h.subject_id IN (r.run_id, r.submission_id))"
+)
+"""A run that neither itself nor with its submission is hidden."""
+
 Row = Mapping[str, Any]
 
 
@@ -59,19 +66,20 @@ def find_run(reader: Reader, text: str) -> Subject:
     if reference.special == "last":
         created = "SELECT max(log_offset) FROM events WHERE key = r.run_id AND type = 'RunCreated'"
         order = f" ORDER BY ({created}) DESC LIMIT 1"  # the clocks of two machines may disagree, the log does not
-        return _only(_matching(reader, reference, order), text, reader)
+        return _only(_matching(reader, reference, f" AND {NOT_HIDDEN}{order}"), text, reader)
     if reference.special == "best":
         return _best(reader, reference)
     exact = reader.rows(f"SELECT {RUN_COLUMNS} FROM runs WHERE ref = ? OR run_id = ?", [text, text])
     if exact:
         return _only(exact, text, reader)
     limit = f" ORDER BY number DESC, grid_index LIMIT {MATCHES_SHOWN_MAX + 1}"
-    whole = _matching(reader, reference, limit)
+    whole = _matching(reader, reference, f" AND {NOT_HIDDEN}{limit}") or _matching(reader, reference, limit)
     if whole:
         return _only(whole, text, reader)
-    prefix = f"SELECT {RUN_COLUMNS} FROM runs WHERE (starts_with(ref, ?) OR starts_with(run_id, ?))"
-    of_grid = reader.rows(f"{prefix} AND scope = '{RUN_SCOPE}'{limit}", [text, text])
-    return _only(of_grid or reader.rows(prefix + limit, [text, text]), text, reader)
+    prefix = f"SELECT {RUN_COLUMNS} FROM runs r WHERE (starts_with(ref, ?) OR starts_with(run_id, ?))"
+    tails = (f" AND scope = '{RUN_SCOPE}' AND {NOT_HIDDEN}", f" AND scope = '{RUN_SCOPE}'", "")
+    found = (rows for tail in tails if (rows := reader.rows(f"{prefix}{tail}{limit}", [text, text])))
+    return _only(next(found, []), text, reader)
 
 
 def _matching(reader: Reader, reference: Reference, tail: str) -> Sequence[Row]:
@@ -137,7 +145,7 @@ def _best(reader: Reader, reference: Reference) -> Subject:
         "SELECT submission_id, select_metric, definition FROM submissions s WHERE NOT is_smoke AND"
         " select_metric IS NOT NULL AND EXISTS (SELECT 1 FROM runs r JOIN result_metrics m USING (run_id)"
         " WHERE r.submission_id = s.submission_id AND m.name = s.select_metric AND isfinite(m.value)"
-        f" AND r.status = 'completed' AND {conditions}) ORDER BY submitted_at DESC LIMIT 1",
+        f" AND r.status = 'completed' AND {NOT_HIDDEN} AND {conditions}) ORDER BY submitted_at DESC LIMIT 1",
         parameters,
     )
     if not submissions:
@@ -149,7 +157,8 @@ def _best(reader: Reader, reference: Reference) -> Subject:
         f"SELECT {', '.join('r.' + name for name in RUN_COLUMNS.split(', '))} FROM runs r JOIN result_metrics m"
         " USING (run_id) LEFT JOIN (SELECT submission_id, arg_max(selected_cell, generation) AS cell FROM judgements"
         " GROUP BY 1) j ON j.submission_id = r.submission_id WHERE r.submission_id = ? AND m.name = ?"
-        " AND r.status = 'completed' AND isfinite(m.value) AND (j.cell IS NULL OR j.cell = r.cell_index)"
+        f" AND r.status = 'completed' AND {NOT_HIDDEN} AND isfinite(m.value)"
+        " AND (j.cell IS NULL OR j.cell = r.cell_index)"
         f" ORDER BY m.value {order}, r.grid_index LIMIT 1",
         [chosen["submission_id"], chosen["select_metric"]],
     )

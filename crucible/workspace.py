@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crucible.errors import DependencyError
+from crucible.lookup import NOT_HIDDEN
 from crucible.scope import RUN_SCOPE
 from crucible.settings import Settings, load_settings
 from crucible.where import compile_sort, compile_where, names_in
@@ -68,7 +69,9 @@ class Runs:
         parameters: list[object] = []
         if where is None or "scope" not in names_in(where):
             conditions.append(f"r.scope = '{RUN_SCOPE}'")
-        if self._submission_id is not None:
+        if self._submission_id is None:
+            conditions.append(NOT_HIDDEN)
+        else:
             conditions.append("r.submission_id = ?")
             parameters.append(self._submission_id)
         if where is not None:

@@ -21,6 +21,7 @@ from crucible.records import (
     CommandAccepted,
     CommandObsolete,
     CommandRejected,
+    PurgeRun,
     Record,
     ReportRequested,
     RequestReport,
@@ -102,6 +103,10 @@ class Sender:
         """Run failed or canceled runs again, each from ``from_stage`` or the stage that did not complete."""
         commands = [self._journal.make(RetryRun, run_id=run_id, from_stage=from_stage) for run_id in run_ids]
         return self.send(*commands)
+
+    def purge_runs(self, run_ids: Sequence[str], reason: str) -> list[Answer]:
+        """Remove what ended runs have made, for good."""
+        return self.send(*(self._journal.make(PurgeRun, run_id=run_id, reason=reason) for run_id in run_ids))
 
     def change_tags(self, kind: str, subject_id: str, added: Sequence[str], removed: Sequence[str]) -> Answer:
         """Add and remove tags of a run or a submission."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from crucible.faults import fault_point
 from crucible.logger import warning
 from crucible.projections.judging import IS_TO_JUDGE, TO_JUDGE, Judge, judge_submission
+from crucible.projections.purging import PURGES_TO_DO
 from crucible.projections.snapshot import SnapshotError
 from crucible.projections.writer import Replacement
 
@@ -31,7 +32,7 @@ FOLDERS_EVERY_S = 10.0
 
 _RUNS_TO_MIRROR = """
 SELECT r.run_id, r.generation FROM runs r
-WHERE r.is_complete AND NOT r.is_purged AND EXISTS (SELECT 1 FROM submissions s WHERE s.submission_id = r.submission_id)
+WHERE r.is_complete AND EXISTS (SELECT 1 FROM submissions s WHERE s.submission_id = r.submission_id)
   AND NOT EXISTS (
     SELECT 1 FROM mirrors m WHERE m.subject_kind = 'run' AND m.subject_id = r.run_id AND m.generation = r.generation)
 ORDER BY r.run_no LIMIT ?
@@ -45,7 +46,7 @@ WHERE NOT EXISTS (
   AND NOT EXISTS (
     SELECT 1 FROM runs r LEFT JOIN mirrors m
       ON m.subject_kind = 'run' AND m.subject_id = r.run_id AND m.generation = r.generation
-    WHERE r.submission_id = s.submission_id AND r.is_complete AND NOT r.is_purged AND m.subject_id IS NULL)
+    WHERE r.submission_id = s.submission_id AND r.is_complete AND m.subject_id IS NULL)
 ORDER BY s.submission_id
 """
 
@@ -74,6 +75,14 @@ class Reports(Protocol):
         ...
 
 
+class Purger(Protocol):
+    """What removes the content of purged runs; ``crucible.projections.purging`` does."""
+
+    def purge(self, cursor: Any, run_id: str) -> list[Replacement]:
+        """Remove what only this run, and other purged ones, name: the rows to commit."""
+        ...
+
+
 class SnapshotTaker(Protocol):
     """What publishes copies of the read model; ``crucible.projections.snapshot`` does."""
 
@@ -96,6 +105,7 @@ class Closer:
         judge: Judge | None,
         folders: Folders | None = None,
         reports: Reports | None = None,
+        purger: Purger | None = None,
         snapshots: SnapshotTaker | None = None,
     ) -> None:
         """A part that is None is left to another process."""
@@ -103,6 +113,7 @@ class Closer:
         self._judge = judge
         self._folders = folders
         self._reports = reports
+        self._purger = purger
         self._snapshots = snapshots
         self._work = threading.Event()
         self._lock = threading.Lock()
@@ -125,8 +136,9 @@ class Closer:
             return len(found)
 
     def do_all(self) -> None:
-        """Judge, write every folder that is to be written, and publish a snapshot if an experiment has ended."""
+        """Judge, purge, write every folder that is to be written, and publish a snapshot if an experiment has ended."""
         self.judge_all()
+        self._purge_runs()
         while self._write_runs():
             self.judge_all()
         self._write_submissions()
@@ -168,6 +180,16 @@ class Closer:
             found = cursor.execute("SELECT subject_id FROM mirrors WHERE problem IS NOT NULL").fetchall()
             if found:
                 self._projector.commit_rows([("mirrors", "subject_id", subject_id, []) for (subject_id,) in found])
+
+    def _purge_runs(self) -> None:
+        if self._purger is None:
+            return
+        with self._lock, _cursor(self._projector) as cursor:
+            if not cursor.execute("SELECT count(*) FROM runs WHERE is_purged").fetchone()[0]:
+                return
+            for (run_id,) in cursor.execute(PURGES_TO_DO).fetchall():
+                self._projector.commit_rows(self._purger.purge(cursor, run_id))
+                fault_point("purge:committed")
 
     def _write_runs(self) -> bool:
         if self._folders is None:

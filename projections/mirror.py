@@ -216,7 +216,8 @@ def _finished(folder: Path, run: Record, *, is_anew: bool) -> str | None:
     """The digest of the manifest if the folder is finished for this end of the run: every file is there, as it was."""
     manifest = read_manifest(folder)
     wanted = {"schema_version": SCHEMA_VERSION, "run_id": run["run_id"]}
-    if any(manifest.get(name) != value for name, value in wanted.items()):
+    is_purged = bool(manifest.get("is_purged"))
+    if is_purged != run["is_purged"] or any(manifest.get(name) != value for name, value in wanted.items()):
         return None
     generation = manifest.get("generation")
     if generation != run["generation"] and not (is_anew and _is_newer(generation, run["generation"])):

@@ -16,7 +16,7 @@ _KINDS = {
     "runs": """
 SELECT r.run_no, r.run_id, r.ref, r.experiment, r.namespace, r.submission_id, r.scope, r.number, r.label, r.cell_id,
   r.cell_index, r.grid_index, r.repeat, r.seed, r.params, r.status, r.reason, r.generation, r.is_smoke,
-  r.is_simulated, r.output_dir, r.folder, r.created_at, r.started_at, r.ended_at
+  r.is_simulated, r.is_purged, r.output_dir, r.folder, r.created_at, r.started_at, r.ended_at
 FROM runs r WHERE r.run_no IN ({numbers})
 """,
     "stages": """
@@ -44,6 +44,11 @@ FROM datasets WHERE run_no IN ({numbers}) AND is_effective ORDER BY run_no, name
     "spools": """
 SELECT run_no, spool_id, least(next_sequence, coalesce(end_sequence, next_sequence)) AS next_sequence
 FROM spools WHERE run_no IN ({numbers}) AND is_effective ORDER BY run_no, spool_id
+""",
+    "purges": """
+SELECT r.run_no, e.event_id, e.occurred_at, e.payload->>'reason' AS reason
+FROM runs r JOIN events e ON e.key = r.run_id
+WHERE r.run_no IN ({numbers}) AND r.is_purged AND e.type = 'RunPurged' AND NOT e.is_void
 """,
     "last_events": """
 SELECT r.run_no, arg_max(e.event_id, e.log_offset) AS event_id

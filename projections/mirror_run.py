@@ -24,7 +24,9 @@ SCHEMA_VERSION = 1
 
 
 def render_run(target: Outline, journal: Journal, batch: RunBatch, number: int, run: Record) -> Written:
-    """Put the files of a run into ``target``; the manifest, which comes last."""
+    """Put the files of a run into ``target``; the manifest, which comes last. Of a purged run there is nothing else."""
+    if run["is_purged"]:
+        return target.page(MANIFEST, _purged(batch.records("purges", number), run))
     checkpoints = _checkpoints(batch.records("checkpoints", number), target)
     places = [(partition, offset) for partition, offset in batch.stream("telemetry", number)]
     target.lines("telemetry.jsonl", telemetry_lines(journal, run["run_id"], places))
@@ -80,13 +82,31 @@ def _datasets(records: Sequence[Record]) -> list[Record]:
     return list(found.values())
 
 
+def _purged(purges: Sequence[Record], run: Record) -> Record:
+    """What is left of a purged run's manifest: that there was a run, and why its content is gone."""
+    names = ("run_id", "ref", "submission_id", "params", "seed", "status", "generation")
+    return {
+        **{name: run[name] for name in names},
+        "schema_version": SCHEMA_VERSION,
+        "crucible_version": VERSION,
+        "experiment_id": run["experiment"],
+        "params": json.loads(run["params"]),
+        "is_purged": True,
+        "purged": [
+            {"at": iso(purge["occurred_at"]), "reason": purge["reason"], "event_id": purge["event_id"]}
+            for purge in purges
+        ],
+        "files": [],
+    }
+
+
 def _manifest(batch: RunBatch, number: int, run: Record) -> Record:
     submission = batch.submission(run["submission_id"])
     definition = json.loads(submission["definition"]) if submission["definition"] else {}
     environment = json.loads(submission["environment"]) if submission["environment"] else {}
     git = environment.get("git") or {}
     last = batch.records("last_events", number)
-    copied = {name: value for name, value in run.items() if name not in {"experiment", "folder"}}
+    copied = {name: value for name, value in run.items() if name not in {"experiment", "folder", "is_purged"}}
     return {
         **copied,
         "schema_version": SCHEMA_VERSION,

@@ -43,6 +43,7 @@ from crucible.records.log_events import (
 )
 from crucible.records.record import Record
 from crucible.records.run_events import (
+    RunPurged,
     RunReopened,
     SubmissionAccepted,
     SubmissionCancelRequested,
@@ -264,6 +265,8 @@ class Projection:
         if isinstance(event, _SUBMISSION_EVENTS):
             self._submissions[event.experiment].add(event.submission_id)
             self.has_news |= isinstance(event, SubmissionClosed)
+        elif isinstance(event, RunPurged):
+            self.has_news = True
             if isinstance(event, SubmissionReopened):
                 self._forget_judgement(event.submission_id)
         elif isinstance(event, RunReopened):

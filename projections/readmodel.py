@@ -22,6 +22,7 @@ from crucible.projections.identity import TOPICS, check_identity, log_ends, stam
 from crucible.projections.judging import Judge, judge_by_statistics
 from crucible.projections.mirror import Mirror
 from crucible.projections.projection import OUTCOMES
+from crucible.projections.purging import ContentPurger
 from crucible.projections.report.asked import AskedReports
 from crucible.projections.snapshot import Snapshots
 from crucible.projections.writer import Replacement, Writer
@@ -122,6 +123,7 @@ class Projector:
             judge=judge,
             folders=Mirror(journal, place) if is_mirroring else None,
             reports=AskedReports(journal, place) if is_mirroring else None,
+            purger=ContentPurger(journal, place) if is_mirroring else None,
             snapshots=self.snapshots if is_publishing else None,
         )
         self._committed = Position(dict(self._writer.committed))

@@ -207,6 +207,20 @@ REPORTS = Table(
     ),
 )
 
+PURGES = Table(
+    "purges",
+    "What became of the content of runs that were purged, in this place; the log says that and why they were.",
+    (
+        physical("run_id", "VARCHAR", "the run"),
+        physical("named", "BIGINT", "digests that its records name, telemetry's too"),
+        physical("removed", "BIGINT", "of these, blobs that were removed"),
+        physical("shared", "BIGINT", "of these, blobs that stay because something else names them"),
+        physical("postponed", "BIGINT", "of these, blobs that stay until the stages that run now have ended"),
+        physical("removed_bytes", "BIGINT", "their bytes"),
+        physical("problem", "VARCHAR", "why they could not be removed"),
+    ),
+)
+
 POSITIONS = Table(
     "positions",
     "How far the log was read: every row of this read model comes from below.",
@@ -243,6 +257,7 @@ LOG_TABLES = (
     DEAD_LETTERS,
     MIRRORS,
     REPORTS,
+    PURGES,
     POSITIONS,
     META,
 )

@@ -73,7 +73,7 @@ def demo(keep: Path | None) -> int:
 @click.option("--where", help='For example "params.rank = 16 and test/accuracy > .95".')
 @click.option("--sort", help="For example -test/accuracy,params.rank; default: newest first.")
 @click.option("-n", "--limit", type=int, default=20, show_default=True, help="How many.")
-@click.option("--all", "is_all", is_flag=True, help="Also what is done once for a whole grid.")
+@click.option("--all", "is_all", is_flag=True, help="Also hidden runs, and what is done once for a whole grid.")
 @click.option("--format", "form", type=click.Choice(FORMATS[:3]), default="table")
 @as_of_option
 def list_runs(
@@ -264,6 +264,35 @@ def list_known(what: str, form: str) -> int:
     from crucible.cli.catalog import list_known as act
 
     return act(what, form)
+
+
+@app.command(epilog=REFERENCE_HELP)
+@click.argument("references", metavar="REFERENCE…", nargs=-1, required=True)
+@click.option("--undo", "is_undo", is_flag=True, help="Show them again.")
+def rm(references: tuple[str, ...], is_undo: bool) -> int:
+    """Hide runs, submissions or experiments from lists.
+
+    Nothing is removed: crucible ls --all still lists them, and their full names still mean them. crucible purge
+    removes what a run has made.
+    """
+    from crucible.cli.hide import hide as act
+
+    return act(references, is_undo=is_undo)
+
+
+@app.command(epilog=REFERENCE_HELP)
+@click.argument("references", metavar="REFERENCE…", nargs=-1, required=True)
+@click.option("--reason", required=True, help="Why; it stays on the log.")
+@click.option("--yes", "is_yes", is_flag=True, help="Do not ask.")
+def purge(references: tuple[str, ...], reason: str, is_yes: bool) -> int:
+    """Remove what runs have made, for good.
+
+    Checkpoints, artifacts, texts, printed lines and tracebacks that no other run names are deleted, and the run's
+    folder keeps only a note. Its parameters and numbers stay on the log. This can't be undone.
+    """
+    from crucible.cli.purge import purge as act
+
+    return act(references, reason=reason, is_yes=is_yes)
 
 
 @app.command()

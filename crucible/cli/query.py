@@ -11,6 +11,7 @@ from crucible.cli.compose import Reading, open_reader
 from crucible.cli.exits import FINE
 from crucible.cli.text import columns, duration, say, warn
 from crucible.errors import UsageError
+from crucible.lookup import NOT_HIDDEN
 from crucible.scope import EXPERIMENT_SCOPE, RUN_SCOPE
 from crucible.settings import load_settings
 from crucible.where import compile_sort, compile_where, names_in, unknown_names
@@ -47,7 +48,10 @@ def list_runs(
     is_all: bool = False,
     as_of: str | None = None,
 ) -> int:
-    """Print runs, the newest first unless sorted otherwise; those of scope experiment only with ``is_all``."""
+    """Print runs, the newest first unless sorted otherwise.
+
+    Those of scope experiment, and hidden ones of a submission that is not named, only with ``is_all``.
+    """
     _check_format(form)
     if not 0 < limit <= LIMIT_MAX:
         message = f"--limit {limit}: expected 1 to {LIMIT_MAX}"
@@ -66,11 +70,14 @@ def list_runs(
         runs = list(reader.rows(query, [now_ms, *parameters, *more, limit]))
         metrics = _metrics_of(reader, [str(run["run_id"]) for run in runs])
         total = reader.rows(f"SELECT count(*) AS n FROM runs r {conditions}", parameters)[0]["n"]
+        hidden = 0 if is_all else _hidden(reader, experiment, where)
         unknown = _unknown(reader, where) if where is not None and not runs else []
     for line in unknown:
         warn(line)
     if form == "table":
         _print_runs(runs, metrics, int(total))
+        if hidden:
+            say(f"{hidden} hidden run{'s' if hidden > 1 else ''}; --all shows {'them' if hidden > 1 else 'it'}")
         return FINE
     found = sorted({name for values in metrics.values() for name in values})
     base = ("run_id", "ref", "scope", "status", "stage", "created_at", "started_at", "seconds", *FLAGS, "reason")
@@ -88,9 +95,20 @@ def _unknown(reader: Reading, where: str) -> list[str]:
     return unknown_names(where, metrics, parameters)
 
 
+def _hidden(reader: Reading, experiment: str | None, where: str | None) -> int:
+    """How many runs are left out because they are hidden."""
+    conditions, parameters = _conditions(experiment, where, is_all=True)
+    both = f"{conditions or 'WHERE true'} AND NOT ({NOT_HIDDEN}) AND r.experiment || '#' || r.number <> ?"
+    both += f" AND r.scope = '{RUN_SCOPE}'"
+    return int(reader.rows(f"SELECT count(*) AS n FROM runs r {both}", [*parameters, experiment or ""])[0]["n"])
+
+
 def _conditions(experiment: str | None, where: str | None, *, is_all: bool) -> tuple[str, list[object]]:
     parts: list[str] = []
     parameters: list[object] = []
+    if not is_all:
+        parts.append(f"({NOT_HIDDEN} OR r.experiment || '#' || r.number = ?)")
+        parameters.append(experiment or "")
     if not is_all and (where is None or "scope" not in names_in(where)):
         parts.append(f"r.scope = '{RUN_SCOPE}'")
     if experiment is not None:

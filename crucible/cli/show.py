@@ -13,7 +13,7 @@ from crucible.cli.compose import Reading, open_reader
 from crucible.cli.exits import FINE
 from crucible.cli.text import columns, duration, moment_text, number, plain, say
 from crucible.errors import UsageError
-from crucible.lookup import Subject, find_run, find_subject
+from crucible.lookup import HIDDEN_TAG, Subject, find_run, find_subject
 from crucible.settings import Settings, load_settings
 
 CHECKPOINTS_SHOWN_MAX = 5
@@ -23,6 +23,11 @@ TRACEBACK_LINES_MAX = 40
 NEWEST = "generation = (SELECT max(generation) FROM judgements WHERE submission_id = ?1)"
 VERDICTS = f"SELECT * FROM verdicts WHERE submission_id = ?1 AND {NEWEST} ORDER BY metric, cell_index"
 FINDINGS = f"SELECT * FROM findings WHERE submission_id = ?1 AND {NEWEST} ORDER BY number"
+
+PURGES = """
+SELECT occurred_at, payload->>'reason' AS reason, event_id FROM events
+WHERE key = ? AND type = 'RunPurged' AND NOT is_void
+"""
 
 Row = Mapping[str, Any]
 
@@ -64,8 +69,9 @@ def _facts(reader: Reading, subject: Subject) -> dict[str, Any]:
     if subject.kind == "run":
         return _run_facts(reader, subject.id)
     column = "submission_id" if subject.kind == "submission" else "experiment"
-    newest = "ORDER BY number DESC LIMIT 1"
-    submission = reader.rows(f"SELECT * FROM submissions WHERE {column} = ? {newest}", [subject.id])[0]
+    hidden = f"(SELECT count(*) FROM tags h WHERE h.tag = '{HIDDEN_TAG}' AND h.subject_id = s.submission_id)"
+    newest = f"ORDER BY {hidden}, number DESC LIMIT 1"
+    submission = reader.rows(f"SELECT * FROM submissions s WHERE {column} = ? {newest}", [subject.id])[0]
     key = [submission["submission_id"]]
     counts = "SELECT status, count(*) AS runs FROM runs WHERE submission_id = ? AND scope = 'run' GROUP BY 1 ORDER BY 1"
     asked = reader.rows(
@@ -108,6 +114,7 @@ def _run_facts(reader: Reading, run_id: str) -> dict[str, Any]:
         "checkpoints": _rows(reader, "SELECT * FROM checkpoints WHERE run_id = ? ORDER BY saved_at, step", key),
         "artifacts": _rows(reader, "SELECT * FROM artifacts WHERE run_id = ? ORDER BY stage, name", key),
         "datasets": _rows(reader, "SELECT * FROM datasets WHERE run_id = ? ORDER BY stage, name", key),
+        "purges": _rows(reader, PURGES, key),
         **_labels(reader, run_id),
     }
 
@@ -127,10 +134,18 @@ def _rows(reader: Reading, sql: str, parameters: Sequence[object]) -> list[dict[
 
 def _show_run(facts: dict[str, Any]) -> None:
     run = facts["run"]
-    marks = [text for name, text in (("is_smoke", "a smoke test"), ("is_simulated", "SIMULATED")) if run[name]]
+    marks = [
+        text
+        for name, text in (("is_smoke", "a smoke test"), ("is_simulated", "SIMULATED"), ("is_purged", "PURGED"))
+        if run[name]
+    ]
     say(f"{run['ref']}  {run['status']}{'  ' + ', '.join(marks) if marks else ''}")
     if run["reason"]:
         say(f"  {plain(run['reason'])}")
+    for row in facts["purges"]:
+        say(
+            f"  purged {moment_text(row['occurred_at'])}: {plain(row['reason'])}; what it made is gone, not its numbers"
+        )
     say(f"  run {run['run_id']}, repeat {run['repeat']}, seed {run['seed']}")
     say(f"  created {moment_text(run['created_at'])}, ended {moment_text(run['ended_at'])}")
     _section("parameters", ["name", "value"], [[row["name"], row["value"]] for row in facts["params"]])
@@ -160,7 +175,7 @@ def _show_run(facts: dict[str, Any]) -> None:
 def _show_traceback(settings: Settings, facts: dict[str, Any]) -> None:
     """Where the newest failed attempt of a run that failed stood."""
     failed = [row for row in facts["attempts"] if row["traceback_blob"]]
-    if not failed or facts["run"]["status"] != "failed":
+    if not failed or facts["run"]["status"] != "failed" or facts["run"]["is_purged"]:
         return
     from crucible.blobs import BlobStore
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from crucible.cli.compose import Reading, open_reader
 from crucible.cli.exits import FINE
-from crucible.cli.text import columns, plain, say
+from crucible.cli.text import columns, plain, say, warn
 from crucible.errors import UsageError
 from crucible.following import follow
 from crucible.lookup import find_run
@@ -59,7 +59,10 @@ def _print_logs(reader: Reading, settings: Settings, run_id: str, printed: Print
 
     The end of a run is an event and may be read before its last lines, which are telemetry; it may also be void.
     """
-    (run,) = reader.rows("SELECT status FROM runs WHERE run_id = ?", [run_id])
+    (run,) = reader.rows("SELECT status, is_purged FROM runs WHERE run_id = ?", [run_id])
+    if run["is_purged"]:
+        warn("the run was purged: what it printed is gone")
+        return True
     for row in reader.rows(LOGS, [run_id]):
         key = (row["spool_id"], row["first_sequence"])
         if key not in printed:
