@@ -305,6 +305,47 @@ def verify(form: str) -> int:
 
 
 @app.command()
+@click.argument("what", metavar="TABLE|SELECT")
+@click.option("--format", "form", metavar="FORMAT", help="parquet, jsonl or csv; default: by the file's ending.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The file to write.")
+@click.option("--force", "is_forced", is_flag=True, help="Replace a file that is there.")
+@click.option("--escape-formulas", "is_escaping", is_flag=True, help="Put ' before texts that begin like formulas.")
+def export(what: str, form: str | None, output: Path, is_forced: bool, is_escaping: bool) -> int:
+    """Write a table, a view or the answer to a query to a file.
+
+    The file appears whole or not at all. docs/tables.md lists the tables and views.
+    """
+    from crucible.cli.export import export as act
+
+    return act(what, form=form, output=output, is_forced=is_forced, is_escaping=is_escaping)
+
+
+@app.command()
+@click.argument("reference", required=False)
+@short_format_option
+def du(reference: str | None, form: str) -> int:
+    """What takes how much space, and what could go.
+
+    REFERENCE counts the content of a run, a submission or an experiment alone.
+    """
+    from crucible.cli.du import du as act
+
+    return act(reference, form)
+
+
+@app.command()
+@short_format_option
+def doctor(form: str) -> int:
+    """Look whether everything that a log needs is well here.
+
+    Each line says fine, warning or problem, and what to do. Exit code 5 if there is a problem.
+    """
+    from crucible.cli.doctor import doctor as act
+
+    return act(form)
+
+
+@app.command()
 def rebuild() -> int:
     """Make read model and folders anew from log and blobs, beside the living ones, and swap."""
     from crucible.cli.verify import rebuild as act

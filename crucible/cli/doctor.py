@@ -1,0 +1,47 @@
+"""``crucible doctor``: whether all that a log needs is well here; each line with what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from crucible.cli.checkup import Finding, installation
+from crucible.cli.checkup_place import broker_finding, place_findings
+from crucible.cli.exits import FINE, STORAGE
+from crucible.cli.text import plain, say
+from crucible.errors import CrucibleError
+from crucible.settings import load_settings
+
+MARKS = {"fine": "fine   ", "warning": "warning", "problem": "PROBLEM"}
+
+
+def doctor(form: str) -> int:
+    """Print what is well and what is not; exit code 5 if there is a problem."""
+    findings = list(_findings())
+    counts = {state: sum(each.state == state for each in findings) for state in MARKS}
+    if form == "json":
+        say(json.dumps({"counts": counts, "findings": [each.facts for each in findings]}, indent=2))
+    else:
+        for each in findings:
+            say(f"{MARKS[each.state]}  {each.name}: {plain(each.text)}")
+            if each.advice:
+                say(f"         → {plain(each.advice)}")
+        words = [f"{counts[state]} {state}{'' if counts[state] == 1 else 's'}" for state in ("problem", "warning")]
+        say(f"{', '.join(words)}, {counts['fine']} fine")
+    return STORAGE if counts["problem"] else FINE
+
+
+def _findings() -> Iterator[Finding]:
+    yield from installation()
+    broker = broker_finding()
+    if broker is not None:
+        yield broker
+        return
+    try:
+        settings = load_settings()
+    except CrucibleError as error:
+        advice = "correct crucible.toml and the variables CRUCIBLE_…"
+        yield Finding("settings", "problem", "; ".join(str(error).splitlines()), advice)
+        return
+    yield Finding("settings", "fine", f"log {settings.log}, run folders {settings.output_dir}")
+    yield from place_findings(settings)
