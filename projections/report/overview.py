@@ -9,6 +9,7 @@ from crucible.projections.report.facts import Facts, values_of
 from crucible.projections.report.ledger import Ledger, literal
 from crucible.projections.report.model import Block, Column, Id, Items, Moment, Number, Paragraph, Part, Table, Text
 from crucible.projections.report.numerals import decimals_of, percent
+from crucible.projections.report.through_reuse import PREDICTIONS
 from crucible.statistics.intervals import LEVEL
 
 TONES = {"met": "good", "missed": "bad", "undecided": "open", "unmeasured": "open"}
@@ -232,7 +233,7 @@ def _item_scores(facts: Facts, index: int, metric: str) -> str:
     return (
         "SELECT p.item_id, p.score, t.event_id FROM runs r"
         f" JOIN metric_declarations d ON d.submission_id = r.submission_id AND d.name = {literal(metric)}"
-        " JOIN predictions_effective p ON p.run_id = r.run_id AND p.stage = d.stage AND p.split = d.mean_of"
+        f" JOIN {PREDICTIONS} p ON p.run_id = r.run_id AND p.stage = d.stage AND p.split = d.mean_of"
         " JOIN spools s ON s.spool_id = p.spool_id"
         " JOIN telemetry_records t ON t.spool_no = s.spool_no AND t.type = 'PredictionBatch' AND t.taken > 0"
         " AND p.sequence >= t.first_sequence + t.entries - t.taken AND p.sequence < t.first_sequence + t.entries"

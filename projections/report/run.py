@@ -35,6 +35,7 @@ from crucible.projections.report.model import (
 )
 from crucible.projections.report.provenance import About, digest, provenance
 from crucible.projections.report.raw import curve_table, run_table
+from crucible.projections.report.through_reuse import POINTS
 from crucible.statistics.intervals import LEVEL
 
 ENDS = "('RunCompleted', 'RunFailed', 'RunCanceled')"
@@ -195,7 +196,7 @@ def _summary(ledger: Ledger, key: str, marks: tuple[Mark, ...]) -> Iterator[Bloc
     rows = []
     for row in ledger.records(f"SELECT stage, name, n FROM metric_summary WHERE run_id = {key} ORDER BY stage, name"):
         sql = (
-            "SELECT m.step, m.value, t.event_id FROM metrics_effective m JOIN spools s ON s.spool_id = m.spool_id"
+            f"SELECT m.step, m.value, t.event_id FROM {POINTS} m JOIN spools s ON s.spool_id = m.spool_id"
             " JOIN telemetry_records t ON t.spool_no = s.spool_no AND t.type = 'MetricBatch' AND t.taken > 0"
             " AND m.sequence >= t.first_sequence + t.entries - t.taken AND m.sequence < t.first_sequence + t.entries"
             f" WHERE m.run_id = {key} AND m.stage = {literal(row['stage'])} AND m.name = {literal(row['name'])}"
