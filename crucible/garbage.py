@@ -24,7 +24,7 @@ BLOBS_AT_ONCE: Final = 500
 """Blobs removed while nobody may write one: a few milliseconds."""
 KEPT_NAME_BYTES_MAX: Final = 4_096
 
-Kind = Literal["blob", "temporary", "scratch", "set aside", "snapshot"]
+Kind = Literal["blob", "temporary", "scratch", "set aside", "snapshot", "as of"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -100,10 +100,13 @@ class Collector:
                     yield Garbage("scratch", folder, tree_bytes(folder))
 
     def _models(self) -> Iterator[Garbage]:
-        """Read models that were set aside, and all copies but the newest; unfinished copies that are old."""
+        """Models that were set aside, models of the past, and all copies but the newest; unfinished copies too."""
         for path in sorted(self._place.root.glob(f"{self._place.read_model.name}.aside*")):
             if path.lstat().st_mtime < self._before:
                 yield Garbage("set aside", path, path.lstat().st_size)
+        for folder in _entries(self._place.as_of):
+            if folder.lstat().st_mtime < self._before:
+                yield Garbage("as of", folder, tree_bytes(folder))
         latest = (self._place.snapshots / "latest.duckdb").resolve()
         for path in sorted(self._place.snapshots.glob("*readmodel-*")):
             if path != latest and path.lstat().st_mtime < self._before:

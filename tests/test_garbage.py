@@ -201,6 +201,16 @@ def test_old_copies_and_models_that_were_set_aside_go_and_the_newest_stays(place
     assert (place.snapshots / "latest.duckdb").read_bytes() == b"1234"
 
 
+def test_models_of_the_past_go_once_they_are_old(place, journal):
+    for name in ("old", "young"):
+        (place.as_of / name).mkdir(parents=True)
+        (place.as_of / name / "readmodel.duckdb").write_bytes(b"1234")
+    os.utime(place.as_of / "old", (1, 1))
+    (gone,) = collect(place, journal)
+    assert (gone.kind, gone.path.name, gone.size_bytes) == ("as of", "old", 4)
+    assert [path.name for path in place.as_of.iterdir()] == ["young"]
+
+
 def test_beside_writers_whose_records_come_later_nothing_that_they_name_is_lost(place, blobs, journal):
     for number in range(50):
         aged(blobs, f"content {number}".encode())

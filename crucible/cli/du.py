@@ -82,6 +82,7 @@ def _facts(reader: Reading, settings: Settings, names: Names, sizes: Mapping[str
             "blobs": sum(sizes.values()),
             "read model": sum(map(tree_bytes, model)),
             "snapshots": tree_bytes(place.snapshots),
+            "models of the past": tree_bytes(place.as_of),
             "spool": tree_bytes(place.spool),
             "scratch": tree_bytes(place.scratch),
             "run folders": of_runs,

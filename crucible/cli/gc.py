@@ -26,6 +26,7 @@ WORDS = {
     "temporary": "unfinished blobs of writers that were killed",
     "scratch": "folders of claims that have ended",
     "set aside": "read models that were set aside",
+    "as of": "read models of the past, for --as-of",
     "snapshot": "older copies of the read model",
 }
 
