@@ -133,7 +133,7 @@ class Workspace:
             picked = [_pick("result_metrics", "value", name, name) for name in metrics]
             picked += [_pick("params", "coalesce(number::VARCHAR, value)", name, f"params.{name}") for name in params]
             base = "r.ref, r.run_id, r.experiment, r.number, r.label, r.repeat, r.status, r.reason, r.seed,"
-            rest = "r.is_smoke, r.is_simulated, r.created_at, r.started_at, r.ended_at"
+            rest = "r.is_smoke, r.is_simulated, r.reused_stages, r.created_at, r.started_at, r.ended_at"
             sql = f"SELECT {', '.join([base + rest, *picked])} FROM runs r {tail}"  # noqa: S608 - names are quoted
             return Answer(reader.arrow(sql, parameters))
 

@@ -19,6 +19,8 @@ class Read:
 
     record: Record
     void: Void | None
+    place: tuple[int, int]
+    """Offset and partition."""
 
 
 class Follower:
@@ -51,5 +53,6 @@ class Follower:
         for entry in entries:
             record = entry.record
             if record is not None:
-                found.append(Read(record, apply(record) if record.TOPIC == "events" else None))
+                void = apply(record) if record.TOPIC == "events" else None
+                found.append(Read(record, void, (entry.stored.offset, entry.stored.partition)))
         return found

@@ -21,6 +21,7 @@ from crucible.rules.agenda import Agenda
 from crucible.rules.blueprint import Blueprints, DefinitionBlueprints
 from crucible.rules.decide import decide, is_early
 from crucible.rules.draft import Draft
+from crucible.rules.finished import HasBlobs, has_no_blobs
 from crucible.rules.world import World
 
 IDLE_S = 0.1
@@ -75,8 +76,12 @@ class RetryTimer:
 class Manager:
     """Turns commands and what has happened into what is to happen next. For one thread."""
 
-    def __init__(self, journal: Journal, *, blueprints: Blueprints | None = None) -> None:
+    def __init__(
+        self, journal: Journal, *, blueprints: Blueprints | None = None, has_blobs: HasBlobs = has_no_blobs
+    ) -> None:
+        """``has_blobs`` tells whether the files of a finished stage are there, so that its result can be used again."""
         self._journal = journal
+        self._has_blobs = has_blobs
         self._blueprints = blueprints if blueprints is not None else DefinitionBlueprints()
         self._warned: set[str] = set()
         self._start()
@@ -140,7 +145,7 @@ class Manager:
 
     def _start(self) -> None:
         self._follower = Follower(self._journal, ("commands", "events"))
-        self._agenda = Agenda(self._follower.world, self._blueprints)
+        self._agenda = Agenda(self._follower.world, self._blueprints, self._has_blobs)
         self._retries = RetryTimer(self._journal.clock)
         self._commands: dict[str, Record] = {}
         """Commands that are not known to be done with, by event_id."""
@@ -153,7 +158,7 @@ class Manager:
             if record.TOPIC == "commands":
                 self._commands.setdefault(record.event_id, record)
             else:
-                self._agenda.note(record)
+                self._agenda.note(record, read.place)
                 if record.causation_id in self._answering:
                     self._answering.discard(record.causation_id)
 

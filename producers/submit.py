@@ -35,6 +35,14 @@ ANSWER_TIMEOUT_S = 30.0
 NOTE_BYTES_MAX = 4_096
 POLL_S = 0.25
 
+WHOLE_AND_NEW: Mapping[str, Any] = {
+    "is_reusing": False,
+    "selection_json": None,
+    "reproduces": None,
+    "dataset_files_json": "",
+}
+"""A submission that does not say otherwise is of the whole grid, and every stage of it is executed."""
+
 Answer = CommandAccepted | CommandRejected | CommandObsolete
 
 
@@ -76,10 +84,12 @@ class Sender:
     def submit(self, fields: Mapping[str, Any], *, submission_id: str | None = None) -> str:
         """Submit an experiment and return its submission id. ``fields`` are those of ``SubmitExperiment``.
 
+        Those of ``WHOLE_AND_NEW`` may be left out.
+
         Raises ``UsageError`` with what the manager found wrong.
         """
         chosen = submission_id or self._journal.ids.uuid7()
-        command = self._journal.make(SubmitExperiment, submission_id=chosen, **fields)
+        command = self._journal.make(SubmitExperiment, submission_id=chosen, **{**WHOLE_AND_NEW, **fields})
         refuse_rejected(self.send(command))
         return chosen
 

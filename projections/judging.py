@@ -27,6 +27,10 @@ SELECT s.submission_id, s.generation FROM submissions s
 WHERE s.closed_at IS NOT NULL
   AND (SELECT count(*) FROM runs r WHERE r.submission_id = s.submission_id AND r.scope = 'run' AND r.is_complete)
     >= s.run_count
+  AND NOT EXISTS (
+    SELECT 1 FROM runs r JOIN reused_spools q ON q.run_id = r.run_id LEFT JOIN spools p ON p.spool_id = q.spool_id
+    WHERE r.submission_id = s.submission_id AND coalesce(p.next_sequence, 0) < q.end_sequence
+      AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.key = q.source_run_id AND d.topic <> 'commands'))
 """
 TO_JUDGE = f"""{_CAN_JUDGE}
   AND NOT EXISTS (SELECT 1 FROM judgements j WHERE j.submission_id = s.submission_id AND j.generation = s.generation)
@@ -38,7 +42,7 @@ _SCORES = """
 SELECT p.run_id, d.name, p.score
 FROM metric_declarations d
 JOIN result_metrics m ON m.stage = d.stage AND m.name = d.name AND m.definition = 'mean_score(' || d.mean_of || ')'
-JOIN predictions_effective p ON p.run_id = m.run_id AND p.stage = d.stage AND p.split = d.mean_of
+JOIN run_predictions p ON p.run_id = m.run_id AND p.stage = d.stage AND p.split = d.mean_of
 WHERE d.submission_id = ? AND m.run_id IN ({marks}) AND p.score IS NOT NULL
 ORDER BY p.run_id, d.name, p.spool_id, p.sequence
 """
@@ -58,6 +62,15 @@ JOIN metric_declarations d ON d.submission_id = r.submission_id AND d.stage = s.
 WHERE r.submission_id = ? AND r.scope = 'run' ORDER BY s.run_id, s.stage, s.name
 """
 """A declared metric that a stage logs and does not return stands for its last effective point."""
+_LAST_LOGGED_BY_SOURCE = """
+SELECT q.run_id, n.name, arg_max(p.value, (q.position, p.sequence)) AS last
+FROM runs r JOIN reused_spools q ON q.run_id = r.run_id AND r.status = 'completed'
+JOIN metric_declarations d ON d.submission_id = r.submission_id AND d.stage = q.stage
+JOIN spools s ON s.spool_id = q.spool_id JOIN points p ON p.spool_no = s.spool_no AND p.sequence < q.end_sequence
+JOIN metric_names n ON n.name_no = p.name_no AND n.name = d.name
+WHERE r.submission_id = ? GROUP BY q.run_id, q.stage, n.name ORDER BY q.run_id, q.stage, n.name
+"""
+"""The same for a reused stage, whose points another run logged."""
 
 
 def judge_submission(cursor: Any, judge: Judge, submission_id: str, generation: int) -> list[Replacement]:
@@ -138,9 +151,10 @@ def _runs(cursor: Any, submission_id: str) -> list[RunInput]:
     ).fetchall():
         if value is not None or name not in metrics[run_id]:
             metrics[run_id][name] = value
-    for run_id, name, value in cursor.execute(_LAST_LOGGED, [submission_id]).fetchall():
-        if metrics[run_id].get(name) is None:
-            metrics[run_id][name] = value
+    for query in (_LAST_LOGGED, _LAST_LOGGED_BY_SOURCE):
+        for run_id, name, value in cursor.execute(query, [submission_id]).fetchall():
+            if metrics[run_id].get(name) is None:
+                metrics[run_id][name] = value
     items = _item_scores(cursor, submission_id, _single_runs(rows))
     return [
         RunInput(

@@ -12,7 +12,9 @@ from crucible.projections.buffer import Row
 from crucible.projections.payload import checked_json, json_text, moment
 from crucible.projections.run_times import RunTimes
 from crucible.records.record import StoredFile
+from crucible.records.stage_events import ArtifactSaved, DatasetUsed, StageCompleted, StageRequested, StageReused
 from crucible.rules import effective
+from crucible.rules.reused import carried_spools
 from crucible.rules.state import AttemptState, RunState, StageState
 from crucible.scope import RUN_SCOPE
 
@@ -28,6 +30,7 @@ RUN_ROW_TABLES = (
     "datasets",
     "comparisons",
     "rankings",
+    "reused_spools",
 )
 """Tables whose rows of a run are replaced together, by ``run_no``."""
 Rows = dict[str, list[Row]]
@@ -102,6 +105,7 @@ def _run_row(run: RunState, run_no: int, times: RunTimes, is_complete: bool, dea
         current.name,
         sum(stage.is_done for stage in run.stages),
         len(run.stages),
+        sum(effective.reused(stage) is not None for stage in run.stages),
         created.is_smoke,
         any(_is_simulated(stage) for stage in run.stages),
         run.purged,
@@ -116,8 +120,14 @@ def _run_row(run: RunState, run_no: int, times: RunTimes, is_complete: bool, dea
 
 
 def _is_simulated(stage: StageState) -> bool:
+    result = _result(stage)
+    return result is not None and result.is_simulated
+
+
+def _result(stage: StageState) -> StageCompleted | StageReused | None:
+    """The event that says a stage's result: that it was executed, or that another run's result stands for it."""
     attempt = stage.current
-    return attempt is not None and attempt.completed is not None and attempt.completed.is_simulated
+    return (attempt.completed or attempt.reused) if attempt is not None else None
 
 
 def _param_rows(run: RunState, run_no: int) -> Iterator[Row]:
@@ -140,17 +150,18 @@ def _stage_row(run: RunState, stage: StageState, run_no: int, times: RunTimes) -
     failure = attempt.failure if attempt else None
     completed = attempt.completed if attempt else None
     reused = attempt.reused if attempt else None
+    result = completed or reused
     key = (stage.name, attempt.number) if attempt else (stage.name, 0)
     return (
         run_no,
         run.run_id,
         stage.name,
         stage.index,
-        request.stage_type if request else None,
+        request.stage_type if request else (reused.stage_type or None) if reused else None,
         stage.status,
         last.number if last else 0,
         (request and request.stage_key) or (reused and reused.stage_key) or None,
-        checked_json(request.options_json) if request else None,
+        _options(request or reused),
         attempt.claims[-1].worker_id if attempt and attempt.claims else None,
         times.requested.get(key),
         times.first_claimed.get(key),
@@ -159,10 +170,14 @@ def _stage_row(run: RunState, stage: StageState, run_no: int, times: RunTimes) -
         failure.error_class if failure else None,
         failure.error_type if failure else None,
         failure.message if failure else None,
-        completed.is_simulated if completed else None,
+        result.is_simulated if result else None,
         reused.from_run_id if reused else None,
         reused.from_event_id if reused else None,
     )
+
+
+def _options(event: StageRequested | StageReused | None) -> str | None:
+    return checked_json(event.options_json) if event is not None and event.options_json else None
 
 
 def _attempt_end(run: RunState, attempt: AttemptState, times: RunTimes) -> Any:
@@ -215,34 +230,57 @@ def _stage_parts(run: RunState, stage: StageState, head: tuple[int, str, str], t
                 for saved in claim.checkpoints
             )
             rows["artifacts"].extend(
-                (
-                    *part,
-                    saved.name,
-                    saved.kind,
-                    saved.digest,
-                    json_text(list(saved.files)),
-                    _size(saved.files),
-                    checked_json(saved.metadata_json),
-                    moment(saved.occurred_at_us),
-                    saved.event_id in artifacts,
-                    saved.event_id,
-                )
-                for saved in claim.artifacts
+                _artifact_row(part, saved, saved.event_id in artifacts) for saved in claim.artifacts
             )
-            rows["datasets"].extend(
-                (
-                    *part,
-                    used.name,
-                    used.digest,
-                    json_text(dict(used.items)),
-                    checked_json(used.source_json),
-                    moment(used.occurred_at_us),
-                    used.event_id in datasets,
-                    used.event_id,
-                )
-                for used in claim.datasets
-            )
+            rows["datasets"].extend(_dataset_row(part, used, used.event_id in datasets) for used in claim.datasets)
+    if (event := effective.reused(stage)) is not None:
+        _reused_parts(stage, event, head, rows)
     rows["result_metrics"].extend(_result_rows(stage, head))
+
+
+def _reused_parts(stage: StageState, event: StageReused, head: tuple[int, str, str], rows: Rows) -> None:
+    """What a reused stage has from the run that executed it: under this run's name, each saying whose it is."""
+    source_id = event.from_run_id
+    for saved in effective.artifacts(stage).values():
+        part = (*head, event.attempt, saved.claim_id)
+        rows["artifacts"].append(_artifact_row(part, saved, is_effective=True, reused_run_id=source_id))
+    for used in effective.datasets(stage).values():
+        part = (*head, event.attempt, used.claim_id)
+        rows["datasets"].append(_dataset_row(part, used, is_effective=True, reused_run_id=source_id))
+    rows["reused_spools"].extend(
+        (*head, position, spool_id, end, source_id)
+        for position, (spool_id, end) in enumerate(carried_spools(event.telemetry_json))
+    )
+
+
+def _artifact_row(part: Row, saved: ArtifactSaved, is_effective: bool, reused_run_id: str | None = None) -> Row:  # noqa: FBT001  a column
+    return (
+        *part,
+        saved.name,
+        saved.kind,
+        saved.digest,
+        json_text(list(saved.files)),
+        _size(saved.files),
+        checked_json(saved.metadata_json),
+        moment(saved.occurred_at_us),
+        is_effective,
+        reused_run_id,
+        saved.event_id,
+    )
+
+
+def _dataset_row(part: Row, used: DatasetUsed, is_effective: bool, reused_run_id: str | None = None) -> Row:  # noqa: FBT001  a column
+    return (
+        *part,
+        used.name,
+        used.digest,
+        json_text(dict(used.items)),
+        checked_json(used.source_json),
+        moment(used.occurred_at_us),
+        is_effective,
+        reused_run_id,
+        used.event_id,
+    )
 
 
 def _attempt_row(run: RunState, attempt: AttemptState, head: tuple[int, str, str], times: RunTimes) -> Row:
@@ -263,14 +301,14 @@ def _attempt_row(run: RunState, attempt: AttemptState, head: tuple[int, str, str
 
 
 def _result_rows(stage: StageState, head: tuple[int, str, str]) -> Iterator[Row]:
-    attempt = stage.current
-    if attempt is None or attempt.completed is None:
+    event = _result(stage)
+    if event is None:
         return
-    event = attempt.completed
+    reused_run_id = event.from_run_id if isinstance(event, StageReused) else None
     for metric in event.metrics:
         yield (
             *head,
-            attempt.number,
+            event.attempt,
             metric["name"],
             metric["value"],
             metric["unit"],
@@ -278,6 +316,7 @@ def _result_rows(stage: StageState, head: tuple[int, str, str]) -> Iterator[Row]
             metric["origin"],
             metric["kind"],
             metric["definition"],
+            reused_run_id,
             event.event_id,
         )
 

@@ -34,6 +34,10 @@ class RunTables:
         query = "SELECT run_id FROM runs WHERE status IN ('completed', 'failed', 'canceled') AND NOT is_complete"
         self.incomplete: list[str] = [row[0] for row in connection.execute(query).fetchall()]
         """Runs that had ended without all of their telemetry when the model was opened."""
+        query = "SELECT DISTINCT source_run_id FROM reused_spools"
+        self._sources: set[str] = {row[0] for row in connection.execute(query).fetchall()}
+        """Runs whose results stand for stages of others: these are judged once all that was logged for them is here."""
+        self._has_source_news = False
         self._is_fresh = connection.execute("SELECT count(*) FROM runs").fetchone() == (0,)
 
     def load(self, run_ids: Iterable[str], folded: Iterable[str], connection: Any) -> None:
@@ -65,7 +69,8 @@ class RunTables:
         self._summaries.add((run_id, stage))
 
     def telemetry_came(self, run_id: str) -> None:
-        """A run may have been waiting for this."""
+        """A run may have been waiting for this, or one that has its result from it."""
+        self._has_source_news |= run_id in self._sources
         if run_id in self._closing:
             self._touched.add(run_id)
 
@@ -76,11 +81,12 @@ class RunTables:
             self._touched.add(key)
 
     def write(self, buffer: Buffer, telemetry: Telemetry) -> bool:
-        """Put everything that changed into the buffer; True if a run became complete.
+        """Put everything that changed into the buffer; True if a submission may be judged for it.
 
         The points of this commit are in their table by now.
         """
-        became_complete = False
+        became_complete = self._has_source_news
+        self._has_source_news = False
         for run_id in sorted(self._touched):
             run = self._aggregates.run(run_id)
             if run is None:
@@ -138,6 +144,7 @@ class RunTables:
             elif before[table] != rows[table]:
                 buffer.replace(table, "run_no", number, rows[table])
         self._written[run.run_id] = rows
+        self._sources.update(row[-1] for row in rows["reused_spools"])
 
     def _rows(self, run: RunState) -> Rows:
         return rows_of(

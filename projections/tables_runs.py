@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from crucible.projections.columns import ATTEMPT, CLAIM_ID, EVENT_ID, IS_EFFECTIVE, RUN_ID, RUN_NO, STAGE, Column, Table
 
+REUSED_RUN_ID = Column("reused_run_id", "VARCHAR", "run that made it, if the stage is reused; null: this one")
+
 EXPERIMENTS = Table(
     "experiments",
     "An experiment by name, as its newest submission describes it.",
@@ -50,6 +52,9 @@ SUBMISSIONS = Table(
         Column("code_blob", "VARCHAR", "digest of the code bundle"),
         Column("environment", "JSON", "packages, CPU, threads, command line"),
         Column("output_dir", "VARCHAR", "folder for run folders"),
+        Column("is_reusing", "BOOLEAN", "finished stages with the same key stand for its own"),
+        Column("reproduces", "VARCHAR", "submission whose runs it runs again; null: none"),
+        Column("selection", "JSON", "the part of the grid that it is of: grid_indexes and stage; null: all of it"),
         Column("actor", "VARCHAR", "the manager that accepted it; commands names who asked for it"),
         Column("submitted_at", "TIMESTAMP", "UTC"),
         Column("closed_at", "TIMESTAMP", "when every run had ended, UTC"),
@@ -82,6 +87,7 @@ RUNS = Table(
         Column("stage", "VARCHAR", "stage that runs, or ran last"),
         Column("stages_done", "INTEGER", "stages with a result"),
         Column("stage_count", "INTEGER", "stages in all"),
+        Column("reused_stages", "INTEGER", "stages whose result another run made"),
         Column("is_smoke", "BOOLEAN", "part of a smoke test"),
         Column("is_simulated", "BOOLEAN", "an adapter of one of its stages simulates"),
         Column("is_purged", "BOOLEAN", "its blobs were removed"),
@@ -193,6 +199,7 @@ RESULT_METRICS = Table(
         Column("origin", "VARCHAR", "measured, estimated or simulated"),
         Column("kind", "VARCHAR", "reproducible, timing or environment"),
         Column("definition", "VARCHAR", "how it is defined"),
+        REUSED_RUN_ID,
         EVENT_ID,
     ),
 )
@@ -233,6 +240,7 @@ ARTIFACTS = Table(
         Column("metadata", "JSON", "what the stage said of it"),
         Column("saved_at", "TIMESTAMP", "UTC"),
         IS_EFFECTIVE,
+        REUSED_RUN_ID,
         EVENT_ID,
     ),
 )
@@ -252,7 +260,22 @@ DATASETS = Table(
         Column("source", "JSON", "where it came from"),
         Column("used_at", "TIMESTAMP", "UTC"),
         IS_EFFECTIVE,
+        REUSED_RUN_ID,
         EVENT_ID,
+    ),
+)
+
+REUSED_SPOOLS = Table(
+    "reused_spools",
+    "What the runs whose results stand for reused stages had logged for them. Read it through run_metrics.",
+    (
+        RUN_NO,
+        RUN_ID,
+        STAGE,
+        Column("position", "INTEGER", "place in the order of logging, from 0"),
+        Column("spool_id", "VARCHAR", "spool of the run that executed the stage"),
+        Column("end_sequence", "BIGINT", "entries below count"),
+        Column("source_run_id", "VARCHAR", "run that executed the stage"),
     ),
 )
 
@@ -268,4 +291,5 @@ RUN_TABLES = (
     CHECKPOINTS,
     ARTIFACTS,
     DATASETS,
+    REUSED_SPOOLS,
 )

@@ -74,6 +74,58 @@ PREDICTIONS_EFFECTIVE = View(
     _ITEMS.format(more="") + f"WHERE {_EFFECTIVE}",
     _ITEM_COLUMNS,
 )
+_SOURCE_POINTS = """
+SELECT q.run_id, q.source_run_id, q.stage, s.attempt, s.claim_id, n.name, p.step, p.value, p.time, q.spool_id,
+  p.sequence, true AS is_reused
+FROM reused_spools q
+JOIN spools s ON s.spool_id = q.spool_id
+JOIN points p ON p.spool_no = s.spool_no AND p.sequence < q.end_sequence
+JOIN metric_names n ON n.name_no = p.name_no
+"""
+_SOURCE_ITEMS = """
+SELECT q.run_id, q.source_run_id, q.stage, s.attempt, s.claim_id, p.split, p.item_id, p.score, p.label, p.prediction,
+  p.time, p.texts_blob, p.is_simulated, q.spool_id, p.sequence, true AS is_reused
+FROM reused_spools q
+JOIN spools s ON s.spool_id = q.spool_id
+JOIN scored_items p ON p.spool_no = s.spool_no AND p.sequence < q.end_sequence
+"""
+_OF_RUN = (("run_id", "the run that has the result"), ("source_run_id", "the run that executed the stage"))
+_IS_REUSED = ("is_reused", "another run executed the stage")
+_OWN = "SELECT run_id, run_id AS source_run_id, {columns}, false AS is_reused FROM {view}"
+
+
+def _through_sources(columns: tuple[tuple[str, str], ...], view: View, sources: str) -> str:
+    """What runs logged themselves, and what was logged for their reused stages by the runs that executed them."""
+    names = ", ".join(name for name, _ in columns[1:])
+    return f"{_OWN.format(columns=names, view=view.name)} UNION ALL {sources.strip()}"
+
+
+STAGE_SOURCES = View(
+    "stage_sources",
+    "Which run executed each stage: itself, or the one whose result stands for a reused stage.",
+    """
+SELECT run_id, stage, coalesce(reused_run_id, run_id) AS source_run_id, reused_run_id IS NOT NULL AS is_reused
+FROM stages
+""",
+    (
+        ("run_id", "the run"),
+        ("stage", "stage name"),
+        ("source_run_id", "the run that executed it; never one whose stage was reused itself"),
+        _IS_REUSED,
+    ),
+)
+RUN_METRICS = View(
+    "run_metrics",
+    "The metric points that count, those of reused stages too: as logged by the run that executed them.",
+    _through_sources(_POINT_COLUMNS, METRICS_EFFECTIVE, _SOURCE_POINTS),
+    (*_OF_RUN, *_POINT_COLUMNS[1:], _IS_REUSED),
+)
+RUN_PREDICTIONS = View(
+    "run_predictions",
+    "The predictions that count, those of reused stages too: as made by the run that executed them.",
+    _through_sources(_ITEM_COLUMNS, PREDICTIONS_EFFECTIVE, _SOURCE_ITEMS),
+    (*_OF_RUN, *_ITEM_COLUMNS[1:], _IS_REUSED),
+)
 COMMANDS = View(
     "commands",
     "Every command and what became of it.",
@@ -136,7 +188,8 @@ SELECT s.submission_id, s.experiment, s.number, s.run_count,
   count(r.run_id) FILTER (r.status = 'running') AS running,
   count(r.run_id) FILTER (r.status = 'completed') AS completed,
   count(r.run_id) FILTER (r.status = 'failed') AS failed,
-  count(r.run_id) FILTER (r.status = 'canceled') AS canceled
+  count(r.run_id) FILTER (r.status = 'canceled') AS canceled,
+  count(r.run_id) FILTER (r.status = 'completed' AND r.reused_stages = r.stage_count) AS reused
 FROM submissions s LEFT JOIN runs r ON r.submission_id = s.submission_id AND r.scope = 'run'
 GROUP BY s.submission_id, s.experiment, s.number, s.run_count
 """,
@@ -151,6 +204,7 @@ GROUP BY s.submission_id, s.experiment, s.number, s.run_count
         ("completed", "completed"),
         ("failed", "failed"),
         ("canceled", "canceled"),
+        ("reused", "completed without a stage being executed"),
     ),
 )
 _NEWEST_ANALYSIS = """
@@ -251,6 +305,9 @@ VIEWS = (
     METRICS_EFFECTIVE,
     PREDICTIONS,
     PREDICTIONS_EFFECTIVE,
+    STAGE_SOURCES,
+    RUN_METRICS,
+    RUN_PREDICTIONS,
     COMMANDS,
     TARGETS,
     SUBMISSION_PROGRESS,

@@ -52,7 +52,7 @@ def demo(keep: Path | None) -> int:
         _takeover(cast, examples, settings)
         say()
         say("now the grid: 4 learning rates × 5 ranks × 10 repeats, trained for real")
-        code = cast.run("run", str(examples / GRID), "-j", "0")
+        code = cast.run("run", str(examples / GRID), "-j", "0", "--force")
     say(f"\nall of it took {time.monotonic() - began:.0f} s. What it made:")
     say(f"  log and blobs  {folder / '.crucible'}")
     say(f"  run folders    {folder / 'runs'}")
@@ -63,7 +63,7 @@ def demo(keep: Path | None) -> int:
 def _takeover(cast: _Cast, examples: Path, settings: Settings) -> None:
     """A longer run, its worker killed right after a checkpoint, and the other one going on from there."""
     say("\na longer run first, with a checkpoint about every second")
-    longer = cast.begin("run", str(examples / LONG), "-j", "0")
+    longer = cast.begin("run", str(examples / LONG), "-j", "0", "--force")
     pids: dict[str, int] = {}
     saved: list[CheckpointSaved] = []
     claims: list[StageClaimed] = []

@@ -126,7 +126,7 @@ class Engine:
         )
 
         self.projector = make_projector(self._settings, self._journal)
-        manager = make_manager(self._journal)
+        manager = make_manager(self._settings, self._journal)
         reaper = make_reaper(self._settings, self._journal)
         adopter = make_adopter(self._settings, self._journal)
         runs = {

@@ -22,11 +22,13 @@ def run_experiment(
     is_smoke: bool = False,
     new: bool = False,
     resume: bool = False,
+    force: bool = False,
     output_dir: str | Path | None = None,
 ) -> Outcome:
     """Run the experiment's grid to its end, with ``jobs`` stages at once, and return what came out.
 
-    An unfinished submission of the same experiment is resumed. Raises ``DefinitionError`` with every problem.
+    An unfinished submission of the same experiment is resumed. Stages that have finished before with the same code,
+    options, seed and inputs are reused, unless ``force``. Raises ``DefinitionError`` with every problem.
     """
     from crucible.definition.load import load_object
     from crucible.processors.zygote import Zygote
@@ -34,7 +36,7 @@ def run_experiment(
     settings = load_settings(jobs=jobs, output_dir=output_dir)
     loaded = load_object(experiment, sets=sets, adapter_default=settings.adapter)
     file = str(experiment.code_path or experiment.name)
-    call = RunCall(file=file, sets=tuple(sets), is_smoke=is_smoke, wants_resume=resume, wants_new=new)
+    call = RunCall(file=file, sets=tuple(sets), is_smoke=is_smoke, wants_resume=resume, wants_new=new, is_forced=force)
     folder = None if output_dir is None else Path(output_dir)
     zygote = Zygote.start() if settings.jobs else None
     try:

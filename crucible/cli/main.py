@@ -50,6 +50,7 @@ def init(template: str, folder: Path) -> int:
 @click.option("--dry-run", "is_dry_run", is_flag=True, help="Show the grid, start nothing.")
 @click.option("--resume", "wants_resume", is_flag=True, help="Go on with the unfinished submission.")
 @click.option("--new", "wants_new", is_flag=True, help="Make a new submission.")
+@click.option("--force", "is_forced", is_flag=True, help="Execute every stage, reuse no finished one.")
 @click.option("--output-dir", type=click.Path(path_type=Path), help="Folder of the run folders.")
 def run(jobs: int | None, output_dir: Path | None, **call: str | bool | tuple[str, ...]) -> int:
     """Run an experiment's grid. The same file again resumes what is unfinished."""

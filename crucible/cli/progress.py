@@ -27,13 +27,23 @@ SELECT s.run_count, s.closed_at, j.submission_id IS NOT NULL AS is_judged,
   count(r.run_id) FILTER (r.status = 'failed') AS failed,
   count(r.run_id) FILTER (r.status = 'canceled') AS canceled,
   (SELECT count(*) FROM claims c JOIN runs q USING (run_id)
-    WHERE q.submission_id = s.submission_id AND c.status = 'live') AS working
+    WHERE q.submission_id = s.submission_id AND c.status = 'live') AS working,
+  count(r.run_id) FILTER (r.status = 'completed' AND r.reused_stages = r.stage_count) AS reused_runs,
+  coalesce(sum(r.reused_stages) FILTER (r.reused_stages < r.stage_count), 0)::BIGINT AS reused_stages
 FROM submissions s LEFT JOIN runs r ON r.submission_id = s.submission_id AND r.scope = 'run'
 LEFT JOIN judgements j ON j.submission_id = s.submission_id AND j.generation = s.generation
 WHERE s.submission_id = ? GROUP BY ALL
 """
 
 
+REUSED = """
+SELECT s.run_count,
+  count(r.run_id) FILTER (r.status = 'completed' AND r.reused_stages = r.stage_count) AS reused_runs,
+  coalesce(sum(r.reused_stages) FILTER (r.reused_stages < r.stage_count), 0)::BIGINT AS reused_stages
+FROM submissions s LEFT JOIN runs r ON r.submission_id = s.submission_id AND r.scope = 'run'
+WHERE s.submission_id = ? GROUP BY ALL
+"""
+"""Runs none of whose stages was executed, and the reused stages of the others."""
 BEGUN = """
 SELECT run_id, experiment || '#' || number AS name FROM runs
 WHERE submission_id = ? AND status = 'running' ORDER BY grid_index
@@ -45,6 +55,14 @@ class Interrupted(Protocol):
     """Whether the user wants to leave."""
 
     count: int
+
+
+def reused_text(row: Any) -> str:
+    """What was not executed, to go behind what was: ``, 160 of 200 reused``; nothing if everything was."""
+    runs, stages = int(row["reused_runs"]), int(row["reused_stages"])
+    whole = f", {runs} of {row['run_count']} reused" if runs else ""
+    parts = f", {stages} stage{'' if stages == 1 else 's'} of other runs reused" if runs and stages else ""
+    return whole + (parts or (f", {stages} stage{'' if stages == 1 else 's'} reused" if stages else ""))
 
 
 class Follower:
@@ -93,7 +111,7 @@ class Follower:
             is_due = self._is_terminal or now - self._said_at >= LINE_EVERY_S or row["closed_at"] is not None
             if is_due:
                 self._said, self._said_at = counts, now
-                self._say(counts)
+                self._say(counts, reused_text(row))
 
     def _is_quiet(self, row: Any, seconds: float) -> bool:
         """Whether nothing has changed and nothing was at work for so long."""
@@ -129,7 +147,7 @@ class Follower:
         )
         raise UsageError(message)
 
-    def _say(self, counts: tuple[int, ...]) -> None:
+    def _say(self, counts: tuple[int, ...], reused: str) -> None:
         completed, failed, canceled, working, total = counts
         done = completed + failed + canceled
         if self._done_before is None:
@@ -138,7 +156,7 @@ class Follower:
         seconds = time.monotonic() - self._began
         left = f", about {duration(seconds / fresh * (total - done))} left" if fresh and done < total else ""
         bad = "".join(f", {n} {word}" for n, word in ((failed, "failed"), (canceled, "canceled")) if n)
-        text = f"{done} of {total} runs{bad}, {working} at work, {duration(seconds)}{left}"
+        text = f"{done} of {total} runs{bad}{reused}, {working} at work, {duration(seconds)}{left}"
         if self._is_terminal:
             say(f"\r\x1b[K{text}", end="")
         else:

@@ -60,7 +60,7 @@ def list_runs(
     order, more = compile_sort(sort) if sort else ("r.created_at DESC, r.grid_index DESC", [])
     query = (
         "SELECT r.run_id, r.ref, r.scope, r.status, r.stage, r.stages_done, r.stage_count, r.created_at, r.started_at,"
-        " epoch(r.ended_at - r.started_at) AS seconds, r.is_smoke, r.is_simulated, r.reason,"
+        " epoch(r.ended_at - r.started_at) AS seconds, r.is_smoke, r.is_simulated, r.reused_stages, r.reason,"
         f" {STALE} AS is_stale"
         f" FROM runs r {conditions} ORDER BY {order} LIMIT ?"
     )
@@ -80,7 +80,8 @@ def list_runs(
             say(f"{hidden} hidden run{'s' if hidden > 1 else ''}; --all shows {'them' if hidden > 1 else 'it'}")
         return FINE
     found = sorted({name for values in metrics.values() for name in values})
-    base = ("run_id", "ref", "scope", "status", "stage", "created_at", "started_at", "seconds", *FLAGS, "reason")
+    times = ("created_at", "started_at", "seconds")
+    base = ("run_id", "ref", "scope", "status", "stage", *times, *FLAGS, "reused_stages", "reason")
     rows = [[*(run[name] for name in base), *(metrics.get(run["run_id"], {}).get(m) for m in found)] for run in runs]
     if form == "arrow":
         message = "ls prints table, csv or json; use crucible sql --format arrow for Arrow"
@@ -159,6 +160,9 @@ def _status(run: Mapping[str, Any]) -> str:
     names = (("is_stale", "stale"), ("is_smoke", "smoke"), ("is_simulated", "simulated"))
     marks = [mark for name, mark in names if run[name]]
     marks += ["experiment"] if run["scope"] == EXPERIMENT_SCOPE else []
+    if run["reused_stages"]:
+        is_whole = run["reused_stages"] == run["stage_count"]
+        marks.append("reused" if is_whole else f"{run['reused_stages']}/{run['stage_count']} reused")
     stage = f" {run['stage']} {run['stages_done'] + 1}/{run['stage_count']}" if run["status"] == "running" else ""
     return f"{run['status']}{stage}{''.join(f' ({mark})' for mark in marks)}"
 

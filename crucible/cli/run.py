@@ -15,7 +15,7 @@ from crucible.cli import exits
 from crucible.cli.analysis import analysis_facts, print_summary
 from crucible.cli.budget import say_stops
 from crucible.cli.compose import Host
-from crucible.cli.progress import Follower
+from crucible.cli.progress import REUSED, Follower, reused_text
 from crucible.cli.show import FINDINGS, VERDICTS, print_verdicts
 from crucible.cli.text import columns, outlive_reader, plain, say, warn
 from crucible.errors import UsageError
@@ -57,6 +57,8 @@ class RunCall:
     is_dry_run: bool = False
     wants_resume: bool = False
     wants_new: bool = False
+    is_forced: bool = False
+    """Execute every stage, also where a finished one with the same key exists."""
 
 
 def run_experiment(call: RunCall, *, jobs: int | None, output_dir: Path | None) -> int:
@@ -206,11 +208,15 @@ def _submit(host: Host, loaded: Loaded, call: RunCall, output_dir: Path | None) 
     folder = host.settings.output_dir if is_default else host.settings.project / own
     environment_json = capture(host.settings, loaded.code_path, folder)
     fields = submission_fields(loaded, folder, is_smoke=call.is_smoke, environment_json=environment_json)
-    return host.sender.submit(fields)
+    is_reusing = not call.is_forced and not call.is_smoke  # a smoke test is there to be executed
+    return host.sender.submit({**fields, "is_reusing": is_reusing})
 
 
 def submission_fields(loaded: Loaded, output_dir: Path, *, is_smoke: bool, environment_json: str) -> dict[str, object]:
-    """What ``SubmitExperiment`` says of a loaded experiment."""
+    """What ``SubmitExperiment`` says of a loaded experiment, all of which is to be executed."""
+    from crucible.canonical import canonical_json
+    from crucible.definition.dataset_files import dataset_file_digests
+
     definition = loaded.definition
     return {
         "namespace": definition.namespace,
@@ -224,6 +230,12 @@ def submission_fields(loaded: Loaded, output_dir: Path, *, is_smoke: bool, envir
         "environment_json": environment_json,
         "output_dir": str(output_dir),
         "is_smoke": is_smoke,
+        "is_reusing": False,
+        "selection_json": None,
+        "reproduces": None,
+        "dataset_files_json": canonical_json(
+            dataset_file_digests(definition, loaded.code_path.parent if loaded.code_path is not None else Path())
+        ),
     }
 
 
@@ -239,7 +251,8 @@ def _conclude(reader: Reading, submission_id: str, file: str) -> int:
     }
     verdicts = reader.rows(VERDICTS, [submission_id])
     name = f"{submission['experiment']}#{submission['number']}"
-    say(f"{name}: {', '.join(f'{count} {status}' for status, count in sorted(counts.items()))}")
+    reused = reused_text(reader.rows(REUSED, [submission_id])[0])
+    say(f"{name}: {', '.join(f'{count} {status}' for status, count in sorted(counts.items()))}{reused}")
     print_verdicts(verdicts, reader.rows(FINDINGS, [submission_id]))
     print_summary(analysis_facts(reader, submission_id))
     _say_failures(reader, submission_id)

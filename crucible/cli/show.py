@@ -11,6 +11,7 @@ from crucible.cli.analysis import analysis_facts, print_analysis
 from crucible.cli.budget import BREAKERS, BUDGETS, print_breakers, print_budgets
 from crucible.cli.compose import Reading, open_reader
 from crucible.cli.exits import FINE
+from crucible.cli.progress import REUSED, reused_text
 from crucible.cli.text import columns, duration, moment_text, number, plain, say
 from crucible.errors import UsageError
 from crucible.lookup import HIDDEN_TAG, Subject, find_run, find_subject
@@ -27,6 +28,20 @@ FINDINGS = f"SELECT * FROM findings WHERE submission_id = ?1 AND {NEWEST} ORDER 
 PURGES = """
 SELECT occurred_at, payload->>'reason' AS reason, event_id FROM events
 WHERE key = ? AND type = 'RunPurged' AND NOT is_void
+"""
+STAGES = """
+SELECT s.*, r.ref AS reused_ref FROM stages s LEFT JOIN runs r ON r.run_id = s.reused_run_id
+WHERE s.run_id = ? ORDER BY s.stage_index
+"""
+SUMMARY = """
+SELECT q.run_id, m.* EXCLUDE (run_id), q.is_reused FROM metric_summary m
+JOIN stage_sources q ON q.source_run_id = m.run_id AND q.stage = m.stage
+WHERE q.run_id = ? ORDER BY m.stage, m.name
+"""
+CHECKPOINTS = """
+SELECT q.run_id, c.* EXCLUDE (run_id), q.is_reused FROM checkpoints c
+JOIN stage_sources q ON q.source_run_id = c.run_id AND q.stage = c.stage
+WHERE q.run_id = ? ORDER BY c.saved_at, c.step
 """
 
 Row = Mapping[str, Any]
@@ -57,7 +72,10 @@ def diff(first: str, second: str) -> int:
         sides = [find_run(reader, text) for text in (first, second)]
         facts = [_run_facts(reader, subject.id) for subject in sides]
     kinds = ("run", "params", "metrics", "datasets", "checkpoints", "artifacts", "code")
-    rows = [row for kind in kinds for row in _differences(kind, *(_comparable(side, kind) for side in facts))]
+    rows = [row for kind in kinds for row in _differences(kind, facts[0], facts[1])]
+    for subject, side in zip(sides, facts, strict=True):
+        for stage, source in _sources(side).items():
+            say(f"{subject.name}: {stage} was not executed, its results are those of {source}")
     if not rows:
         say(f"{sides[0].name} and {sides[1].name} do not differ in anything recorded")
         return FINE
@@ -81,6 +99,7 @@ def _facts(reader: Reading, subject: Subject) -> dict[str, Any]:
     return {
         "submission": {**submission, "asked_by": asked[0]["actor"] if asked else submission["actor"]},
         "counts": _rows(reader, counts, key),
+        "reused": _rows(reader, REUSED, key)[0],
         "verdicts": _rows(reader, VERDICTS, key),
         "findings": _rows(reader, FINDINGS, key),
         **analysis_facts(reader, submission["submission_id"]),
@@ -106,12 +125,12 @@ def _run_facts(reader: Reading, run_id: str) -> dict[str, Any]:
     return {
         "run": dict(run),
         "params": _rows(reader, "SELECT name, value FROM params WHERE run_id = ? ORDER BY name", key),
-        "stages": _rows(reader, "SELECT * FROM stages WHERE run_id = ? ORDER BY stage_index", key),
+        "stages": _rows(reader, STAGES, key),
         "attempts": _rows(reader, "SELECT * FROM attempts WHERE run_id = ? ORDER BY requested_at, attempt", key),
         "claims": _rows(reader, "SELECT * FROM claims WHERE run_id = ? ORDER BY claimed_at", key),
         "metrics": _rows(reader, "SELECT * FROM result_metrics WHERE run_id = ? ORDER BY stage, name", key),
-        "summary": _rows(reader, "SELECT * FROM metric_summary WHERE run_id = ? ORDER BY stage, name", key),
-        "checkpoints": _rows(reader, "SELECT * FROM checkpoints WHERE run_id = ? ORDER BY saved_at, step", key),
+        "summary": _rows(reader, SUMMARY, key),
+        "checkpoints": _rows(reader, CHECKPOINTS, key),
         "artifacts": _rows(reader, "SELECT * FROM artifacts WHERE run_id = ? ORDER BY stage, name", key),
         "datasets": _rows(reader, "SELECT * FROM datasets WHERE run_id = ? ORDER BY stage, name", key),
         "purges": _rows(reader, PURGES, key),
@@ -149,19 +168,21 @@ def _show_run(facts: dict[str, Any]) -> None:
     say(f"  run {run['run_id']}, repeat {run['repeat']}, seed {run['seed']}")
     say(f"  created {moment_text(run['created_at'])}, ended {moment_text(run['ended_at'])}")
     _section("parameters", ["name", "value"], [[row["name"], row["value"]] for row in facts["params"]])
+    sources = _sources(facts)
     stages = [
-        [s["stage"], s["status"], s["attempt"], _milliseconds(s["duration_ms"]), s["message"] or ""]
+        [s["stage"], s["status"], s["attempt"], _milliseconds(s["duration_ms"]), s["message"] or _whose(sources, s)]
         for s in facts["stages"]
     ]
     _section("stages", ["stage", "status", "attempt", "took", ""], stages)
     results = [
-        [m["name"], m["value"], m["unit"] or "", m["items"], m["origin"], m["kind"]]
+        [m["name"], m["value"], m["unit"] or "", m["items"], m["origin"], m["kind"], _whose(sources, m)]
         for m in facts["metrics"]
         if m["value"] is not None or m["name"] not in {row["name"] for row in facts["summary"]}
     ]
-    _section("results", ["metric", "value", "unit", "items", "origin", "kind"], results)
-    summary = [[m["name"], m["n"], m["first"], m["last"], m["min"], m["max"], m["best_step"]] for m in facts["summary"]]
-    _section("logged, effective points", ["metric", "n", "first", "last", "min", "max", "best at"], summary)
+    _section("results", ["metric", "value", "unit", "items", "origin", "kind", ""], results)
+    columns_of = ("name", "n", "first", "last", "min", "max", "best_step")
+    summary = [[*(m[name] for name in columns_of), _whose(sources, m)] for m in facts["summary"]]
+    _section("logged, effective points", ["metric", "n", "first", "last", "min", "max", "best at", ""], summary)
     _show_files(facts)
     if facts["tags"]:
         say(f"tags: {plain(', '.join(facts['tags']))}")
@@ -191,13 +212,35 @@ def _show_files(facts: dict[str, Any]) -> None:
         claims = [[c["stage"], c["attempt"], c["worker_id"], c["status"], c["is_effective"]] for c in facts["claims"]]
         _section("claims", ["stage", "attempt", "worker", "status", "counts"], claims)
     saved = facts["checkpoints"]
-    rows = [[c["stage"], c["step"], c["digest"][:12], c["is_effective"]] for c in saved[-CHECKPOINTS_SHOWN_MAX:]]
+    sources = _sources(facts)
+    rows = [
+        [c["stage"], c["step"], c["digest"][:12], c["is_effective"], _whose(sources, c)]
+        for c in saved[-CHECKPOINTS_SHOWN_MAX:]
+    ]
     title = f"checkpoints, newest {len(rows)} of {len(saved)}" if len(saved) > len(rows) else "checkpoints"
-    _section(title, ["stage", "step", "digest", "counts"], rows)
-    artifacts = [[a["stage"], a["name"], a["kind"], a["digest"][:12], a["size_bytes"]] for a in facts["artifacts"]]
-    _section("artifacts", ["stage", "name", "kind", "digest", "bytes"], artifacts)
+    _section(title, ["stage", "step", "digest", "counts", ""], rows)
+    artifacts = [
+        [a["stage"], a["name"], a["kind"], a["digest"][:12], a["size_bytes"], _whose(sources, a)]
+        for a in facts["artifacts"]
+    ]
+    _section("artifacts", ["stage", "name", "kind", "digest", "bytes", ""], artifacts)
     datasets = {(d["name"], d["digest"][:12], str(d["items"])) for d in facts["datasets"]}
     _section("datasets", ["name", "digest", "items"], sorted(datasets))
+
+
+def _sources(facts: Mapping[str, Any]) -> dict[str, str]:
+    """For each reused stage of a run the run that executed it."""
+    return {
+        stage["stage"]: stage["reused_ref"] or stage["reused_run_id"]
+        for stage in facts["stages"]
+        if stage["reused_run_id"]
+    }
+
+
+def _whose(sources: Mapping[str, str], row: Row) -> str:
+    """Whose number it is, if not this run's own."""
+    source = sources.get(row["stage"])
+    return f"reused from {source}" if source is not None else ""
 
 
 def _show_group(facts: dict[str, Any]) -> None:
@@ -206,7 +249,8 @@ def _show_group(facts: dict[str, Any]) -> None:
     when = moment_text(submission["submitted_at"])
     say(f"  submission {submission['submission_id']} by {plain(submission['asked_by'])}, {when}")
     say(f"  definition {submission['definition_digest'][:12]}, code {submission['code_digest'][:12]}")
-    say("  " + ", ".join(f"{row['runs']} {row['status']}" for row in facts["counts"]))
+    counts = ", ".join(f"{row['runs']} {row['status']}" for row in facts["counts"])
+    say(f"  {counts}{reused_text(facts['reused'])}")
     _show_environment(submission["environment"])
     print_verdicts(facts["verdicts"], facts["findings"])
     print_analysis(facts)
@@ -254,7 +298,7 @@ def _milliseconds(value: float | None) -> str:
     return duration(None if value is None else value / 1000)
 
 
-def _comparable(facts: dict[str, Any], kind: str) -> dict[str, object]:
+def _comparable(facts: Mapping[str, Any], kind: str) -> dict[str, object]:
     run = facts["run"]
     if kind == "run":
         return {name: run[name] for name in ("status", "reason", "seed", "repeat", "is_smoke", "is_simulated")}
@@ -269,9 +313,30 @@ def _comparable(facts: dict[str, Any], kind: str) -> dict[str, object]:
     return {row["name"]: row["digest"] for row in facts[kind]}
 
 
-def _differences(kind: str, left: Mapping[str, object], right: Mapping[str, object]) -> list[list[object]]:
-    names = [name for name in sorted(left.keys() | right.keys()) if left.get(name) != right.get(name)]
-    return [[kind, n, _short(left.get(n)), _short(right.get(n)), _difference(left.get(n), right.get(n))] for n in names]
+def _differences(kind: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> list[list[object]]:
+    left, right = _comparable(first, kind), _comparable(second, kind)
+    marks = [_reused_names(side, kind) for side in (first, second)]
+    rows: list[list[object]] = []
+    for name in sorted(left.keys() | right.keys()):
+        values = (left.get(name), right.get(name))
+        if values[0] != values[1]:
+            shown = [_marked(_short(value), name in mark) for value, mark in zip(values, marks, strict=True)]
+            rows.append([kind, name, *shown, _difference(*values)])
+    return rows
+
+
+def _reused_names(facts: Mapping[str, Any], kind: str) -> set[str]:
+    """What of a kind comes from another run."""
+    sources = _sources(facts)
+    if kind == "checkpoints":
+        return {f"{row['stage']} step {row['step']}" for row in facts[kind] if row["stage"] in sources}
+    if kind in {"metrics", "datasets", "artifacts"}:
+        return {row["name"] for row in facts[kind] if row["stage"] in sources}
+    return set()
+
+
+def _marked(value: object, is_reused: bool) -> object:
+    return f"{number(value) if isinstance(value, float) else value} (reused)" if is_reused else value
 
 
 def _short(value: object) -> object:

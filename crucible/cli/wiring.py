@@ -35,11 +35,14 @@ def acting_as(journal: Journal, part: str) -> Journal:
     return journal.acting_as(f"{part}@{host_name()}")
 
 
-def make_manager(journal: Journal) -> Manager:
-    """A manager."""
+def make_manager(settings: Settings, journal: Journal) -> Manager:
+    """A manager that sees the place's blobs."""
     from crucible.processors.manager import Manager
 
-    return Manager(acting_as(journal, "manager"))
+    blobs = make_blobs(settings)
+    return Manager(
+        acting_as(journal, "manager"), has_blobs=lambda digests: all(blobs.exists(digest) for digest in digests)
+    )
 
 
 def make_reaper(settings: Settings, journal: Journal) -> Reaper:

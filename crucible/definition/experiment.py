@@ -97,7 +97,8 @@ class Experiment:
     def run(self, **options: Any) -> Outcome:
         """Run the experiment here, as ``crucible run`` would, and return its `Outcome`.
 
-        Options are those of the command: ``jobs``, ``sets``, ``is_smoke``, ``new``, ``resume``, ``output_dir``.
+        Options are those of the command: ``jobs``, ``sets``, ``is_smoke``, ``new``, ``resume``, ``force``,
+        ``output_dir``.
         """
         from crucible.cli.library import run_experiment
 

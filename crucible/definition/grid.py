@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from crucible.canonical import canonical_json, hash_parts
 from crucible.definition.label import labels_of
 from crucible.definition.model import Definition
+from crucible.definition.selection import Selection
 from crucible.scope import NO_INDEX, PHASE_LABELS, ExperimentPhase
 
 if TYPE_CHECKING:
@@ -120,8 +121,11 @@ def expand(
 
 
 def planned_runs(accepted: SubmissionAccepted) -> list[PlannedRun]:
-    """Return the runs of an accepted submission, from its record alone."""
-    return expand(
+    """Return the runs of an accepted submission, from its record alone.
+
+    Those of a part of a grid are named as in the whole of it.
+    """
+    runs = expand(
         Definition.parse(accepted.definition_json),
         submission_id=accepted.submission_id,
         submitted_at_us=accepted.occurred_at_us,
@@ -129,6 +133,19 @@ def planned_runs(accepted: SubmissionAccepted) -> list[PlannedRun]:
         recipe_digest=accepted.recipe_digest,
         is_smoke=accepted.is_smoke,
     )
+    if accepted.selection_json is None:
+        return runs
+    return [runs[index] for index in Selection.parse(accepted.selection_json).grid_indexes]
+
+
+def submitted_run_count(definition: Definition, *, is_smoke: bool, selection_json: str | None) -> int:
+    """Return how many runs a submission has. Raises ``ValueError`` for a selection that does not fit the grid."""
+    whole = run_count(definition, is_smoke=is_smoke)
+    if selection_json is None:
+        return whole
+    selection = Selection.parse(selection_json)
+    selection.check(definition, whole)
+    return len(selection.grid_indexes)
 
 
 def experiment_run(accepted: SubmissionAccepted, phase: ExperimentPhase, number: int, seed: int) -> PlannedRun:

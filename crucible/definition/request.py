@@ -30,6 +30,7 @@ def stage_request_fields(  # noqa: PLR0917  the records in the order of the log,
     options = resolved_options(stage, parse_json(run.params_json))
     datasets = {name: reference.model_dump(mode="json") for name, reference in definition.datasets.items()}
     steps_max = SMOKE_STEPS_MAX if run.is_smoke else None
+    files = parse_json(submission.dataset_files_json or "{}")
     blobs = {file["sha256"] for artifact in inputs.values() for file in artifact.files}
     about = {"experiment_run": run.run_id} if run.scope == EXPERIMENT_SCOPE else {}  # its input is what others gave
     return {
@@ -50,6 +51,7 @@ def stage_request_fields(  # noqa: PLR0917  the records in the order of the log,
                 "repeat": run.repeat,
                 "seed": run.seed,
                 "steps_max": steps_max,
+                **({"dataset_files": files} if files else {}),
             }
         ),
         "command": stage.command,

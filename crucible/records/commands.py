@@ -35,6 +35,14 @@ class SubmitExperiment(Record):
     """Folder for run folders."""
     is_smoke: bool
     """A smoke test: first cell, one repeat, five steps."""
+    is_reusing: bool
+    """Finished stages with the same key stand for those of this submission."""
+    selection_json: str | None
+    """Part of the grid: {grid_indexes, stage} as canonical JSON; null: all of it."""
+    reproduces: str | None
+    """Submission whose runs are run again and compared; null: none."""
+    dataset_files_json: str
+    """SHA-256 of each dataset's file that no digest pins, by dataset name, as found at submission: canonical JSON."""
 
 
 @record(topic="commands", key="experiment")

@@ -38,7 +38,15 @@ class SubmissionAccepted(Record):
     number: int
     """Number of the submission within its experiment, from 1."""
     run_count: int
-    """How many runs the grid has."""
+    """How many runs the submission has."""
+    is_reusing: bool
+    """Finished stages with the same key stand for those of this submission."""
+    selection_json: str | None
+    """Part of the grid: {grid_indexes, stage} as canonical JSON; null: all of it."""
+    reproduces: str | None
+    """Submission whose runs are run again and compared; null: none."""
+    dataset_files_json: str
+    """SHA-256 of each dataset's file that no digest pins, by dataset name, as found at submission: canonical JSON."""
 
 
 @record(topic="events", key="experiment")

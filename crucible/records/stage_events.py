@@ -311,3 +311,19 @@ class StageReused(Record):
     """Run that the result came from."""
     from_event_id: str
     """event_id of its StageCompleted."""
+    generation: int
+    """Generation of the run that the attempt belongs to, from 1."""
+    stage_type: str
+    """What ran: a built-in name, module:function, or command."""
+    options_json: str
+    """Resolved options, canonical JSON."""
+    metrics: Sequence[ResultMetric]
+    """Result metrics."""
+    artifacts_json: str
+    """The artifacts of the result, each as its ArtifactSaved says, canonical JSON."""
+    datasets_json: str
+    """The datasets that the result was made from, each as its DatasetUsed says, canonical JSON."""
+    is_simulated: bool
+    """The adapter simulates."""
+    telemetry_json: str
+    """What the result logged: JSON, [spool, next sequence] for each spool, oldest claim first; below it all counts."""

@@ -6,7 +6,7 @@ holds nothing that the world does not say: thrown away, it is made again from th
 
 from __future__ import annotations
 
-from collections import deque
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -39,6 +39,7 @@ from crucible.records.stage_events import (
 )
 from crucible.rules.blueprint import Blueprint, Blueprints
 from crucible.rules.draft import Draft
+from crucible.rules.finished import HasBlobs, Place, has_no_blobs
 from crucible.rules.permits import Permits
 from crucible.rules.plan import (
     Ready,
@@ -51,6 +52,7 @@ from crucible.rules.plan import (
     plan_start,
 )
 from crucible.rules.queue import SubmissionQueue, is_opening
+from crucible.rules.sources import Sources
 from crucible.rules.state import RunState, SubmissionState
 from crucible.rules.stopping import Stopping, only_starts_stop
 from crucible.rules.world import World
@@ -61,6 +63,8 @@ AHEAD_RUNS = 16
 """Requests that nobody has claimed yet, from which on workers do not wait for the manager."""
 CREATED_PER_PLAN = 250
 """Runs that one plan creates at most; the next one goes on."""
+STARTS_PER_PLAN = 250
+"""Runs of a submission that one plan starts at most; runs that need no worker end with their start."""
 RUNS_PER_PLAN = 2000
 """Runs that one plan looks at, at most; the next one goes on."""
 
@@ -100,9 +104,11 @@ Batches = list[list[Draft]]
 class Agenda:
     """What may be missing, as of the events noted. For one thread."""
 
-    def __init__(self, world: World, blueprints: Blueprints) -> None:
+    def __init__(self, world: World, blueprints: Blueprints, has_blobs: HasBlobs = has_no_blobs) -> None:
+        """``has_blobs`` tells whether the files of a result are there, so that it can be used again."""
         self._world = world
         self._blueprints = blueprints
+        self._sources = Sources(world, has_blobs, self._blueprint)
         self._queues: dict[str, SubmissionQueue] = {}
         self._stopping = Stopping(world)
         self._now_s = 0.0
@@ -116,6 +122,7 @@ class Agenda:
         """As of the last plan workers have enough to do: the next one may come a little later, and hold more."""
         self.unreadable: dict[str, str] = {}
         """Submissions whose definition this version can't read, and why: they are left alone."""
+        self._sources.finished.note_all()
         self.rebuild()
 
     @property
@@ -133,9 +140,11 @@ class Agenda:
         for run in self._world.runs.values():
             self._touch(run)
 
-    def note(self, event: Record) -> None:
-        """An event was folded in, or found void."""
+    def note(self, event: Record, place: Place = (0, 0)) -> None:
+        """An event was folded in, or found void; ``place`` is where it stands on the log."""
         kind = type(event)
+        if isinstance(event, StageCompleted):
+            self._sources.finished.note(event, place)
         if kind in _RUN_EVENTS:
             run = self._world.runs.get(event.key)
             if run is not None:
@@ -236,7 +245,11 @@ class Agenda:
             batches.append(plan_shut_out(run, opening))
             return batches
         stopped = self._stopping.plan_run(run, submission)
-        drafts = [stopped] if stopped is not None else plan_run(run, submission, blueprint, ready)
+        drafts = (
+            [stopped]
+            if stopped is not None
+            else plan_run(run, submission, blueprint, ready, self._sources.of(run, submission))
+        )
         if drafts:
             batches.append(drafts)
         return batches
@@ -309,7 +322,7 @@ class Agenda:
                 batches.extend(self._plan_start(run, submission, queue, blueprint) or ())
         waiting: list[RunState] = []
         room = REQUESTED_MAX + queue.active - queue.requested
-        while room > 0 and (next_id := queue.next_pending()) is not None:
+        while room > 0 and len(batches) < STARTS_PER_PLAN and (next_id := queue.next_pending()) is not None:
             run = self._world.runs[next_id]
             if inherits_cancel(run, submission):
                 continue
@@ -322,7 +335,7 @@ class Agenda:
             if step is None:
                 break
             batches.extend(step)
-            room -= 1
+            room -= not (step and step[0][-1].record_type is RunCompleted)
         for run in waiting:
             queue.enqueue(run)
         return batches
@@ -335,7 +348,7 @@ class Agenda:
         if permits or permits is None or not self._permits.holds_all(run):
             return permits
         queue.starting(run.run_id)
-        return [plan_start(run, blueprint)]
+        return [plan_start(run, blueprint, self._sources.of(run, submission))]
 
 
 def _is_shut(queue: SubmissionQueue, blueprint: Blueprint) -> bool:
@@ -380,11 +393,7 @@ def _submission_draft(
 
 def _take(names: dict[str, None], limit: int) -> Iterable[str]:
     """Up to ``limit`` names, oldest first, removed."""
-    taken: deque[str] = deque()
-    for name in names:
-        if len(taken) == limit:
-            break
-        taken.append(name)
+    taken = list(itertools.islice(names, limit))
     for name in taken:
         del names[name]
     return taken

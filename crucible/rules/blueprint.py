@@ -82,13 +82,18 @@ class DefinitionBlueprint:
     def runs(self) -> Sequence[Mapping[str, Any]]:
         """The fields of `RunCreated` of each run, in grid order."""
         from crucible.definition.grid import planned_runs
+        from crucible.definition.selection import Selection
 
-        shared = {**self._shared(self._definition.enabled_stages), "scope": RUN_SCOPE}
+        stages: Sequence[StageDefinition] = self._definition.enabled_stages
+        if self._accepted.selection_json is not None:
+            stages = Selection.parse(self._accepted.selection_json).stages_of(stages)
+        shared = {**self._shared(stages), "scope": RUN_SCOPE}
         return [{**shared, **_own(run)} for run in planned_runs(self._accepted)]
 
     def experiment_stages(self, phase: ExperimentPhase) -> Sequence[StageDefinition]:
-        """The stages of scope experiment that are done in a phase, in order."""
-        return self._definition.experiment_stages if phase == "after" else ()
+        """The stages of scope experiment that are done in a phase, in order: none for a part of a grid."""
+        is_whole = self._accepted.selection_json is None
+        return self._definition.experiment_stages if phase == "after" and is_whole else ()
 
     def experiment_run(self, phase: ExperimentPhase, number: int) -> Mapping[str, Any] | None:
         """The fields of `RunCreated` of a run of scope experiment; None if the phase has no stage."""
@@ -163,10 +168,11 @@ class DefinitionBlueprints:
 
     def count(self, command: SubmitExperiment) -> int:
         """How many runs the submission would have. Raises ``ValueError`` if its definition is none."""
-        from crucible.definition.grid import run_count
+        from crucible.definition.grid import submitted_run_count
         from crucible.definition.model import Definition
 
-        return run_count(Definition.parse(command.definition_json), is_smoke=command.is_smoke)
+        definition = Definition.parse(command.definition_json)
+        return submitted_run_count(definition, is_smoke=command.is_smoke, selection_json=command.selection_json)
 
     def of(self, accepted: SubmissionAccepted) -> DefinitionBlueprint:
         """The submission, worked out."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 
-from crucible.records.stage_events import ArtifactSaved, CellsCompared, CheckpointSaved, DatasetUsed
+from crucible.records.stage_events import ArtifactSaved, CellsCompared, CheckpointSaved, DatasetUsed, StageReused
+from crucible.rules.reused import carried_artifacts, carried_datasets
 from crucible.rules.state import ClaimState, RunState, StageState
 
 METRIC_SPOOL_SUFFIX = ".m"
@@ -34,7 +35,10 @@ def chain(stage: StageState) -> tuple[Link, ...]:
     """The claims of a stage that count, newest first. Empty if it was never claimed, or is to be done anew.
 
     What a stage had done before a retry from it, or from one before it, is superseded at once: its result is gone too.
+    A stage that another run's result stands for has no claims that count.
     """
+    if reused(stage) is not None:
+        return ()
     claims = [claim for attempt in stage.attempts[stage.attempts_void :] for claim in attempt.claims]
     if not claims:
         return ()
@@ -85,18 +89,34 @@ def checkpoints(stage: StageState) -> tuple[CheckpointSaved, ...]:
 
 
 def artifacts(stage: StageState) -> Mapping[str, ArtifactSaved]:
-    """The artifacts that count by name; of several with one name, the last."""
+    """The artifacts that count by name; of several with one name, the last.
+
+    Those of a reused stage are its source's.
+    """
+    if (event := reused(stage)) is not None:
+        return carried_artifacts(event.artifacts_json)
     return {artifact.name: artifact for link in reversed(chain(stage)) for artifact in _artifacts(link)}
 
 
 def datasets(stage: StageState) -> Mapping[str, DatasetUsed]:
-    """The datasets that claims which count have read, by name; of several with one name, the last."""
+    """The datasets that claims which count have read, by name; of several with one name, the last.
+
+    Those of a reused stage are its source's.
+    """
+    if (event := reused(stage)) is not None:
+        return carried_datasets(event.datasets_json)
     return {used.name: used for link in reversed(chain(stage)) for used in link.claim.datasets}
 
 
 def comparisons(stage: StageState) -> tuple[CellsCompared, ...]:
     """What a stage found of the cells of a grid: what the claim that completed it has recorded, and nothing before."""
     return chain(stage)[0].claim.comparisons if stage.status == "completed" else ()
+
+
+def reused(stage: StageState) -> StageReused | None:
+    """The result of another run that stands for this stage now."""
+    attempt = stage.current
+    return attempt.reused if attempt is not None else None
 
 
 def _checkpoints(link: Link) -> Iterator[CheckpointSaved]:

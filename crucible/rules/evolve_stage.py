@@ -63,9 +63,13 @@ def _requested(run: RunState, event: StageRequested) -> RunState | Void:
 
 
 def _reused(run: RunState, event: StageReused) -> RunState | Void:
+    if event.generation != run.generation:
+        return Void("of another generation")
     stage = _next_attempt(run, event)
     if isinstance(stage, Void):
         return stage
+    if stage.attempts:
+        return Void("an attempt was made before")
     attempt = AttemptState(number=event.attempt, status="reused", generation=run.generation, reused=event)
     return _with_new_attempt(run, stage, attempt)
 

@@ -152,7 +152,7 @@ def _stage_events(run: RunState | None, name: str) -> Iterable[Record]:
     where = {"run_id": "run", "stage": name}
     for number in (attempt, attempt + 1):
         yield _make(StageRequested, **where, attempt=number, generation=generation)
-        yield _make(StageReused, **where, attempt=number)
+        yield _make(StageReused, **where, attempt=number, generation=generation)
     current = stage.current if stage is not None else None
     claim = current.live_claim if current is not None else None
     claims = len(current.claims) if current is not None else 0

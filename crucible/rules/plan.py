@@ -14,11 +14,12 @@ from crucible.errors import CrucibleError
 from crucible.records.log_events import PermitGranted, PermitReleased
 from crucible.records.record import Record
 from crucible.records.run_events import RunCanceled, RunCancelRequested, RunCompleted, RunCreated, RunFailed, RunStarted
-from crucible.records.stage_events import ArtifactSaved, StageRequested
+from crucible.records.stage_events import ArtifactSaved, StageRequested, StageReused
 from crucible.rules.blueprint import Blueprint
 from crucible.rules.budget import runs_limit
-from crucible.rules.draft import Draft
+from crucible.rules.draft import Draft, Void
 from crucible.rules.effective import artifacts
+from crucible.rules.evolve_run import evolve
 from crucible.rules.state import AttemptState, LimitState, RunState, StageState, SubmissionState
 from crucible.stage_call import SCRIPT_TYPE
 
@@ -46,6 +47,19 @@ class Ready(Protocol):
         ...
 
 
+class Reuse(Protocol):
+    """Looks for results that stand for a stage."""
+
+    def __call__(self, run: RunState, request: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """What a `StageReused` says in place of this request; None: the stage has to be executed."""
+        ...
+
+
+def never_reuse(run: RunState, request: Mapping[str, Any]) -> None:
+    """Execute everything."""
+    _ = run, request
+
+
 def plan_created(fields: Mapping[str, Any], submission: SubmissionState) -> Drafts:
     """A run of a submission that is not there yet."""
     accepted = submission.accepted
@@ -59,17 +73,17 @@ def plan_created(fields: Mapping[str, Any], submission: SubmissionState) -> Draf
     return [created]
 
 
-def plan_start(run: RunState, blueprint: Blueprint) -> Drafts:
-    """The start of a run that has its permits, and its first request."""
+def plan_start(run: RunState, blueprint: Blueprint, reuse: Reuse = never_reuse) -> Drafts:
+    """The start of a run that has its permits, and what follows at once: its first request, behind reused stages."""
     fields = {"run_id": run.run_id, "generation": run.generation}
     started = _draft(run, RunStarted, fields, causation_id=run.opened_by)
-    stage = run.current_stage
-    if stage is None:
-        return [started]
-    return [started, _request(run, stage, blueprint, causation_id=started.event_id)]
+    after = _after(run, started)
+    return [started] if after is None else [started, *_plan_onward(after, blueprint, reuse)]
 
 
-def plan_run(run: RunState, submission: SubmissionState, blueprint: Blueprint, ready: Ready) -> Drafts:
+def plan_run(
+    run: RunState, submission: SubmissionState, blueprint: Blueprint, ready: Ready, reuse: Reuse = never_reuse
+) -> Drafts:
     """What a run that has not ended needs now, but its start; empty if it needs nothing."""
     drafts: Drafts = []
     cancel_reason, cancel_event_id = run.cancel_reason, run.cancel_event_id
@@ -84,7 +98,7 @@ def plan_run(run: RunState, submission: SubmissionState, blueprint: Blueprint, r
             fields = {"run_id": run.run_id, "generation": run.generation, "reason": cancel_reason}
             drafts.append(_draft(run, RunCanceled, fields, causation_id=cancel_event_id))
     elif run.status == "running":
-        drafts.extend(_plan_stage(run, stage, blueprint, ready))
+        drafts.extend(_plan_stage(run, stage, blueprint, ready, reuse))
     return drafts
 
 
@@ -156,10 +170,45 @@ def _cancel(run: RunState, submission: SubmissionState) -> Draft | None:
     return _with_id(run, RunCancelRequested, _cancel_id(run, cause), fields, cause)
 
 
-def _plan_stage(run: RunState, stage: StageState, blueprint: Blueprint, ready: Ready) -> Drafts:
+def _plan_onward(run: RunState, blueprint: Blueprint, reuse: Reuse) -> Drafts:
+    """The next request of a run whose stage has no attempt, behind every stage that is reused; or the run's end.
+
+    All of it is one batch, so that a run that needs no worker costs one append.
+    """
+    drafts: Drafts = []
+    size = 0
+    while (stage := run.current_stage) is not None:
+        draft = _request(run, stage, blueprint, reuse, causation_id=_cause(run, stage))
+        size += _text_bytes(draft.fields)
+        if drafts and size > REQUEST_BYTES_MAX:
+            return drafts  # the next plan goes on
+        drafts.append(draft)
+        after = _after(run, draft) if draft.record_type is StageReused else None
+        if after is None:
+            return drafts
+        run = after
+    return [*drafts, _completion(run)]
+
+
+def _after(run: RunState, draft: Draft) -> RunState | None:
+    """The run once a draft stands on the log; None if it would have no effect."""
+    record = draft.record_type(
+        event_id=draft.event_id,
+        occurred_at_us=0,
+        actor="",
+        causation_id=draft.causation_id,
+        correlation_id=draft.correlation_id,
+        traceparent=None,
+        **draft.fields,
+    )
+    after = evolve(run, record)
+    return None if isinstance(after, Void) else after
+
+
+def _plan_stage(run: RunState, stage: StageState, blueprint: Blueprint, ready: Ready, reuse: Reuse) -> Drafts:
     attempt = stage.current
     if attempt is None:
-        return [_request(run, stage, blueprint, causation_id=_cause(run, stage))]
+        return _plan_onward(run, blueprint, reuse)
     if attempt.status == "failed":
         return _plan_failed(run, stage, attempt, blueprint, ready)
     if attempt.status == "requested" and attempt.request is not None and attempt.request.stage_type == SCRIPT_TYPE:
@@ -190,7 +239,7 @@ def _plan_failed(run: RunState, stage: StageState, attempt: AttemptState, bluepr
     if is_left and failure.error_class in _retried(blueprint, stage.name):
         if not ready(run.run_id, stage.name, attempt.number + 1, retry_delay_s(stage.retries)):
             return []
-        return [_request(run, stage, blueprint, causation_id=failure.event_id)]
+        return [_request(run, stage, blueprint, never_reuse, causation_id=failure.event_id)]
     message = failure.message[:REASON_CHARACTERS_MAX]
     return [_failure(run, stage, f"{stage.name}: {failure.error_type}: {message}", failure.event_id)]
 
@@ -203,8 +252,13 @@ def _retried(blueprint: Blueprint, stage: str) -> frozenset[str]:
         return frozenset()
 
 
-def _request(run: RunState, stage: StageState, blueprint: Blueprint, *, causation_id: str | None) -> Draft:
-    """The next attempt of a stage; the end of the run if an artifact that it takes was never made."""
+def _request(
+    run: RunState, stage: StageState, blueprint: Blueprint, reuse: Reuse, *, causation_id: str | None
+) -> Draft:
+    """The next attempt of a stage; the end of the run if an artifact that it takes was never made.
+
+    Only a first attempt in a first generation is reused: who asks for a retry wants to see it executed.
+    """
     attempt = len(stage.attempts) + 1
     try:
         inputs, missing = _inputs(run, blueprint.inputs(stage.name))
@@ -216,12 +270,26 @@ def _request(run: RunState, stage: StageState, blueprint: Blueprint, *, causatio
         fields = blueprint.request(run.created, stage.name, attempt, inputs)
     except CrucibleError as error:
         return _failure(run, stage, f"{stage.name}: {error}"[:REASON_CHARACTERS_MAX], causation_id)
-    size = sum(len(text.encode()) for text in (*fields["blobs"], *fields.values()) if isinstance(text, str))
+    if attempt == 1 and run.generation == 1 and (result := reuse(run, fields)) is not None:
+        fields = {
+            "run_id": run.run_id,
+            "stage": stage.name,
+            "attempt": attempt,
+            "generation": run.generation,
+            **result,
+        }
+        return _draft(run, StageReused, fields, stage.name, attempt, result["from_event_id"], causation_id=causation_id)
+    size = _text_bytes(fields)
     if size > REQUEST_BYTES_MAX:
         reason = f"{stage.name}: options and inputs have {size} bytes; {REQUEST_BYTES_MAX} are allowed"
         return _failure(run, stage, reason, causation_id)
     fields = {**fields, "generation": run.generation}
     return _draft(run, StageRequested, fields, stage.name, attempt, causation_id=causation_id)
+
+
+def _text_bytes(fields: Mapping[str, Any]) -> int:
+    """Bytes of the texts of a draft: nearly all that it has."""
+    return sum(len(text.encode()) for text in (*fields.get("blobs", ()), *fields.values()) if isinstance(text, str))
 
 
 def _inputs(run: RunState, wanted: Mapping[str, str]) -> tuple[dict[str, ArtifactSaved], list[str]]:

@@ -71,7 +71,7 @@ class SubmissionQueue:
 
     @property
     def requested(self) -> int:
-        """Runs that are starting, or whose first stage waits for a worker."""
+        """Runs that are starting, or whose first stage to be executed waits for a worker."""
         return self._counts.get("requested", 0) + self._counts.get("starting", 0)
 
     @property
@@ -157,4 +157,5 @@ def _phase(run: RunState) -> Phase:
         return "between"
     if stage.status == "running":
         return "active"
-    return "requested" if stage.status == "requested" and stage.index == 0 else "between"
+    is_first = all(before.status == "reused" for before in run.stages[: stage.index])
+    return "requested" if stage.status == "requested" and is_first else "between"

@@ -229,18 +229,18 @@ def test_a_dataset_that_changes_is_an_error_that_names_both_digests(project):
     pin = hashlib.sha256(data.read_bytes()).hexdigest()
     project.write("data.py", DATASET % "")
     assert "is not pinned" in project.run("run", "data.py").stderr
-    told = project.run("run", "data.py", "--new", "--set", "changes=true", code=3).stdout
+    told = project.run("run", "data.py", "--new", "--force", "--set", "changes=true", code=3).stdout
     assert "DatasetError: dataset mine has changed: it has digest" in told
     project.write("data.py", DATASET % f', "digest": "sha256:{pin}"')
-    told = project.run("run", "data.py", "--new", code=3).stdout
+    told = project.run("run", "data.py", "--new", "--force", code=3).stdout
     assert f"pinned is {pin}; bring the pinned content back" in told
     wrong = {"id,label,split,x\n1,0,train\n": "row 2 has 3 cells", "\0": "data.csv"}
     project.write("data.py", DATASET % "")
     for text, words in wrong.items():
         data.write_text(text)
-        assert words in project.run("run", "data.py", "--new", code=3).stdout
+        assert words in project.run("run", "data.py", "--new", "--force", code=3).stdout
     data.unlink()
-    assert "No such file" in project.run("run", "data.py", "--new", code=3).stdout
+    assert "No such file" in project.run("run", "data.py", "--new", "--force", code=3).stdout
     assert project.sql("select status from runs where number = 1") == [{"status": "completed"}]
 
 

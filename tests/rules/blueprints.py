@@ -13,6 +13,7 @@ def definition(**fields):
     """``runs``, ``stages`` ({name: {inputs, retried, retries}}), ``max_concurrent``, ``budget``, ``breaker`` as JSON.
 
     ``before`` and ``after`` name those of the stages that are done once, before the grid and after it.
+    With ``shares_keys`` stages of one name and the same inputs have one key, in all runs of all submissions.
     """
     return json.dumps({"runs": 1, "stages": {"fit": {}}, "max_concurrent": None, **fields}, sort_keys=True)
 
@@ -96,6 +97,10 @@ class PlainBlueprint:
     def inputs(self, stage):
         return self.plan["stages"][stage].get("inputs", {})
 
+    def stage_key(self, run, stage, inputs):
+        given = ",".join(f"{name}={artifact.digest}" for name, artifact in sorted(inputs.items()))
+        return f"{stage}({given})" if self.plan.get("shares_keys") else f"{run.run_id}/{stage}"
+
     def request(self, run, stage, attempt, inputs):
         if self.plan["stages"][stage].get("is_broken"):
             raise DefinitionError([Problem(f"stages.{stage}", "can't be asked for")])
@@ -105,7 +110,7 @@ class PlainBlueprint:
             "attempt": attempt,
             "stage_index": list(run.stages).index(stage),
             "stage_type": self.plan["stages"][stage].get("type", "test:stage"),
-            "stage_key": f"{run.run_id}/{stage}",
+            "stage_key": self.stage_key(run, stage, inputs),
             "command": None,
             "options_json": json.dumps({"x": "x" * self.plan["stages"][stage].get("options_bytes", 0)}),
             "inputs_json": json.dumps({name: artifact.digest for name, artifact in inputs.items()}),
@@ -117,7 +122,7 @@ class PlainBlueprint:
             "adapter": None,
             "resources_json": "{}",
             "code_path": None,
-            "code_digest": "",
+            "code_digest": "code",
             "code_blob": None,
             "blobs": [],
             "timeout_ms": None,

@@ -68,8 +68,8 @@ class Scene:
     def request(self, stage="fit", attempt=1, generation=1, **fields):
         return self.play("StageRequested", run_id=RUN, stage=stage, attempt=attempt, generation=generation, **fields)
 
-    def reuse(self, stage="fit", attempt=1):
-        return self.play("StageReused", run_id=RUN, stage=stage, attempt=attempt)
+    def reuse(self, stage="fit", attempt=1, generation=1, **fields):
+        return self.play("StageReused", run_id=RUN, stage=stage, attempt=attempt, generation=generation, **fields)
 
     def claim(self, claim_id="c1", stage="fit", attempt=1, **fields):
         given = {"worker_id": "w1", "host": "here", "lease_ms": 15_000}

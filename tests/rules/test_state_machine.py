@@ -14,7 +14,7 @@ from crucible.records import RECORD_TYPES
 from crucible.rules.agenda import Agenda
 from crucible.rules.budget import budget_of
 from crucible.rules.decide import decide
-from crucible.rules.effective import resumable, windows
+from crucible.rules.effective import artifacts, chain, datasets, resumable, windows
 from crucible.rules.state import DONE_STATUSES
 from crucible.rules.world import World
 from tests.rules.blueprints import PlainBlueprints, definition
@@ -41,16 +41,18 @@ ATTEMPT_ENDS = {"StageCompleted", "StageFailed", "StageCanceled"}
 class View:
     """What one actor has read."""
 
-    def __init__(self, log):
+    def __init__(self, log, *, prefers_late=False):
+        """``prefers_late``: of several results that could be reused it takes another one than everybody else."""
         self._log = log
+        self._sign = -1 if prefers_late else 1
         self.position = 0
         self.world = World()
-        self.agenda = Agenda(self.world, BLUEPRINTS)
+        self.agenda = Agenda(self.world, BLUEPRINTS, lambda _: True)
 
     def read(self, count):
-        for event in self._log[self.position : self.position + count]:
+        for offset, event in enumerate(self._log[self.position : self.position + count], self.position):
             self.world.apply(event)
-            self.agenda.note(event)
+            self.agenda.note(event, (self._sign * offset, 0))
         self.position = min(len(self._log), self.position + count)
 
 
@@ -66,7 +68,7 @@ class Rules(RuleBasedStateMachine):
         self.on_its_way = []
         self.commands = []
         self.answers = {}
-        self.managers = [View(self.log), View(self.log)]
+        self.managers = [View(self.log), View(self.log, prefers_late=True)]
         self.workers = [View(self.log), View(self.log)]
         self.reaper = View(self.log)
 
@@ -127,19 +129,20 @@ class Rules(RuleBasedStateMachine):
         capacity=st.sampled_from([None, 1, 2]),
         is_opened=st.booleans(),
         limits=st.sampled_from(LIMITS),
+        is_reusing=st.booleans(),
     )
-    def begin(self, count, capacity, is_opened, limits):
+    def begin(self, count, capacity, is_opened, limits, is_reusing):
         for index in range(count):
-            self.submit(index, capacity, is_opened, limits)
+            self.submit(index, capacity, is_opened, limits, is_reusing)
 
-    def submit(self, index, capacity, is_opened, limits):
+    def submit(self, index, capacity, is_opened, limits, is_reusing):
         stages = {"fit": {"retries": 1}, "score": {"retries": 0}}
         stages |= {"warm": {"retries": 0}, "compare": {"retries": 0}}
         around = {"before": ["warm"] * is_opened, "after": ["compare"]}
-        text = definition(runs=RUNS, stages=stages, max_concurrent=capacity, **around, **limits)
-        self.commands.append(
-            self.make("SubmitExperiment", submission_id=f"s{index}", experiment=EXPERIMENT, definition_json=text)
-        )
+        limits = {"max_concurrent": capacity, **limits}
+        text = definition(runs=RUNS, stages=stages, shares_keys=is_reusing, **limits, **around)
+        fields = {"experiment": EXPERIMENT, "definition_json": text, "is_reusing": is_reusing}
+        self.commands.append(self.make("SubmitExperiment", submission_id=f"s{index}", **fields))
 
     @rule(kind=st.sampled_from(["CancelRun", "RetryRun", "PurgeRun"]), number=st.integers(0, 2 * RUNS - 1))
     def command_a_run(self, kind, number):
@@ -324,6 +327,17 @@ class Rules(RuleBasedStateMachine):
             if run.status == "completed":
                 assert all(stage.status in DONE_STATUSES for stage in run.stages)
             assert set(windows(run)) >= {f"{claim.claim_id}.m" for claim in live}
+
+    @invariant()
+    def a_reused_stage_has_its_result_from_its_own_run_s_events(self):
+        for run in self.truth.runs.values():
+            for stage in run.stages:
+                saved, used = artifacts(stage), datasets(stage)
+                if stage.status == "reused":
+                    assert chain(stage) == ()
+                    assert len(stage.attempts) == 1
+                    assert set(saved) <= {"model"}
+                    assert not used
 
     def teardown(self):
         """Everything arrives, the actors catch up and work: every command is answered, every run ends, and once."""

@@ -23,6 +23,9 @@ class Judge:
         self.stops = Counter()
         """Budgets that were found spent, by kind, and breakers that opened."""
         self._once = set()
+        self._completions = {}
+        """(run, stage) of each completion that had an effect, by event_id."""
+        self.reused = 0
 
     def see(self, event):
         self._events.append(event)
@@ -50,7 +53,10 @@ class Judge:
             self._see_run(name, event, run)
 
     def _see_run(self, name, event, run):
+        if name == "StageReused":
+            self._see_reused(event, run)
         if name == "StageCompleted":
+            self._completions[event.event_id] = (run.run_id, event.stage)
             self._expect_first("completion", (run.run_id, event.stage, run.generation))
         elif name == "RunStarted":
             self._expect_first("start", (run.run_id, run.generation))
@@ -73,6 +79,13 @@ class Judge:
         )
         if allowed is not None and started > allowed:
             self.problems.append(f"{started} runs of {submission_id} started, {allowed:g} allowed")
+
+    def _see_reused(self, event, run):
+        self.reused += 1
+        if self._completions.get(event.from_event_id) != (event.from_run_id, event.stage):
+            self.problems.append(f"{run.run_id} {event.stage} has its result from no stage that was executed before")
+        if run.generation != 1 or event.attempt != 1:
+            self.problems.append(f"{run.run_id} {event.stage}: a retry was reused")
 
     def _expect_first(self, what, key):
         if (what, key) in self._once:
@@ -102,6 +115,11 @@ class Judge:
             for stage in run.stages:
                 if stage.status == "completed":
                     self._settle_stage(run, stage, points, steps[stage.name], result_of)
+                elif stage.status == "reused":
+                    source_id = stage.current.reused.from_run_id
+                    result = artifacts(stage).get("result")
+                    if result is None or result.digest != result_of(source_id, stage.name):
+                        self.problems.append(f"{run.run_id} {stage.name}: another result than that of {source_id}")
         self._fold_by_key()
 
     def _settle_stage(self, run, stage, points, count, result_of):

@@ -10,6 +10,7 @@ from collections import Counter
 from crucible.errors import LogError
 from crucible.processors.manager import Manager
 from crucible.processors.reaper import Reaper
+from crucible.producers.submit import WHOLE_AND_NEW
 from crucible.records import AddNote, CancelRun, CancelSubmission, ChangeBudget, RetryRun, SubmitExperiment
 from crucible.testing.ports import SeededIds
 from tests.rules.blueprints import PlainBlueprints, definition
@@ -26,6 +27,8 @@ END_S = 900.0
 """A history that is not at rest by then never is."""
 STEPS_MAX = 60_000
 PARTITIONS = {"commands": 1, "events": 2}
+REUSING = frozenset({1, 3})
+"""Seeds with one of these remainders by seven reuse finished stages; the others' histories are what they always were."""
 MANAGERS, REAPERS, WORKERS = 2, 2, 3
 REBIRTH_S = (0.2, 20.0)
 REAP_S = 0.9
@@ -53,6 +56,8 @@ class Outcome:
     """Budgets that were found spent, by kind, and breakers that opened."""
     seconds: float
     """Virtual."""
+    reused: int
+    """Stages that another run's result stands for."""
 
 
 class Actor:
@@ -109,7 +114,7 @@ class Actor:
             self.start()
 
     def _start_manager(self):
-        manager = self.manager = Manager(self.journal, blueprints=PlainBlueprints())
+        manager = self.manager = Manager(self.journal, blueprints=PlainBlueprints(), has_blobs=lambda _: True)
 
         def tick():
             try:
@@ -294,8 +299,9 @@ class Simulation:
         stages = {"fit": {"retries": 2}, "score": {"inputs": {"model": "fit.result"}, "retries": 2}}
         runs = self.chance.randint(1, 3)
         stages |= {name: {"retries": 2} for names in self.around.values() for name in names}
-        limits = {"max_concurrent": self.capacity, **self.limits}
-        text = definition(runs=runs, stages=stages, **limits, **self.around)
+        is_reusing = self.seed % 7 in REUSING
+        fields = {"max_concurrent": self.capacity, "shares_keys": is_reusing, **self.limits, **self.around}
+        text = definition(runs=runs, stages=stages, **fields)
         return journal.make(
             SubmitExperiment,
             submission_id=submission_id,
@@ -310,6 +316,7 @@ class Simulation:
             environment_json="{}",
             output_dir="",
             is_smoke=False,
+            **{**WHOLE_AND_NEW, "is_reusing": is_reusing},
         )
 
     def _whim(self, journal):
@@ -339,7 +346,16 @@ class Simulation:
                 judge.agree(actor.name, reader.world)
         trace = self.log.trace.hexdigest()
         problems = tuple(dict.fromkeys(judge.problems))
-        return Outcome(self.seed, trace, problems, self.faults.counts, judge.voids, judge.stops, self.timeline.now_s)
+        return Outcome(
+            self.seed,
+            trace,
+            problems,
+            self.faults.counts,
+            judge.voids,
+            judge.stops,
+            self.timeline.now_s,
+            judge.reused,
+        )
 
     def _states(self):
         runs = {

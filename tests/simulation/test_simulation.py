@@ -53,6 +53,13 @@ def test_a_build_without_a_protection_fails(sabotage):
     assert expected in done.stdout
 
 
+def test_histories_in_which_stages_are_reused_pass_the_judge_too():
+    outcomes = [simulate(seed) for seed in (1, 3, 8, 10, 15, 17)]
+    assert [outcome.problems for outcome in outcomes] == [()] * len(outcomes)
+    assert sum(outcome.reused for outcome in outcomes) >= 6
+    assert simulate(2).reused == 0
+
+
 def test_a_history_says_how_it_went():
     outcome = simulate(1)
     assert outcome.problems == ()
