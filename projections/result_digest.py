@@ -39,20 +39,22 @@ SELECT stage, name, value, unit, items, definition FROM result_metrics
 WHERE run_id = ? AND kind = 'reproducible' ORDER BY stage, name
 """
 _POINTS = """
-SELECT m.stage, m.name, m.step, m.value FROM metrics_effective m
+SELECT m.stage, m.name, m.step, m.value FROM run_metrics m
 JOIN runs r ON r.run_id = m.run_id
 JOIN metric_declarations d ON d.submission_id = r.submission_id AND d.stage = m.stage AND d.name = m.name
 WHERE m.run_id = ? AND d.kind = 'reproducible' ORDER BY m.stage, m.name, m.step, m.time, m.sequence
 """
 _PREDICTIONS = """
-SELECT stage, split, item_id, score, label, prediction, texts_blob, sequence FROM predictions_effective
+SELECT stage, split, item_id, score, label, prediction, texts_blob, sequence FROM run_predictions
 WHERE run_id = ? ORDER BY stage, split, item_id, time, sequence
 """
 _ARTIFACTS = """
 SELECT stage, name, kind, digest FROM artifacts WHERE run_id = ? AND is_effective ORDER BY stage, name
 """
 _CHECKPOINTS = """
-SELECT stage, step, digest FROM checkpoints WHERE run_id = ? AND is_effective ORDER BY stage, saved_at, step
+SELECT c.stage, c.step, c.digest FROM stage_sources q
+JOIN checkpoints c ON c.run_id = q.source_run_id AND c.stage = q.stage AND c.is_effective
+WHERE q.run_id = ? ORDER BY c.stage, c.saved_at, c.step
 """
 _DATASETS = """
 SELECT DISTINCT stage, name, digest FROM datasets WHERE run_id = ? AND is_effective ORDER BY stage, name, digest
