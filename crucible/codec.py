@@ -64,6 +64,10 @@ class _Writer:
     columns: tuple[Column, ...]
 
 
+_UNSEEN: Any = object()
+"""Stands for the reader of a schema of which nothing was decoded yet."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Reader:
     """How records of one schema id are read."""
@@ -85,7 +89,7 @@ class Codec:
 
     def __init__(self) -> None:
         self._schemas: dict[int, RecordSchema] = dict(own_schemas())
-        self._readers: dict[int, _Reader | None] = {}
+        self._readers: dict[bytes, _Reader | None] = {}
 
     def encode(self, record: Record) -> bytes:
         """The bytes of a record. Raises ``RecordError`` that names record and field if its schema says otherwise."""
@@ -109,7 +113,9 @@ class Codec:
 
         Raises ``RecordError`` for anything else, a schema id that is not known among them.
         """
-        reader = self._reader(self.schema_id(value))
+        reader = self._readers.get(value[:HEADER_BYTES], _UNSEEN)
+        if reader is _UNSEEN:
+            reader = self._reader(value)
         if reader is None:
             return None
         name = reader.record_type.__name__
@@ -144,6 +150,10 @@ class Codec:
         schema = self._schemas.get(self.schema_id(value))
         return schema.name if schema is not None else None
 
+    def has_schema_of(self, value: bytes) -> bool:
+        """Whether records of this value's schema can be decoded or skipped. Raises ``RecordError`` as ``schema_id``."""
+        return value[:HEADER_BYTES] in self._readers or self.schema_id(value) in self._schemas
+
     def has_schema(self, schema_id: int) -> bool:
         """Whether records of this schema id can be decoded or skipped."""
         return schema_id in self._schemas
@@ -162,16 +172,13 @@ class Codec:
             )
             raise LogRefusedError(message)
 
-    def _reader(self, schema_id: int) -> _Reader | None:
-        try:
-            return self._readers[schema_id]
-        except KeyError:
-            pass
+    def _reader(self, value: bytes) -> _Reader | None:
+        schema_id = self.schema_id(value)
         schema = self._schemas.get(schema_id)
         if schema is None:
             message = f"schema id {schema_id} is not known here and not on the log's topic schemas"
             raise RecordError(message)
-        reader = self._readers[schema_id] = _make_reader(schema)
+        reader = self._readers[value[:HEADER_BYTES]] = _make_reader(schema)
         return reader
 
 
@@ -305,7 +312,7 @@ def _make_reader(schema: RecordSchema) -> _Reader | None:
 def _made(record_type: type[Record], fields: dict[str, Any]) -> Record:
     """A record of fields that are known to be right."""
     record = object.__new__(record_type)
-    record.__dict__.update(fields)
+    object.__setattr__(record, "__dict__", fields)
     return record
 
 

@@ -7,11 +7,10 @@ outcome is unknown again with the same ids, and reads schemas that it does not k
 from __future__ import annotations
 
 import copy
-import dataclasses
 import json
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crucible.canonical import canonical_json
 from crucible.codec import Codec
@@ -35,8 +34,7 @@ APPEND_DELAY_S = 0.05
 """Wait before the second attempt; doubles with each further one."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A value of the log and what it says."""
 
     stored: Stored
@@ -144,7 +142,7 @@ class Journal:
         """What a value of this log says: for readers that choose by key what they decode. Raises as ``Log.read``."""
         codec = self._codec
         try:
-            if not codec.has_schema(codec.schema_id(stored.value)):
+            if not codec.has_schema_of(stored.value):
                 self._read_schemas()
             return Entry(stored, codec.decode(stored.value), None)
         except RecordError as error:

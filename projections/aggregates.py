@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
-from crucible.projections.payload import moment_us, record_of
+from crucible.projections.payload import Moment, moment_us, record_of
 from crucible.projections.run_times import RunTimes
 from crucible.records.log_events import LogArchived, LogCreated
 from crucible.records.record import Record
@@ -24,7 +24,8 @@ QUERY_KEYS_MAX = 500
 """Keys in one query."""
 LOG_KEY = "\0log"
 """Stands for the log's own aggregate, whose events have several keys."""
-_LOG_TYPES = (LogCreated.__name__, LogArchived.__name__)
+_LOG_RECORDS = (LogCreated, LogArchived)
+_LOG_TYPES = tuple(record_type.__name__ for record_type in _LOG_RECORDS)
 _COLUMNS = "type, event_id, occurred_at, actor, causation_id, correlation_id, traceparent, payload"
 
 
@@ -55,11 +56,11 @@ class Aggregates:
             self._fold_again(missing[start : start + QUERY_KEYS_MAX])
         return missing
 
-    def apply(self, event: Record) -> Void | None:
-        """Fold one event in, whose key was loaded; None: applied."""
+    def apply(self, event: Record, at: Moment) -> Void | None:
+        """Fold one event in, whose key was loaded, and that happened at ``at``; None: applied."""
         void = self._world.apply(event)
-        if void is None and event.key in self._world.runs:
-            self.times(event.key).note(event)
+        if void is None and (key := event.key) in self._world.runs:
+            self.times(key).note(event, at)
         return void
 
     def run(self, run_id: str) -> RunState | None:
@@ -118,9 +119,9 @@ class Aggregates:
                 "correlation_id": correlation_id,
                 "traceparent": traceparent,
             }
-            self.apply(record_of(record_type, header, payload))
+            self.apply(record_of(record_type, header, payload), occurred_at)
 
 
 def aggregate_key(event: Record) -> str:
     """The key under which an event's state is kept."""
-    return LOG_KEY if isinstance(event, LogCreated | LogArchived) else event.key
+    return LOG_KEY if isinstance(event, _LOG_RECORDS) else event.key

@@ -6,6 +6,7 @@ Arrow tables. Rows change by delete and insert: an UPDATE would block checkpoint
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Row = tuple[Any, ...]
-Mark = tuple[int, dict[str, int], dict[str, int]]
 DELETE_KEYS_MAX = 1000
 """Keys in one DELETE."""
 
@@ -26,18 +26,24 @@ class Buffer:
         self._rows: dict[str, list[Row]] = defaultdict(list)
         self._deletes: dict[tuple[str, str], list[Any]] = defaultdict(list)
         self._arrow: dict[str, list[pa.RecordBatch]] = defaultdict(list)
+        self._added: list[list[Any]] = []
+        self._row_count_before = 0
         self.row_count = 0
         """Rows to insert."""
 
     def insert(self, table: str, row: Row) -> None:
         """Add a row."""
-        self._rows[table].append(row)
+        rows = self._rows[table]
+        rows.append(row)
+        self._added.append(rows)
         self.row_count += 1
 
     def insert_all(self, table: str, rows: Iterable[Row]) -> None:
         """Add rows."""
-        for row in rows:
-            self.insert(table, row)
+        into, added = self._rows[table], list(rows)
+        into += added
+        self._added += itertools.repeat(into, len(added))
+        self.row_count += len(added)
 
     def replace(self, table: str, column: str, key: str | int, rows: Iterable[Row]) -> None:
         """Put ``rows`` in place of those whose ``column`` is ``key``."""
@@ -51,21 +57,22 @@ class Buffer:
 
     def insert_arrow(self, table: str, batch: pa.RecordBatch) -> None:
         """Add the rows of an Arrow batch, whose columns are those of the table in order."""
-        self._arrow[table].append(batch)
+        batches = self._arrow[table]
+        batches.append(batch)
+        self._added.append(batches)
         self.row_count += batch.num_rows
 
-    def mark(self) -> Mark:
-        """Where the buffer stands, for ``rewind``."""
-        rows = {table: len(rows) for table, rows in self._rows.items()}
-        return self.row_count, rows, {table: len(batches) for table, batches in self._arrow.items()}
+    def mark(self) -> None:
+        """Note where the buffer stands, for ``rewind``."""
+        self._added.clear()
+        self._row_count_before = self.row_count
 
-    def rewind(self, mark: Mark) -> None:
+    def rewind(self) -> None:
         """Take back the rows inserted since ``mark``: a record is in the tables wholly or not at all."""
-        self.row_count, rows, batches = mark
-        for table, kept in self._rows.items():
-            del kept[rows.get(table, 0) :]
-        for table, held in self._arrow.items():
-            del held[batches.get(table, 0) :]
+        for rows in self._added:
+            rows.pop()
+        self._added.clear()
+        self.row_count = self._row_count_before
 
     def write_columns(self, connection: Any) -> None:
         """Insert points and whatever came by column: summaries of the same commit are read from them."""
@@ -93,6 +100,7 @@ class Buffer:
             _append(connection, table, rows)
         self._deletes.clear()
         self._rows.clear()
+        self._added.clear()
         self.row_count = 0
 
 

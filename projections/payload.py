@@ -5,35 +5,56 @@ JSON has no NaN and no infinity, so they travel as ``{"$float": "nan"}``; nothin
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import functools
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 from crucible.errors import RecordError
-from crucible.records.record import RECORD_TYPES, Record
+from crucible.records.record import HEADER_NAMES, RECORD_TYPES, Record
 
 FLOAT_MARK = "$float"
 EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  DuckDB's TIMESTAMP has no zone; ours are UTC
+Moment = dt.datetime | None
+"""A UTC moment without zone; None for one that no calendar holds."""
 MOMENT_US_MAX = 253_402_300_800_000_000
 """The year 10000: the first moment that Python's and other clients' dates can't hold."""
 
+CHECKED_TEXTS = 1024
+"""Texts of which is remembered that they are JSON: runs of a grid share most of theirs."""
+
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def _prepared_encoder() -> Callable[[Any], str]:
+    """``_encode`` without what it makes anew in each call, which costs as much as the text of an event itself."""
+    make = json.encoder.c_make_encoder
+    if make is None:
+        return _encode
+
+    def refuse(value: Any) -> Any:
+        message = f"{type(value).__name__} is no JSON"
+        raise TypeError(message)
+
+    write = make(None, refuse, json.encoder.encode_basestring, None, ":", ",", False, False, False)
+    return lambda value: "".join(write(value, 0))
+
+
+_write = _prepared_encoder()
 
 
 @functools.cache
 def header_names() -> frozenset[str]:
     """The fields that every record begins with; the payload is the rest."""
-    return frozenset(field.name for field in dataclasses.fields(Record))
+    return frozenset(HEADER_NAMES)
 
 
 def payload_of(record: Record) -> str:
     """The fields of a record's type as JSON."""
-    header = header_names()
-    fields = {name: value for name, value in record.__dict__.items() if name not in header}
-    return json_text(fields)
+    values = record.__dict__
+    return json_text({name: values[name] for name in record.FIELD_NAMES[len(HEADER_NAMES) :]})
 
 
 def record_of(record_type: str, header: dict[str, Any], payload: str) -> Record:
@@ -48,11 +69,12 @@ def record_of(record_type: str, header: dict[str, Any], payload: str) -> Record:
 def json_text(value: Any) -> str:
     """``value`` as compact JSON; non-finite numbers marked."""
     try:
-        return _encode(value)
+        return _write(value)
     except ValueError:
         return _encode(_mark(value))
 
 
+@functools.lru_cache(maxsize=CHECKED_TEXTS)
 def checked_json(text: str) -> str:
     """``text`` if it is JSON, else the text as a JSON string: an odd field must not cost the record."""
     try:
@@ -62,14 +84,14 @@ def checked_json(text: str) -> str:
     return text
 
 
-def moment(time_us: int | None) -> dt.datetime | None:
+def moment(time_us: int | None) -> Moment:
     """Microseconds since the epoch as a UTC moment without zone; None for one that no calendar holds."""
     if time_us is None or not 0 <= time_us < MOMENT_US_MAX:
         return None
-    return EPOCH + dt.timedelta(microseconds=time_us)
+    return EPOCH + dt.timedelta(0, 0, time_us)
 
 
-def moment_us(value: dt.datetime | None) -> int:
+def moment_us(value: Moment) -> int:
     """The microseconds that ``moment`` was given; 0 for None."""
     if value is None:
         return 0

@@ -27,7 +27,7 @@ from crucible.projections.experiment_rows import (
     target_rows,
 )
 from crucible.projections.numbering import Numbering
-from crucible.projections.payload import json_text, moment, payload_of
+from crucible.projections.payload import Moment, json_text, moment, payload_of
 from crucible.projections.run_tables import RunTables
 from crucible.projections.spools import Spools
 from crucible.projections.tables_log import JUDGED_TABLES
@@ -69,6 +69,8 @@ _ANSWERS: dict[type[Record], str] = {
     CommandRejected: "rejected",
     CommandObsolete: "obsolete",
 }
+_HAVE_EFFECTS = frozenset({*_SUBMISSION_EVENTS, *_ANSWERS, StageRequested, TagsChanged, NoteAdded})
+"""Events that change other rows than those of their run."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -80,6 +82,12 @@ class Progress:
     last_value: bytes | None = None
     """The value below ``next_offset``, if it was read since the last commit."""
     counts: dict[Outcome, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
+
+    def advance(self, stored: Stored, outcome: Outcome) -> None:
+        """The next value was read."""
+        self.counts[outcome] += 1
+        self.next_offset = stored.offset + 1
+        self.last_value = stored.value
 
     def checksum(self) -> int | None:
         """CRC-32C of the value below ``next_offset``."""
@@ -134,14 +142,16 @@ class Projection:
     def take(self, entries: Sequence[Entry]) -> None:
         """Fold entries of one partition in, in order. A record that can't be applied becomes a dead letter."""
         self._load(entries)
+        first = entries[0].stored
+        progress = self.progress[first.topic, first.partition]
         for entry in entries:
-            self._advance(entry.stored, self._take(entry))
+            progress.advance(entry.stored, self._take(entry))
 
     def bury(self, entry: Entry, reason: str) -> None:
         """Take an entry as a dead letter, whatever it says."""
         stored = entry.stored
         self._load([Entry(stored, None, reason)])
-        self._advance(stored, self._dead(stored, reason))
+        self.progress[stored.topic, stored.partition].advance(stored, self._dead(stored, reason))
 
     def commit(self, rows: Iterable[tuple[str, str, str, Sequence[tuple[Any, ...]]]] = ()) -> None:
         """Write everything in one transaction. On any error nothing is written, and the projection is to be dropped.
@@ -165,12 +175,6 @@ class Projection:
             raise
         self._commands.clear()
         self._runs.forget(self._aggregates.forget_some(), self._telemetry)
-
-    def _advance(self, stored: Stored, outcome: Outcome) -> None:
-        progress = self.progress[stored.topic, stored.partition]
-        progress.counts[outcome] += 1
-        progress.next_offset = stored.offset + 1
-        progress.last_value = stored.value
 
     def _load(self, entries: Sequence[Entry]) -> None:
         """Have the state of everything that these entries speak of, in few queries."""
@@ -205,11 +209,11 @@ class Projection:
             return "skipped" if entry.problem is None else self._dead(stored, entry.problem)
         if stored.topic != record.TOPIC:
             return self._dead(stored, f"a {type(record).__name__} on topic {stored.topic}")
-        mark = self._buffer.mark()
+        self._buffer.mark()
         try:
             return self._apply(record, stored)
         except Exception as error:  # noqa: BLE001  one bad record, whatever is wrong with it, must not stop the others
-            self._buffer.rewind(mark)
+            self._buffer.rewind()
             name = "" if isinstance(error, RecordError) else f"{type(error).__name__}: "
             return self._dead(stored, f"{type(record).__name__} could not be applied: {name}{error}")
 
@@ -229,8 +233,9 @@ class Projection:
 
     def _event(self, event: Record, stored: Stored) -> Outcome:
         payload = payload_of(event)
-        void = self._aggregates.apply(event)
-        run = self._aggregates.run(event.key)
+        at, key = moment(event.occurred_at_us), event.key
+        void = self._aggregates.apply(event, at)
+        run = self._aggregates.run(key)
         self._buffer.insert(
             "events",
             (
@@ -239,9 +244,9 @@ class Projection:
                 stored.offset,
                 event.event_id,
                 type(event).__name__,
-                event.key,
-                getattr(event, "run_id", event.key if run is not None else None),
-                moment(event.occurred_at_us),
+                key,
+                getattr(event, "run_id", key if run is not None else None),
+                at,
                 moment(stored.appended_at_us),
                 event.actor,
                 event.causation_id,
@@ -255,13 +260,13 @@ class Projection:
         if void is not None:
             return "void"
         if run is not None:
-            self._runs.touch(event.key)
-        self._note_effects(event)
+            self._runs.touch(key)
+        if type(event) in _HAVE_EFFECTS:
+            self._note_effects(event, at)
         return "projected"
 
-    def _note_effects(self, event: Record) -> None:
+    def _note_effects(self, event: Record, at: Moment) -> None:
         """Remember which other rows an applied event changes."""
-        at = moment(event.occurred_at_us)
         if isinstance(event, _SUBMISSION_EVENTS):
             self._submissions[event.experiment].add(event.submission_id)
             self.has_news |= isinstance(event, SubmissionClosed)

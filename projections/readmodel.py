@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from crucible.errors import ReadModelError
 from crucible.journal import Journal
+from crucible.log.protocol import PartitionKey
 from crucible.place import Place
 from crucible.position import Position
 from crucible.projections.closing import Closer
@@ -30,6 +31,10 @@ from crucible.records.record import Topic
 
 COMMIT_ROWS = 10_000
 """Rows at which a commit is made."""
+FAR_RECORDS = 10_000
+"""Records on the log beyond what was read at which the model is far behind: nobody looks for the newest row yet."""
+FAR_COMMIT_ROWS = 25_000
+"""Rows at which a commit is made while the model is far behind: each commit has its price, whatever is in it."""
 COMMIT_INTERVAL_S = 0.25
 """Longest time for which what was read waits for more; the first record after a quiet time is committed at once."""
 COMMIT_SHARE = 0.1
@@ -99,6 +104,7 @@ class Projector:
         self.journal = journal
         self.path = place.read_model
         self._commit_rows = commit_rows
+        self._far_commit_rows = FAR_COMMIT_ROWS if commit_rows == COMMIT_ROWS else commit_rows
         self._commit_interval_s = commit_interval_s
         self._lock = threading.RLock()
         self._changed = threading.Condition()
@@ -265,16 +271,28 @@ class Projector:
         """Fold in a page of each partition, and commit when there is enough; True if there is more to read at once."""
         ends = log_ends(self.journal)
         is_more = False
+        is_far = self._lag_records(ends) > FAR_RECORDS
         for (topic, partition), progress in self._writer.progress.items():
             if progress.next_offset >= ends[topic, partition]:
                 continue
             entries = self.journal.read(topic, partition, progress.next_offset, PAGE_ENTRIES[topic])
             self._writer.projection.take(entries)
             is_more |= progress.next_offset < ends[topic, partition]
-            if self._writer.projection.row_count >= self._commit_rows or (is_more and self._is_interval_over()):
+            if self._is_enough(is_far=is_far, is_more=is_more):
                 self._commit()
                 return True
         return is_more
+
+    def _lag_records(self, ends: Mapping[PartitionKey, int]) -> int:
+        """Records on the log that were not read yet."""
+        return sum(ends[key] - part.next_offset for key, part in self._writer.progress.items())
+
+    def _is_enough(self, *, is_far: bool, is_more: bool) -> bool:
+        """Whether what was read makes a commit."""
+        rows = self._writer.projection.row_count
+        if is_far:
+            return rows >= self._far_commit_rows
+        return rows >= self._commit_rows or (is_more and self._is_interval_over())
 
     def _is_interval_over(self) -> bool:
         return self._commit_wait_s() <= 0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
+from collections.abc import Callable
+from typing import Any
 
-from crucible.projections.payload import moment
+from crucible.projections.payload import Moment
 from crucible.records.record import Record
 from crucible.records.run_events import RunCanceled, RunCompleted, RunCreated, RunFailed, RunReopened, RunStarted
 from crucible.records.stage_events import (
@@ -22,23 +23,6 @@ from crucible.records.stage_events import (
     StageResumed,
     StageReused,
 )
-
-Moment = dt.datetime | None
-_CLAIM_RECORDS = (
-    StageClaimed,
-    StageResumed,
-    StageHeartbeat,
-    CheckpointSaved,
-    ArtifactSaved,
-    CellsCompared,
-    DatasetUsed,
-    StageCompleted,
-    StageFailed,
-    StageCanceled,
-)
-_CLAIM_ENDS = (StageCompleted, StageFailed, StageCanceled, StageLeaseExpired)
-_ATTEMPT_ENDS = (StageCompleted, StageFailed, StageCanceled)
-_RUN_ENDS = (RunCompleted, RunFailed, RunCanceled)
 
 
 class RunTimes:
@@ -67,30 +51,67 @@ class RunTimes:
         self.beat: dict[str, Moment] = {}
         self.claim_ended: dict[str, Moment] = {}
 
-    def note(self, event: Record) -> None:
+    def note(self, event: Record, at: Moment) -> None:
         """Take the time of an event that was applied."""
-        at = moment(event.occurred_at_us)
-        self._note_claim(event, at)
-        if isinstance(event, StageRequested | StageReused):
-            self.requested[event.stage, event.attempt] = at
-            if isinstance(event, StageReused):
-                self.attempt_ended[event.stage, event.attempt] = at
-        elif isinstance(event, _RUN_ENDS):
-            self.ended = at
-        elif isinstance(event, RunReopened):
-            self.ended = None
-        elif isinstance(event, RunStarted):
-            self.started = self.started or at
-        elif isinstance(event, RunCreated):
-            self.created = at
+        noter = _NOTERS.get(type(event))
+        if noter is not None:
+            noter(self, event, at)
 
-    def _note_claim(self, event: Record, at: Moment) -> None:
-        if isinstance(event, _CLAIM_RECORDS):
-            self.beat[event.claim_id] = at
-            if isinstance(event, StageClaimed):
-                self.claimed[event.claim_id] = at
-                self.first_claimed.setdefault((event.stage, event.attempt), at)
-        if isinstance(event, _CLAIM_ENDS):
-            self.claim_ended[event.claim_id] = at
-            if isinstance(event, _ATTEMPT_ENDS):
-                self.attempt_ended[event.stage, event.attempt] = at
+
+def _created(times: RunTimes, _event: RunCreated, at: Moment) -> None:
+    times.created = at
+
+
+def _started(times: RunTimes, _event: RunStarted, at: Moment) -> None:
+    times.started = times.started or at
+
+
+def _reopened(times: RunTimes, _event: RunReopened, _at: Moment) -> None:
+    times.ended = None
+
+
+def _ended(times: RunTimes, _event: Record, at: Moment) -> None:
+    times.ended = at
+
+
+def _requested(times: RunTimes, event: StageRequested, at: Moment) -> None:
+    times.requested[event.stage, event.attempt] = at
+
+
+def _reused(times: RunTimes, event: StageReused, at: Moment) -> None:
+    attempt = (event.stage, event.attempt)
+    times.requested[attempt] = times.attempt_ended[attempt] = at
+
+
+def _claimed(times: RunTimes, event: StageClaimed, at: Moment) -> None:
+    times.beat[event.claim_id] = times.claimed[event.claim_id] = at
+    times.first_claimed.setdefault((event.stage, event.attempt), at)
+
+
+def _beat(times: RunTimes, event: _Beat, at: Moment) -> None:
+    times.beat[event.claim_id] = at
+
+
+def _attempt_ended(times: RunTimes, event: _AttemptEnd, at: Moment) -> None:
+    times.beat[event.claim_id] = times.claim_ended[event.claim_id] = at
+    times.attempt_ended[event.stage, event.attempt] = at
+
+
+def _lease_expired(times: RunTimes, event: StageLeaseExpired, at: Moment) -> None:
+    times.claim_ended[event.claim_id] = at
+
+
+_Beat = StageResumed | StageHeartbeat | CheckpointSaved | ArtifactSaved | CellsCompared | DatasetUsed
+_AttemptEnd = StageCompleted | StageFailed | StageCanceled
+_NOTERS: dict[type[Record], Callable[[RunTimes, Any, Moment], None]] = {
+    RunCreated: _created,
+    RunStarted: _started,
+    RunReopened: _reopened,
+    **dict.fromkeys((RunCompleted, RunFailed, RunCanceled), _ended),
+    StageRequested: _requested,
+    StageReused: _reused,
+    StageClaimed: _claimed,
+    **dict.fromkeys((StageResumed, StageHeartbeat, CheckpointSaved, ArtifactSaved, CellsCompared, DatasetUsed), _beat),
+    **dict.fromkeys((StageCompleted, StageFailed, StageCanceled), _attempt_ended),
+    StageLeaseExpired: _lease_expired,
+}

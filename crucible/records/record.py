@@ -10,6 +10,7 @@ them took 50 ms of every start, this takes 4.
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, NoReturn, TypedDict, TypeVar, dataclass_transform
 
@@ -157,6 +158,7 @@ def record(*, topic: Topic, key: str) -> Callable[[type[R]], type[R]]:
         made = _lean_dataclass(cls)
         made.TOPIC = topic
         made.KEY_FIELD = key
+        made.key = property(operator.attrgetter(key))  # type: ignore[assignment, method-assign]  several times as fast
         made.FIELD_NAMES = tuple(field.name for field in dataclasses.fields(made))
         RECORD_TYPES[made.__name__] = made
         return made

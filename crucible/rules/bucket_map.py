@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 BUCKETS = 128
 """Copies at each change: this many references and one bucket."""
@@ -22,6 +23,10 @@ class BucketMap(Mapping[str, int]):
         index = hash(name) % BUCKETS
         buckets = self._buckets
         return BucketMap((*buckets[:index], {**buckets[index], name: number}, *buckets[index + 1 :]))
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The number of a name; ``Mapping.get`` raises and catches an error for each name that is new."""
+        return self._buckets[hash(name) % BUCKETS].get(name, default)
 
     def __getitem__(self, name: str) -> int:
         return self._buckets[hash(name) % BUCKETS][name]

@@ -42,8 +42,10 @@ def chain(stage: StageState) -> tuple[Link, ...]:
     claims = [claim for attempt in stage.attempts[stage.attempts_void :] for claim in attempt.claims]
     if not claims:
         return ()
-    saved = {checkpoint.event_id: (claim, checkpoint) for claim in claims for checkpoint in claim.checkpoints}
     links = [Link(claims[-1], None)]
+    if claims[-1].resumed_from is None:
+        return tuple(links)
+    saved = {checkpoint.event_id: (claim, checkpoint) for claim in claims for checkpoint in claim.checkpoints}
     while (origin := links[-1].claim.resumed_from) is not None:
         links.append(Link(*saved[origin]))
     return tuple(links)

@@ -37,14 +37,13 @@ DONE_STATUSES = frozenset({"completed", "reused"})
 
 S = TypeVar("S")
 _new = object.__new__
+_set = object.__setattr__
 
 
 def changed(state: S, **changes: Any) -> S:
     """A copy of a state with some fields changed."""
     copy = _new(type(state))
-    fields = copy.__dict__
-    fields.update(state.__dict__)
-    fields.update(changes)
+    _set(copy, "__dict__", state.__dict__ | changes)
     return copy
 
 
