@@ -2,9 +2,8 @@
 
 ``python -m benchmarks.rebuild`` writes three logs (events alone, points alone, and both as a grid leaves them) and
 reads each of them in fresh processes: ``Log.read`` to the end, ``Journal.read`` to the end, and a rebuild into an empty
-place
-with its last commit and the judging of what has ended. ``--log FOLDER`` reads a real one beside them. Exits 6 when a
-limit is missed.
+place with its last commit and the judging of what has ended. ``--log FOLDER`` reads a real one beside them. Exits 6
+when a limit is missed.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from typing import Any
 
 from crucible.projections.payload import Moment, moment_us, record_of
 from crucible.projections.run_times import RunTimes
+from crucible.projections.seen import SeenKeys
 from crucible.records.log_events import LogArchived, LogCreated
 from crucible.records.record import Record
 from crucible.rules.draft import Void
@@ -33,25 +34,24 @@ class Aggregates:
     """World and run times for the keys in use. For one thread."""
 
     def __init__(self, connection: Any, *, is_complete: bool, keys_max: int = KEYS_MAX) -> None:
-        """``is_complete``: the table ``events`` is empty, so that an unknown key is a new one."""
+        """``is_complete``: the tables are empty, so that a key that was never met is a new one."""
         self._connection = connection
-        self._is_complete = is_complete
+        self._seen = SeenKeys() if is_complete else None
         self._keys_max = keys_max
         self._loaded: OrderedDict[str, None] = OrderedDict()
         self._world = World()
         self._times: dict[str, RunTimes] = {}
 
     def load(self, keys: Iterable[str]) -> list[str]:
-        """Have the state of these keys; returns those that were folded again from the table."""
+        """Have the state of these keys; returns those that the tables may know: they were folded again from there."""
         missing = []
         for key in keys:
             if key in self._loaded:
                 self._loaded.move_to_end(key)
             else:
                 self._loaded[key] = None
-                missing.append(key)
-        if self._is_complete:
-            return []
+                if self._seen is None or self._seen.meet(key):
+                    missing.append(key)
         for start in range(0, len(missing), QUERY_KEYS_MAX):
             self._fold_again(missing[start : start + QUERY_KEYS_MAX])
         return missing
@@ -93,7 +93,6 @@ class Aggregates:
                 self._world.labels.pop(key, None)
                 self._times.pop(key, None)
                 dropped.append(key)
-        self._is_complete = self._is_complete and not dropped
         return dropped
 
     def _fold_again(self, keys: list[str]) -> None:

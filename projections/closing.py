@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 RUNS_AT_ONCE = 100
 """Run folders that are written between two commits."""
+JUDGED_AT_ONCE = 10
+"""Submissions that are judged between two commits."""
 POLL_S = 0.1
 """How often is looked whether to stop."""
 QUIET_S = 0.5
@@ -129,9 +131,12 @@ class Closer:
             return 0
         with self._lock, _cursor(self._projector) as cursor:
             found = cursor.execute(TO_JUDGE).fetchall()
-            for submission_id, generation in found:
-                rows = judge_submission(cursor, self._judge, submission_id, generation)
-                self._projector.commit_rows(rows, if_still=(IS_TO_JUDGE, [submission_id, generation]))
+            for first in range(0, len(found), JUDGED_AT_ONCE):
+                judged = [
+                    ((IS_TO_JUDGE, [*each]), judge_submission(cursor, self._judge, *each))
+                    for each in found[first : first + JUDGED_AT_ONCE]
+                ]
+                self._projector.commit_if_still(judged)
             self._has_judged |= bool(found)
             return len(found)
 

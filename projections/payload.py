@@ -30,7 +30,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",",
 
 def _prepared_encoder() -> Callable[[Any], str]:
     """``_encode`` without what it makes anew in each call, which costs as much as the text of an event itself."""
-    make = json.encoder.c_make_encoder
+    make = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
         return _encode
 

@@ -7,7 +7,6 @@ the tables, which are always those of a position: rows and positions are committ
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -18,59 +17,17 @@ from crucible.journal import Entry
 from crucible.log.protocol import PartitionKey, Stored
 from crucible.projections.aggregates import Aggregates, aggregate_key
 from crucible.projections.buffer import Buffer
-from crucible.projections.experiment_rows import (
-    breaker_rows,
-    budget_rows,
-    declaration_rows,
-    experiment_row,
-    submission_row,
-    target_rows,
-)
+from crucible.projections.effects import Effects
 from crucible.projections.numbering import Numbering
-from crucible.projections.payload import Moment, json_text, moment, payload_of
+from crucible.projections.payload import moment, payload_of
 from crucible.projections.run_tables import RunTables
 from crucible.projections.spools import Spools
-from crucible.projections.tables_log import JUDGED_TABLES
 from crucible.projections.telemetry import Telemetry, TelemetryRecord
-from crucible.records.limit_events import BreakerOpened, BudgetChanged, BudgetExceeded
-from crucible.records.log_events import (
-    CommandAccepted,
-    CommandObsolete,
-    CommandRejected,
-    NoteAdded,
-    ReportRequested,
-    TagsChanged,
-)
 from crucible.records.record import Record
-from crucible.records.run_events import (
-    RunPurged,
-    RunReopened,
-    SubmissionAccepted,
-    SubmissionCancelRequested,
-    SubmissionClosed,
-    SubmissionReopened,
-)
-from crucible.records.stage_events import StageRequested
 from crucible.records.telemetry import MetricBatch
 
 Outcome = Literal["projected", "void", "skipped", "dead", "purged"]
 OUTCOMES: tuple[Outcome, ...] = ("projected", "void", "skipped", "dead", "purged")
-_SUBMISSION_EVENTS = (
-    SubmissionAccepted,
-    SubmissionCancelRequested,
-    SubmissionClosed,
-    SubmissionReopened,
-    BudgetExceeded,
-    BudgetChanged,
-    BreakerOpened,
-)
-_ANSWERS: dict[type[Record], str] = {
-    CommandAccepted: "accepted",
-    CommandRejected: "rejected",
-    CommandObsolete: "obsolete",
-}
-_HAVE_EFFECTS = frozenset({*_SUBMISSION_EVENTS, *_ANSWERS, StageRequested, TagsChanged, NoteAdded})
-"""Events that change other rows than those of their run."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -107,15 +64,16 @@ class Projection:
         self.progress = progress
         self._mirror_from = mirror_from
         self._buffer = Buffer()
-        is_empty = connection.execute("SELECT count(*) FROM events").fetchone() == (0,)
+        is_empty = (
+            connection.execute("SELECT 1 FROM events UNION ALL SELECT 1 FROM run_keys LIMIT 1").fetchone() is None
+        )
         self._aggregates = Aggregates(connection, is_complete=is_empty)
         self._numbers = Numbering(connection, "run_keys", "run_no", "run_id")
         self._spools = Spools(connection, self._numbers)
         self._telemetry = Telemetry(connection, self._numbers, self._spools)
         self._runs = RunTables(connection, self._aggregates, self._numbers, self._spools)
+        self._effects = Effects(self._buffer, self._aggregates, self._runs)
         self._commands: set[str] = set()
-        self._submissions: dict[str, set[str]] = defaultdict(set)
-        self._tags: set[tuple[str, str]] = set()
         (last,) = connection.execute("SELECT max(dead_no) FROM dead_letters").fetchone()
         self._dead_next = 0 if last is None else last + 1
         self.has_news = False
@@ -163,8 +121,7 @@ class Projection:
         try:
             buffer.write_columns(connection)
             self.has_news |= self._runs.write(buffer, self._telemetry)
-            self._write_experiments()
-            self._write_tags()
+            self.has_news |= self._effects.write()
             for table, column, key, replacement in rows:
                 buffer.replace(table, column, key, replacement)
             buffer.replace_table("positions", self._position_rows())
@@ -261,45 +218,8 @@ class Projection:
             return "void"
         if run is not None:
             self._runs.touch(key)
-        if type(event) in _HAVE_EFFECTS:
-            self._note_effects(event, at)
+        self._effects.note(event, at)
         return "projected"
-
-    def _note_effects(self, event: Record, at: Moment) -> None:
-        """Remember which other rows an applied event changes."""
-        if isinstance(event, _SUBMISSION_EVENTS):
-            self._submissions[event.experiment].add(event.submission_id)
-            self.has_news |= isinstance(event, SubmissionClosed)
-        elif isinstance(event, RunPurged):
-            self.has_news = True
-            if isinstance(event, SubmissionReopened):
-                self._forget_judgement(event.submission_id)
-        elif isinstance(event, RunReopened):
-            run = self._aggregates.run(event.run_id)
-            assert run is not None
-            self._forget_judgement(run.created.submission_id)
-        elif isinstance(event, StageRequested):
-            self._runs.touch_summary(event.run_id, event.stage)
-        elif isinstance(event, TagsChanged):
-            self._tags.add((event.subject_kind, event.subject_id))
-        elif isinstance(event, NoteAdded):
-            note = (event.subject_kind, event.subject_id, event.text, event.actor, at, event.event_id)
-            self._buffer.insert("notes", note)
-        elif isinstance(event, ReportRequested):
-            asked = (event.event_id, event.subject_kind, event.subject_id, event.position)
-            self._buffer.insert("reports", (*asked, json_text(list(event.formats)), None, None, None))
-            self.has_news = True
-        elif isinstance(event, CommandAccepted | CommandRejected | CommandObsolete):
-            reasons = event.errors if isinstance(event, CommandRejected) else []
-            reasons = [event.reason] if isinstance(event, CommandObsolete) else reasons
-            answer = _ANSWERS[type(event)]
-            row = (event.command_id, answer, json_text(list(reasons)), at, event.event_id)
-            self._buffer.insert("command_answers", row)
-
-    def _forget_judgement(self, submission_id: str) -> None:
-        """What was judged goes when the submission or a run of it is reopened: it follows from its present state."""
-        for table in JUDGED_TABLES:
-            self._buffer.replace(table, "submission_id", submission_id, [])
 
     def _command(self, command: Record, stored: Stored) -> Outcome:
         if command.event_id in self._commands:
@@ -341,31 +261,6 @@ class Projection:
         if stored.topic != "commands":
             self._runs.note_dead(stored.key)
         return "dead"
-
-    def _write_experiments(self) -> None:
-        for name, submission_ids in self._submissions.items():
-            experiment = self._aggregates.experiment(name)
-            if experiment is None:
-                continue
-            self._buffer.replace("experiments", "experiment", name, [experiment_row(experiment)])
-            for submission_id in sorted(submission_ids):
-                submission = experiment.submissions[submission_id]
-                for table, rows in (
-                    ("submissions", [submission_row(submission)]),
-                    ("metric_declarations", list(declaration_rows(submission))),
-                    ("declared_targets", list(target_rows(submission))),
-                    ("budget_limits", list(budget_rows(submission))),
-                    ("breakers", list(breaker_rows(submission))),
-                ):
-                    self._buffer.replace(table, "submission_id", submission_id, rows)
-        self._submissions.clear()
-
-    def _write_tags(self) -> None:
-        for kind, subject_id in self._tags:
-            state = self._aggregates.run(subject_id) if kind == "run" else self._aggregates.labels(subject_id)
-            tags = sorted(state.tags) if state is not None else []
-            self._buffer.replace("tags", "subject_id", subject_id, [(kind, subject_id, tag) for tag in tags])
-        self._tags.clear()
 
     def _position_rows(self) -> list[tuple[Any, ...]]:
         return [

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from crucible.log.protocol import PartitionKey
 from crucible.place import Place
 from crucible.position import Position
 from crucible.projections.closing import Closer
+from crucible.projections.collector import rare_collections
 from crucible.projections.database import MEMORY_LIMIT, THREADS, open_database
 from crucible.projections.identity import TOPICS, check_identity, log_ends, stamp_identity
 from crucible.projections.judging import Judge, judge_by_statistics
@@ -33,7 +35,7 @@ COMMIT_ROWS = 10_000
 """Rows at which a commit is made."""
 FAR_RECORDS = 10_000
 """Records on the log beyond what was read at which the model is far behind: nobody looks for the newest row yet."""
-FAR_COMMIT_ROWS = 25_000
+FAR_COMMIT_ROWS = 50_000
 """Rows at which a commit is made while the model is far behind: each commit has its price, whatever is in it."""
 COMMIT_INTERVAL_S = 0.25
 """Longest time for which what was read waits for more; the first record after a quiet time is committed at once."""
@@ -47,6 +49,9 @@ CHECKPOINT_IDLE_ROWS = 1_000
 """Rows committed since the last checkpoint above which a quiet time is used for one."""
 CHECKPOINT_IDLE_S = 2.0
 """How long nothing is committed in a quiet time."""
+
+Condition = tuple[str, list[object]]
+"""A query with its parameters."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -153,7 +158,7 @@ class Projector:
         Raises ``ReadModelError`` if the disk fails, and as ``Journal.read``.
         """
         ends = log_ends(self.journal)
-        with self._lock:
+        with self._lock, rare_collections():
             while any(self._writer.progress[key].next_offset < end for key, end in ends.items()):
                 self._read()
                 if progress is not None:
@@ -211,17 +216,19 @@ class Projector:
             finally:
                 self._waiters -= 1
 
-    def commit_rows(
-        self, replacements: Sequence[Replacement], *, if_still: tuple[str, list[object]] | None = None
-    ) -> None:
-        """Commit rows that others made from this model, after what was read. From any thread.
-
-        ``if_still`` is a query with its parameters: nothing is committed if it has no row by now.
-        """
+    def commit_rows(self, replacements: Sequence[Replacement]) -> None:
+        """Commit rows that others made from this model, after what was read. From any thread."""
         with self._lock:
             self._commit_all()
-            if if_still is None or self._connection.execute(*if_still).fetchone() is not None:
-                self._commit(replacements)
+            self._commit(replacements)
+
+    def commit_if_still(self, parts: Sequence[tuple[Condition, Sequence[Replacement]]]) -> None:
+        """As ``commit_rows``, for several parts at once: each only if its condition has a row by now."""
+        with self._lock:
+            self._commit_all()
+            holding = [rows for condition, rows in parts if self._connection.execute(*condition).fetchone() is not None]
+            if holding:
+                self._commit([*itertools.chain.from_iterable(holding)])
 
     @contextlib.contextmanager
     def quiet(self) -> Iterator[Path]:

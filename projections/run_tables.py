@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from crucible.projections.aggregates import Aggregates
@@ -40,11 +40,11 @@ class RunTables:
         self._has_source_news = False
         self._is_fresh = connection.execute("SELECT count(*) FROM runs").fetchone() == (0,)
 
-    def load(self, run_ids: Iterable[str], folded: Iterable[str], connection: Any) -> None:
-        """Have numbers and spools of these runs, and what the tables hold of those that were folded again."""
+    def load(self, run_ids: Iterable[str], folded: Collection[str], connection: Any) -> None:
+        """Have numbers and spools of these runs, and what the tables hold of those that were folded again from them."""
         run_ids = list(run_ids)
         self._numbers.load(run_ids)
-        self._spools.load(run_ids)
+        self._spools.load(run_ids, folded)
         again = [run_id for run_id in folded if self._aggregates.run(run_id) is not None]
         if not again or self._is_fresh:
             return

@@ -97,12 +97,13 @@ class Spools:
         self.gaps = 0
         """Records that began beyond the next sequence number of their spool."""
 
-    def load(self, run_ids: Iterable[str]) -> None:
-        """Have the spools of these runs."""
-        missing = [run_id for run_id in dict.fromkeys(run_ids) if run_id not in self._by_run]
-        self._by_run.update((run_id, {}) for run_id in missing)
+    def load(self, run_ids: Iterable[str], known: Iterable[str]) -> None:
+        """Have the spools of these runs; the table may hold spools of those that are ``known``, and of no others."""
+        new = [run_id for run_id in dict.fromkeys(run_ids) if run_id not in self._by_run]
+        self._by_run.update((run_id, {}) for run_id in new)
         if self._is_complete:
             return
+        missing = sorted(set(new).intersection(known))
         for start in range(0, len(missing), QUERY_IDS_MAX):
             part = missing[start : start + QUERY_IDS_MAX]
             marks = ", ".join("?" * len(part))

@@ -158,7 +158,7 @@ def record(*, topic: Topic, key: str) -> Callable[[type[R]], type[R]]:
         made = _lean_dataclass(cls)
         made.TOPIC = topic
         made.KEY_FIELD = key
-        made.key = property(operator.attrgetter(key))  # type: ignore[assignment, method-assign]  several times as fast
+        made.key = property(operator.attrgetter(key))  # type: ignore[assignment,method-assign]  # in C
         made.FIELD_NAMES = tuple(field.name for field in dataclasses.fields(made))
         RECORD_TYPES[made.__name__] = made
         return made
