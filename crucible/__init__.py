@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from crucible import errors, testing
     from crucible.cli.script import start_run
     from crucible.definition.experiment import Experiment
-    from crucible.definition.limits import Breaker, Budget
+    from crucible.definition.limits import Breaker, Budget, Hook
     from crucible.definition.metrics import at_least, at_most, between, mean_score, metric
     from crucible.definition.model import DatasetReference, Definition
     from crucible.definition.stage import Stage, builtin_stage, command_stage, stage
@@ -31,6 +31,7 @@ _PLACES = {
     "Definition": "crucible.definition.model:Definition",
     "DefinitionError": "crucible.errors:DefinitionError",
     "Experiment": "crucible.definition.experiment:Experiment",
+    "Hook": "crucible.definition.limits:Hook",
     "Outcome": "crucible.workspace:Outcome",
     "Run": "crucible.run:Run",
     "Stage": "crucible.definition.stage:Stage",
@@ -62,6 +63,7 @@ __all__ = [
     "Definition",
     "DefinitionError",
     "Experiment",
+    "Hook",
     "Outcome",
     "Run",
     "Stage",

@@ -21,6 +21,7 @@
     │   ├── TransientError         worth another attempt
     │   ├── DatasetError           a dataset is unknown or has changed
     │   ├── AdapterError           an adapter refused
+    │   ├── HookError              a hook failed, and its policy is that the stage fails with it
     │   ├── StageCanceledError     the run is being canceled, or the worker drains
     │   └── FencedError            the claim has ended: another worker has the stage
     └── InternalError              our fault                                               exit 70
@@ -154,6 +155,10 @@ class DatasetError(StageError):
 
 class AdapterError(StageError):
     """An adapter refused."""
+
+
+class HookError(StageError):
+    """A hook failed, and its policy is that the stage fails with it."""
 
 
 class StageCanceledError(StageError):

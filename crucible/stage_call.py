@@ -18,6 +18,12 @@ from crucible.spool.layout import SPOOL_BYTES_MAX
 
 SCRIPT_TYPE = "script"
 """Type of the stage that a plain script is: no worker runs it, the script claims it itself."""
+HOOK_FIELDS = ("attempt", "claim_id", "experiment", "hook", "label", "ref", "repeat", "run_id", "seed", "stage")
+"""What a hook's command may name in braces, and finds in its environment as ``CRUCIBLE_RUN_ID`` and so on."""
+ERROR_FIELDS = ("error_class", "error_type", "error_message")
+"""What the command of ``on_error`` may name as well."""
+HOOK_TYPE = "hook"
+"""Type of the stage that a hook before or after an experiment is: all that it does is to call the hook."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +79,10 @@ class StageCall:
     """run: a step of one run; experiment: done once for the whole grid."""
     spool_bytes_max: int = SPOOL_BYTES_MAX
     """Most bytes of telemetry of one process that wait for the log."""
+    hooks: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    """For each hook of this claim: function, command, on_failure, timeout_s."""
+    failure: Mapping[str, str] | None = None
+    """How the stage failed in another process (error_class, error_type, message): only ``on_error`` is called."""
 
     def to_message(self) -> dict[str, Any]:
         """The call as JSON values."""

@@ -7,6 +7,7 @@ import json
 import shutil
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from crucible.blobs import BlobStore
@@ -38,6 +39,7 @@ from crucible.spool.layout import SPOOL_BYTES_MAX
 from crucible.stage_call import StageCall
 
 TEXT_LINE_MAX: Final = 1_000
+ON_ERROR: Final = "on_error"
 
 
 class Outcomes(Protocol):
@@ -194,6 +196,9 @@ class Slot:
             ending = stage_run.run()
             if ending.status in {"fenced", "killed"}:
                 return ending.status
+            status = self._end_hooks(claim, call, telemetry, answers, ending) if call.hooks else None
+            if status is not None:
+                return status
             telemetry_end = telemetry.flush(ending.marks)
             is_fit = ending.is_child_fit and (not any(ending.marks.values()) or _is_told(child))
             return self._record(claim, ending, telemetry_end)
@@ -202,6 +207,65 @@ class Slot:
                 self._running = None
             stage_run.close()
             tools.nursery.give_back(child, is_fit=is_fit)
+
+    def _end_hooks(
+        self, claim: Claim, call: StageCall, telemetry: ClaimTelemetry, answers: StageAnswers, ending: Ending
+    ) -> str | None:
+        """Record a hook that ended with its process, and call ``on_error`` where the stage's process could not.
+
+        Returns the status of a claim that ends with that.
+        """
+        outcome = ending.outcome
+        if ending.status != "failed":
+            return None
+        error_type, message = _line(outcome["error_type"]), _line(outcome["message"])
+        answers.abandon_hook(error_type, message)
+        hook = call.hooks.get(ON_ERROR)
+        if hook is None or outcome.get("is_told"):
+            return None
+        failure = {"error_class": outcome["error_class"], "error_type": error_type, "message": message}
+        folder = Path(call.spool)
+        only = dataclasses.replace(
+            call, hooks={ON_ERROR: hook}, failure=failure, spool=str(folder.with_name(f"{folder.name}.{ON_ERROR}"))
+        )
+        try:
+            return self._run_hook(claim, only, telemetry)
+        except StorageError as error:
+            event = "a hook could not be called: no process for it"
+            warning("worker", event, claim_id=claim.claim_id, hook=ON_ERROR, error=str(error))
+            return None
+
+    def _run_hook(self, claim: Claim, call: StageCall, telemetry: ClaimTelemetry) -> str | None:
+        """Call ``on_error`` in a fresh process; the status of a claim that ends with it."""
+        tools = self._tools
+        child = tools.nursery.take((call.code_path, call.code_digest))
+        answers = StageAnswers(
+            call, claim, journal=tools.journal, view=tools.view, blobs=tools.blobs, telemetry=telemetry
+        )
+        hook_run = StageRun(
+            call,
+            child,
+            answers,
+            telemetry,
+            killed=self._killed,
+            monotonic=tools.journal.clock.monotonic,
+            timeout_ms=None,
+            stall_timeout_ms=None,
+        )
+        self._begin(claim, hook_run)
+        is_fit = False
+        try:
+            ending = hook_run.run()
+            if ending.status in {"fenced", "killed"}:
+                return ending.status
+            how = ending.outcome
+            answers.abandon_hook(_line(how.get("error_type", ending.status)), _line(how.get("message", "was stopped")))
+            telemetry.flush(ending.marks)
+            is_fit = ending.is_child_fit and (not any(ending.marks.values()) or _is_told(child))
+        finally:
+            hook_run.close()
+            tools.nursery.give_back(child, is_fit=is_fit)
+        return None
 
     def _begin(self, claim: Claim, stage_run: StageRun) -> None:
         """Let others reach the stage, and tell it what they have said before they could."""
@@ -302,6 +366,7 @@ def stage_call(
         blobs=str(place.blobs),
         kept=str(place.root / "kept"),
         spool_bytes_max=spool_bytes_max,
+        hooks=json.loads(request.hooks_json) if request.hooks_json else {},
     )
 
 

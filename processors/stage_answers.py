@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +29,7 @@ from crucible.processors.earlier_scores import scored_items
 from crucible.processors.finished_grid import FinishedGridView
 from crucible.processors.view import View
 from crucible.records.commands import RequestReport
+from crucible.records.hook_events import HookCompleted, HookFailed
 from crucible.records.log_events import ReportRequested
 from crucible.records.stage_events import ArtifactSaved, CellsCompared, CheckpointSaved, DatasetUsed, StageResumed
 from crucible.remote_services import answer_of
@@ -38,6 +40,19 @@ from crucible.stage_call import StageCall
 
 CHECKPOINTS_OFFERED_MAX: Final = 20
 """How many earlier checkpoints a stage may try, should the newest ones be damaged."""
+HOOK_GRACE_S: Final = 5.0
+"""How much longer than its timeout a hook may take before its process is ended."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HookCall:
+    """A hook that is being called in the stage's process."""
+
+    name: str
+    function: str
+    policy: str
+    until_s: float
+    """When its process is ended, should it not have ended the hook itself by then."""
 
 
 class StageAnswers:
@@ -70,10 +85,14 @@ class StageAnswers:
             "item_scores": self._item_scores,
             "save_comparisons": self._save_comparisons,
             "request_report": self._request_report,
+            "begin_hook": self._begin_hook,
+            "end_hook": self._end_hook,
         }
         self._grid: FinishedGridView | None = None
         self.checkpoints = 0
         """How many were saved."""
+        self.hook: HookCall | None = None
+        """The hook that is being called."""
 
     def answer(self, question: Message) -> Message:
         """The answer to a question; an error that the stage can do something about is an answer.
@@ -196,6 +215,26 @@ class StageAnswers:
         path = folder / f"{name}.json"
         path.write_text(json.dumps(value, separators=(",", ":")), encoding="utf-8")
         return str(path)
+
+    def _begin_hook(self, hook: str, function: str, timeout_s: float, policy: str) -> None:
+        self.hook = HookCall(hook, function, policy, self._journal.clock.monotonic() + timeout_s + HOOK_GRACE_S)
+
+    def _end_hook(self, duration_ms: float | None, error_type: str | None, message: str) -> None:
+        hook, self.hook = self.hook, None
+        if hook is None:
+            reason = "a hook has ended that never began"
+            raise UsageError(reason)
+        named: dict[str, Any] = {"hook": hook.name, "function": hook.function, "duration_ms": duration_ms}
+        if error_type is None:
+            self._claim.write(HookCompleted, **named)
+        else:
+            self._claim.write(HookFailed, **named, error_type=error_type, message=message, policy=hook.policy)
+        fault_point("hook:after-record")
+
+    def abandon_hook(self, error_type: str, message: str) -> None:
+        """Record that the process ended in the middle of a hook, if it did."""
+        if self.hook is not None:
+            self._end_hook(None, error_type, message)
 
     def _run_state(self) -> RunState:
         run = self._view.run(self._call.run_id)

@@ -7,12 +7,13 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from crucible.board import Board
 from crucible.errors import (
     DefinitionError,
     FencedError,
+    HookError,
     StageCanceledError,
     StageError,
     StorageError,
@@ -22,8 +23,11 @@ from crucible.errors import (
 from crucible.frames import Channel, Message
 from crucible.remote_services import RemoteServices
 from crucible.run import Run, set_current_run
-from crucible.stage_call import StageCall, Telemetry
+from crucible.stage_call import HOOK_TYPE, StageCall, Telemetry
 from crucible.stage_result import result_metrics, returned_values
+
+if TYPE_CHECKING:
+    from crucible.stage_hooks import StageHooks
 
 MESSAGE_CHARACTERS_MAX: Final = 1_000
 TRACEBACK_CHARACTERS_MAX: Final = 256 * 1024
@@ -48,8 +52,13 @@ def host_stage(call: StageCall, channel: Channel, telemetry: Telemetry, board: B
     services = RemoteServices(channel)
     run = Run(call, telemetry, services, board=board)
     set_current_run(run)
+    hooks = _hooks(call, run, services) if call.hooks else None
     try:
-        metrics, marks = _perform(run, call, services, board, board_path)
+        if hooks is not None:
+            hooks.before()
+        metrics, marks = _perform(run, call, services, board, board_path, hooks)
+        if hooks is not None:
+            hooks.after()
         outcome: Message = {"status": "completed", "metrics": metrics, "is_simulated": run.is_simulated, "marks": marks}
     except StageCanceledError as error:
         outcome = {"status": "stopped", "message": _one_line(error)}
@@ -57,16 +66,43 @@ def host_stage(call: StageCall, channel: Channel, telemetry: Telemetry, board: B
         outcome = {"status": "fenced", "message": _one_line(error)}
     except BaseException as error:  # noqa: BLE001  a stage may raise anything, also SystemExit
         outcome = failure(error)
+        if hooks is not None:
+            _tell(hooks, error, outcome)
     finally:
         set_current_run(None)
     outcome["marks"] = {**outcome.get("marks", {}), **telemetry.mark()}
-    outcome["duration_ms"] = (time.monotonic() - started) * 1000
+    outcome["duration_ms"] = (time.monotonic() - started - (hooks.took_s if hooks is not None else 0.0)) * 1000
     return outcome
 
 
-def _perform(
-    run: Run, call: StageCall, services: RemoteServices, board: Board, board_path: str
+def _hooks(call: StageCall, run: Run, services: RemoteServices) -> StageHooks:
+    from crucible.stage_hooks import StageHooks  # what has no hooks does not pay for them
+
+    return StageHooks(call, run, services.ask)
+
+
+def _tell(hooks: StageHooks, error: BaseException, outcome: Message) -> None:
+    """Call ``on_error``; ``is_told`` says that it was called here. A claim that ends in the middle of it is fenced."""
+    try:
+        hooks.failed(error, outcome["error_class"])
+        outcome["is_told"] = True
+    except (FencedError, StageCanceledError):
+        outcome["is_told"] = True
+    except BaseException as problem:  # noqa: BLE001  the stage's own failure is what is told
+        outcome["traceback"] += f"\n{_traceback(problem)}"
+
+
+def _perform(  # noqa: PLR0917  what a stage is told, and its hooks
+    run: Run,
+    call: StageCall,
+    services: RemoteServices,
+    board: Board,
+    board_path: str,
+    hooks: StageHooks | None,
 ) -> tuple[list[Any], Mapping[str, int]]:
+    if hooks is not None and (call.failure is not None or call.stage_type == HOOK_TYPE):
+        _only_hook(call, hooks)
+        return [], {}
     if call.stage_type == COMMAND_TYPE:
         from crucible.processors.command_stage import run_command
 
@@ -75,6 +111,16 @@ def _perform(
     inputs = {argument: run.input(argument) for argument in call.inputs}
     returned = returned_values(function(run, **inputs, **options), run.results)
     return list(result_metrics(call.metrics, returned, run.scores, is_simulated=run.is_simulated)), {}
+
+
+def _only_hook(call: StageCall, hooks: StageHooks) -> None:
+    """Call the one hook that a claim is about: of a stage that failed elsewhere, or before or after an experiment."""
+    from crucible.stage_hooks import LostStageError
+
+    if call.failure is not None:
+        hooks.failed(LostStageError(call.failure), call.failure["error_class"])
+    else:
+        hooks.call(call.stage)
 
 
 def _function(call: StageCall) -> tuple[Any, dict[str, Any]]:
@@ -102,6 +148,8 @@ def failure(error: BaseException) -> Message:
 
 def error_class(error: BaseException) -> str:
     """Whether another attempt may go better: ``transient`` if so, else ``permanent``, ``invalid`` or ``exit``."""
+    if isinstance(error, HookError):
+        return "hook"
     if isinstance(error, SystemExit | ScriptExitError):
         return "exit"
     if isinstance(error, InvalidStageError):

@@ -221,6 +221,8 @@ class StageRun:
             self._ending = self._out_of_time("timeout", f"it ran longer than {self._timeout_s:g} s")
         elif self._stall_s is not None and self._has_stalled(now_s):
             self._ending = self._out_of_time("stall", f"it made no progress for {self._stall_s:g} s")
+        elif (hook := self._answers.hook) is not None and now_s >= hook.until_s:
+            self._ending = self._out_of_time("hook", f"its hook {hook.name} did not end in time")
         if now_s - self._began_s >= ATTACH_S:
             self._telemetry.attach(self._child.pid)
         if self._output.due_s is not None and now_s >= self._output.due_s:

@@ -11,6 +11,7 @@ from crucible.projections.analysis_rows import comparison_rows, ranking_rows
 from crucible.projections.buffer import Row
 from crucible.projections.payload import checked_json, json_text, moment
 from crucible.projections.run_times import RunTimes
+from crucible.records.hook_events import HookCompleted, HookFailed
 from crucible.records.record import StoredFile
 from crucible.records.stage_events import ArtifactSaved, DatasetUsed, StageCompleted, StageRequested, StageReused
 from crucible.rules import effective
@@ -31,6 +32,7 @@ RUN_ROW_TABLES = (
     "comparisons",
     "rankings",
     "reused_spools",
+    "hooks",
 )
 """Tables whose rows of a run are replaced together, by ``run_no``."""
 Rows = dict[str, list[Row]]
@@ -233,6 +235,7 @@ def _stage_parts(run: RunState, stage: StageState, head: tuple[int, str, str], t
                 _artifact_row(part, saved, saved.event_id in artifacts) for saved in claim.artifacts
             )
             rows["datasets"].extend(_dataset_row(part, used, used.event_id in datasets) for used in claim.datasets)
+            rows["hooks"].extend((*part, *_hook_columns(called)) for called in claim.hooks)
     if (event := effective.reused(stage)) is not None:
         _reused_parts(stage, event, head, rows)
     rows["result_metrics"].extend(_result_rows(stage, head))
@@ -280,6 +283,21 @@ def _dataset_row(part: Row, used: DatasetUsed, is_effective: bool, reused_run_id
         is_effective,
         reused_run_id,
         used.event_id,
+    )
+
+
+def _hook_columns(called: HookCompleted | HookFailed) -> Row:
+    failure = called if isinstance(called, HookFailed) else None
+    return (
+        called.hook,
+        called.function,
+        "failed" if failure else "completed",
+        called.duration_ms,
+        failure.error_type if failure else None,
+        failure.message if failure else None,
+        failure.policy if failure else None,
+        moment(called.occurred_at_us),
+        called.event_id,
     )
 
 

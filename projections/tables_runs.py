@@ -131,7 +131,7 @@ STAGES = Table(
         Column("started_at", "TIMESTAMP", "first claim of the newest attempt, UTC"),
         Column("ended_at", "TIMESTAMP", "of the newest attempt, UTC"),
         Column("duration_ms", "DOUBLE", "time in the child, of the claim that completed"),
-        Column("error_class", "VARCHAR", "transient, permanent, timeout, stall, exit, fenced or invalid"),
+        Column("error_class", "VARCHAR", "transient, permanent, timeout, stall, exit, fenced, invalid or hook"),
         Column("error_type", "VARCHAR", "exception type or signal name"),
         Column("message", "VARCHAR", "of the error, in one line"),
         Column("is_simulated", "BOOLEAN", "its adapter simulates"),
@@ -152,7 +152,7 @@ ATTEMPTS = Table(
         Column("claims", "INTEGER", "how often it was claimed"),
         Column("requested_at", "TIMESTAMP", "UTC"),
         Column("ended_at", "TIMESTAMP", "UTC"),
-        Column("error_class", "VARCHAR", "transient, permanent, timeout, stall, exit, fenced or invalid"),
+        Column("error_class", "VARCHAR", "transient, permanent, timeout, stall, exit, fenced, invalid or hook"),
         Column("error_type", "VARCHAR", "exception type or signal name"),
         Column("message", "VARCHAR", "of the error, in one line"),
         Column("traceback_blob", "VARCHAR", "digest of the traceback text"),
@@ -279,6 +279,27 @@ REUSED_SPOOLS = Table(
     ),
 )
 
+HOOKS = Table(
+    "hooks",
+    "Hooks that were called, and how that went. A claim that ended in the middle of one has no row for it.",
+    (
+        RUN_NO,
+        RUN_ID,
+        STAGE,
+        ATTEMPT,
+        CLAIM_ID,
+        Column("hook", "VARCHAR", "before_run, after_stage, on_error, …"),
+        Column("function", "VARCHAR", "module:function, or the command line"),
+        Column("status", "VARCHAR", "completed or failed"),
+        Column("duration_ms", "DOUBLE", "how long it took; null: not measured"),
+        Column("error_type", "VARCHAR", "type of what it raised, or how its process ended"),
+        Column("message", "VARCHAR", "what it said"),
+        Column("policy", "VARCHAR", "of a failure: fail (the stage fails with it) or continue"),
+        Column("called_at", "TIMESTAMP", "when that was recorded, UTC"),
+        EVENT_ID,
+    ),
+)
+
 RUN_TABLES = (
     EXPERIMENTS,
     SUBMISSIONS,
@@ -292,4 +313,5 @@ RUN_TABLES = (
     ARTIFACTS,
     DATASETS,
     REUSED_SPOOLS,
+    HOOKS,
 )

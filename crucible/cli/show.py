@@ -20,6 +20,10 @@ from crucible.settings import Settings, load_settings
 CHECKPOINTS_SHOWN_MAX = 5
 DIGEST = re.compile("[0-9a-f]{64}")
 RUNS_SHOWN_MAX = 20
+HOOK_FAILURES = """
+SELECT h.hook, h.function, h.error_type, h.message, count(*) AS runs FROM hooks h JOIN runs r USING (run_id)
+WHERE r.submission_id = ? AND h.status = 'failed' GROUP BY ALL ORDER BY runs DESC, h.hook, h.message LIMIT 20
+"""
 TRACEBACK_LINES_MAX = 40
 NEWEST = "generation = (SELECT max(generation) FROM judgements WHERE submission_id = ?1)"
 VERDICTS = f"SELECT * FROM verdicts WHERE submission_id = ?1 AND {NEWEST} ORDER BY metric, cell_index"
@@ -103,6 +107,7 @@ def _facts(reader: Reading, subject: Subject) -> dict[str, Any]:
         "verdicts": _rows(reader, VERDICTS, key),
         "findings": _rows(reader, FINDINGS, key),
         **analysis_facts(reader, submission["submission_id"]),
+        "hook_failures": _rows(reader, HOOK_FAILURES, key),
         "budgets": _rows(reader, BUDGETS, key),
         "breakers": _rows(reader, BREAKERS, key),
         "failures": _rows(
@@ -132,6 +137,7 @@ def _run_facts(reader: Reading, run_id: str) -> dict[str, Any]:
         "summary": _rows(reader, SUMMARY, key),
         "checkpoints": _rows(reader, CHECKPOINTS, key),
         "artifacts": _rows(reader, "SELECT * FROM artifacts WHERE run_id = ? ORDER BY stage, name", key),
+        "hooks": _rows(reader, "SELECT * FROM hooks WHERE run_id = ? ORDER BY called_at, event_id", key),
         "datasets": _rows(reader, "SELECT * FROM datasets WHERE run_id = ? ORDER BY stage, name", key),
         "purges": _rows(reader, PURGES, key),
         **_labels(reader, run_id),
@@ -184,6 +190,7 @@ def _show_run(facts: dict[str, Any]) -> None:
     summary = [[*(m[name] for name in columns_of), _whose(sources, m)] for m in facts["summary"]]
     _section("logged, effective points", ["metric", "n", "first", "last", "min", "max", "best at", ""], summary)
     _show_files(facts)
+    _section("hooks", ["stage", "attempt", "hook", "function", "status", "took", ""], hook_rows(facts["hooks"]))
     if facts["tags"]:
         say(f"tags: {plain(', '.join(facts['tags']))}")
     for row in facts["notes"]:
@@ -243,6 +250,22 @@ def _whose(sources: Mapping[str, str], row: Row) -> str:
     return f"reused from {source}" if source is not None else ""
 
 
+def hook_rows(hooks: Sequence[Row]) -> list[list[object]]:
+    """Hooks that were called, as a table shows them."""
+    return [
+        [
+            row["stage"],
+            row["attempt"],
+            row["hook"],
+            plain(row["function"]),
+            row["status"],
+            _milliseconds(row["duration_ms"]),
+            plain(f"{row['error_type']}: {row['message']}") if row["error_type"] else "",
+        ]
+        for row in hooks
+    ]
+
+
 def _show_group(facts: dict[str, Any]) -> None:
     submission = facts["submission"]
     say(f"{submission['experiment']}#{submission['number']}  {submission['status']}")
@@ -254,6 +277,11 @@ def _show_group(facts: dict[str, Any]) -> None:
     _show_environment(submission["environment"])
     print_verdicts(facts["verdicts"], facts["findings"])
     print_analysis(facts)
+    failures = [
+        [row["runs"], row["hook"], plain(row["function"]), plain(f"{row['error_type']}: {row['message']}")]
+        for row in facts["hook_failures"]
+    ]
+    _section("hooks that failed", ["times", "hook", "function", ""], failures)
     print_budgets(facts["budgets"])
     print_breakers(facts["breakers"])
     _section("failed or canceled", ["run", "reason"], [[row["ref"], row["reason"]] for row in facts["failures"]])

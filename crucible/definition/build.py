@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from crucible.definition.analysis_checks import check_analysis
 from crucible.definition.dataset_checks import check_datasets, in_full
+from crucible.definition.hook_checks import check_hooks, hooks_in_full
 from crucible.definition.limit_checks import check_limits, limits_in_full
 from crucible.definition.model import Definition, ExperimentFields
 from crucible.definition.parameter_checks import Grid, check_parameters
@@ -57,6 +58,7 @@ def build(
     grid = check_parameters(plain.get("parameters"), settings, stages, fields.repeat, problems)
     check_targets(fields, stages, problems)
     check_limits(fields, stages, problems)
+    check_hooks(fields, find_stage, stages, problems)
     check_datasets(fields.datasets, problems)
     definition = None
     if not problems.errors:
@@ -72,6 +74,7 @@ def _check_fields(plain: dict[str, Any], adapter_default: str | None, problems: 
         own["adapter"] = adapter_default
     own["datasets"] = in_full(own.get("datasets", {}))
     own |= limits_in_full(own)
+    own |= hooks_in_full(own)
     fields = check_structure(ExperimentFields, own, (), problems, stand_ins={"name": "unnamed"}, names=_OTHER_KEYS)
     if fields is None:
         fields = ExperimentFields(name="unnamed")

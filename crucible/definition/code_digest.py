@@ -111,11 +111,12 @@ def _is_skipped(entry: os.DirEntry[str]) -> bool:
 
 
 def with_command_files(digest: str, definition: Definition, folder: Path) -> str:
-    """Return the code's digest with the files that commands name, which may be scripts in any language.
+    """Return the code's digest with the files that commands name, those of hooks too; they may be of any language.
 
     ``folder`` is the one that commands run in: that of the file which defines the experiment.
     """
-    words = {word for stage in definition.stages if stage.command for word in command_words(stage.command)}
+    commands = [stage.command for stage in definition.stages] + [hook.command for hook in definition.hooks.values()]
+    words = {word for command in commands if command for word in command_words(command)}
     named = {word: _file_digest(folder / word) for word in sorted(words) if (folder / word).is_file()}
     return digest_of({"code": digest, "commands": named}) if named else digest
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from crucible.definition.limits import Breaker, Budget
+from crucible.definition.limits import Breaker, Budget, hook_document
 from crucible.definition.metrics import Declared
 from crucible.definition.project import MAIN
 from crucible.definition.stage import Stage, builtin_stage, stage
@@ -37,7 +37,8 @@ class Experiment:
 
         ``parameters`` maps ``stage.option``, or an option that only one stage has, to the values of the grid; a list of
         mappings is a list of explicit cells. Further fields: description, tags, owner, version, namespace, seed,
-        repeat, select, adapter, max_concurrent, output_dir, margin, metadata, budget, breaker.
+        repeat, select, adapter, max_concurrent, output_dir, margin, metadata, hooks, budget,
+        breaker.
         """
         self.name = name
         self.stages: list[StageLike] = list(stages)
@@ -78,6 +79,8 @@ class Experiment:
             key: value.document() if isinstance(value, Budget | Breaker) else value
             for key, value in self.fields.items()
         }
+        if isinstance(hooks := fields.get("hooks"), Mapping):
+            fields["hooks"] = {name: hook_document(hook) for name, hook in hooks.items()}
         return {"name": self.name, "stages": written, **fields}
 
     def stage_objects(self) -> list[Stage | Mapping[str, Any] | str]:

@@ -1,4 +1,4 @@
-"""Words for what may stop a submission: a budget and a breaker.
+"""Words for what may stop a submission, a budget and a breaker, and for what is called on the way: hooks.
 
 Each keeps what it was given: all is checked with the whole experiment, so that one message lists all that is wrong.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 from typing import Any
+
+from crucible.definition.project import stage_type_of
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,6 +44,37 @@ class Breaker:
         return _given(self)
 
 
-def _given(limits: Budget | Breaker) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Hook:
+    """A hook with more than what is called: ``Hook(command="./notify.sh {run_id}", on_failure="continue")``.
+
+    ``function`` is a function or ``module:function``, ``command`` a command line; ``on_failure`` is ``fail`` (the stage
+    fails) or ``continue`` (the failure is recorded); ``timeout_s`` is the longest duration in seconds.
+    """
+
+    function: Any = None
+    command: Any = None
+    on_failure: Any = None
+    timeout_s: Any = None
+
+    def document(self) -> dict[str, Any]:
+        """Return what was given as a mapping, as YAML would have it."""
+        given = _given(self)
+        return {**given, "function": hook_target(self.function)} if callable(self.function) else given
+
+
+def hook_document(hook: Any) -> Any:
+    """Return a hook as YAML would have it: a function by its name."""
+    if isinstance(hook, Hook):
+        return hook.document()
+    return hook_target(hook) if callable(hook) else hook
+
+
+def hook_target(function: Any) -> str:
+    """Return ``module:function`` of a function."""
+    return stage_type_of(function)
+
+
+def _given(limits: Budget | Breaker | Hook) -> dict[str, Any]:
     fields = {field.name: getattr(limits, field.name) for field in dataclasses.fields(limits)}
     return {name: value for name, value in fields.items() if value is not None}

@@ -12,19 +12,27 @@ from typing import Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from crucible.canonical import canonical_json, digest_bytes, digest_of, parse_json
-from crucible.scope import EXPERIMENT_SCOPE, RUN_SCOPE, Scope
+from crucible.scope import EXPERIMENT_SCOPE, RUN_SCOPE, ExperimentPhase, Scope
+from crucible.stage_call import HOOK_TYPE
 
 OUTPUT_DIR_DEFAULT: Final = "artifacts/crucible"
 CHECKPOINT_EVERY_DEFAULT_S: Final = 30.0
 RETRIES_DEFAULT: Final = 3
 COST_METRIC_DEFAULT: Final = "cost/usd"
+HOOK_TIMEOUT_DEFAULT_S: Final = 60.0
 BREAKER_WINDOW_DEFAULT: Final = 50
 BREAKER_RATE_DEFAULT: Final = 0.2
 BREAKER_RUNS_DEFAULT: Final = 10
 """Fewer ended runs say nothing about a rate."""
 
-ErrorClass = Literal["transient", "permanent", "timeout", "stall", "exit", "invalid"]
+ErrorClass = Literal["transient", "permanent", "timeout", "stall", "exit", "invalid", "hook"]
+HookName = Literal[
+    "before_experiment", "after_experiment", "before_run", "after_run", "before_stage", "after_stage", "on_error"
+]
 MetricKind = Literal["reproducible", "timing", "environment"]
+
+EXPERIMENT_HOOKS: Final = ("before_experiment", "after_experiment")
+"""Hooks that are stages of their own, done once."""
 
 _RETRIED_DEFAULT: Final[list[ErrorClass]] = ["transient"]
 
@@ -85,6 +93,19 @@ class RetryPolicy(Model):
     """Attempts after the first one, at most."""
     on: list[ErrorClass] = Field(default_factory=_RETRIED_DEFAULT.copy)
     """Classes of failures that are retried."""
+
+
+class HookDefinition(Model):
+    """What is called at a moment of an experiment, a run or a stage: a function or a command."""
+
+    function: str | None = None
+    """``module:function``; it is called with the run, and ``on_error`` with the error too."""
+    command: str | None = None
+    """Command line, with placeholders in braces."""
+    on_failure: Literal["fail", "continue"] = "fail"
+    """Whether the stage fails when the hook does."""
+    timeout_s: float = Field(default=HOOK_TIMEOUT_DEFAULT_S, gt=0)
+    """Longest duration, seconds."""
 
 
 class CostBudget(Model):
@@ -188,6 +209,8 @@ class ExperimentFields(Model):
     """Difference in the selected metric that does not matter, for "the smallest value that is enough"."""
     metadata: dict[str, Any] = Field(default_factory=dict)
     """Whatever else is to be kept with it."""
+    hooks: dict[HookName, HookDefinition] = Field(default_factory=dict)
+    """What is called before and after the experiment, a run and a stage, and on an error."""
     budget: BudgetDefinition | None = None
     """What a submission may use; None: no limit."""
     breaker: BreakerDefinition | None = None
@@ -219,11 +242,22 @@ class Definition(ExperimentFields):
         """The stages that are done once, when every run of the grid has ended, in order."""
         return tuple(stage for stage in self.stages if stage.enabled and stage.scope == EXPERIMENT_SCOPE)
 
+    def once(self, phase: ExperimentPhase) -> tuple[StageDefinition, ...]:
+        """What is done once in a phase, in order: stages of scope experiment, and the hook of the phase."""
+        stages = self.experiment_stages if phase == "after" else ()
+        hook: HookName = "before_experiment" if phase == "before" else "after_experiment"
+        return (*stages, self.stage(hook)) if hook in self.hooks else stages
+
     def stage(self, name: str) -> StageDefinition:
-        """Return the stage of this name; ``KeyError`` if there is none."""
+        """Return the stage of this name; ``KeyError`` if there is none.
+
+        A hook before or after the experiment is a stage of its own, called like the hook.
+        """
         for stage in self.stages:
             if stage.name == name:
                 return stage
+        if name in EXPERIMENT_HOOKS and name in self.hooks:
+            return StageDefinition(name=name, type=HOOK_TYPE, scope=EXPERIMENT_SCOPE)
         raise KeyError(name)
 
     def canonical(self) -> dict[str, Any]:
@@ -244,13 +278,14 @@ class Definition(ExperimentFields):
         return digest_bytes(self._canonical_json.encode())
 
     def recipe_digest(self, code_digest: str) -> str:
-        """SHA-256 of what decides results: code, stages with options, adapter, dataset references and seed.
+        """SHA-256 of what decides results: code, stages, adapter, dataset references, seed, hooks before run and stage.
 
         Description, tags, targets, grid, repeats, timeouts, queues and stages of scope ``experiment`` are not in it:
         they decide what is run and how it is judged, not what a cell gives.
         """
         return digest_of(
             {
+                **preparing_hooks(self, is_first=True),
                 "adapter": self.adapter,
                 "code": code_digest,
                 "datasets": {name: reference.model_dump(mode="json") for name, reference in self.datasets.items()},
@@ -258,6 +293,17 @@ class Definition(ExperimentFields):
                 "stages": [stage_recipe(stage) for stage in self.enabled_stages],
             }
         )
+
+
+def preparing_hooks(definition: Definition, *, is_first: bool) -> dict[str, Any]:
+    """Return what runs before a stage in its process, as part of a recipe; nothing if there is none.
+
+    It may set whatever the stage then reads: random state, a library's switches, files. What comes after a stage finds
+    the result settled, and is no part of it. ``is_first``: the stage is the first one of its run.
+    """
+    names: tuple[HookName, ...] = ("before_run", "before_stage") if is_first else ("before_stage",)
+    found = {name: definition.hooks[name] for name in names if name in definition.hooks}
+    return {"hooks": {name: [hook.function, hook.command] for name, hook in found.items()}} if found else {}
 
 
 def stage_recipe(stage: StageDefinition) -> dict[str, Any]:

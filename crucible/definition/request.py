@@ -7,11 +7,19 @@ from typing import Any
 
 from crucible.canonical import canonical_json, digest_of, parse_json
 from crucible.definition.grid import SMOKE_STEPS_MAX
-from crucible.definition.model import Definition, stage_recipe
+from crucible.definition.model import (
+    EXPERIMENT_HOOKS,
+    Definition,
+    HookName,
+    StageDefinition,
+    preparing_hooks,
+    stage_recipe,
+)
 from crucible.definition.routing import resolved_options
 from crucible.records.run_events import RunCreated, SubmissionAccepted
 from crucible.records.stage_events import ArtifactSaved
-from crucible.scope import EXPERIMENT_SCOPE
+from crucible.scope import EXPERIMENT_SCOPE, RUN_SCOPE
+from crucible.stage_call import HOOK_TYPE
 
 
 def stage_request_fields(  # noqa: PLR0917  the records in the order of the log, then what is asked for
@@ -32,6 +40,8 @@ def stage_request_fields(  # noqa: PLR0917  the records in the order of the log,
     steps_max = SMOKE_STEPS_MAX if run.is_smoke else None
     files = parse_json(submission.dataset_files_json or "{}")
     blobs = {file["sha256"] for artifact in inputs.values() for file in artifact.files}
+    hooks = _hooks(definition, run, stage)
+    preparing = preparing_hooks(definition, is_first="before_run" in hooks) if run.scope == RUN_SCOPE else {}
     about = {"experiment_run": run.run_id} if run.scope == EXPERIMENT_SCOPE else {}  # its input is what others gave
     return {
         "run_id": run.run_id,
@@ -43,6 +53,7 @@ def stage_request_fields(  # noqa: PLR0917  the records in the order of the log,
             {
                 **stage_recipe(stage),
                 **about,
+                **preparing,
                 "adapter": definition.adapter,
                 "code": submission.code_digest,
                 "datasets": datasets,
@@ -73,7 +84,20 @@ def stage_request_fields(  # noqa: PLR0917  the records in the order of the log,
         "checkpoint_every_ms": round(stage.checkpoint_every_s * 1000),
         "steps_max": steps_max,
         "is_smoke": run.is_smoke,
+        "hooks_json": canonical_json(hooks),
     }
+
+
+def _hooks(definition: Definition, run: RunCreated, stage: StageDefinition) -> dict[str, Any]:
+    """The hooks of a claim of this stage: those of a run belong to its first and its last stage."""
+    names: list[HookName] = ["on_error"]
+    if stage.type == HOOK_TYPE:
+        names += [name for name in EXPERIMENT_HOOKS if name == stage.name]
+    elif run.scope == RUN_SCOPE:
+        names += ["before_stage", "after_stage"]
+        names += ["before_run"] if stage.name == run.stages[0] else []
+        names += ["after_run"] if stage.name == run.stages[-1] else []
+    return {name: definition.hooks[name].model_dump(mode="json") for name in names if name in definition.hooks}
 
 
 def stage_key(parts: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from crucible.definition.build import build
 from crucible.definition.model import Definition, RetryPolicy
 from crucible.definition.stage import COMMAND_TYPE, Stage
-from crucible.errors import DefinitionError
+from crucible.errors import DefinitionError, Problem
 from crucible.stage_call import SCRIPT_TYPE
 
 STAGE_NAME: Final = "script"
@@ -35,6 +35,9 @@ def script_definition(
         "metrics": dict(metrics),
         "queue": queue,
     }
+    if fields.get("hooks"):
+        message = "no worker runs a script, so nobody would call them: call them in the script"
+        raise DefinitionError([Problem(path="hooks", message=message)])
     document = {"name": name, "stages": [stage], **fields}
     if params:
         document["parameters"] = [dict(params)]

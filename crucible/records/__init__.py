@@ -15,6 +15,7 @@ from crucible.records.commands import (
     SubmitExperiment,
 )
 from crucible.records.dead import DeadLetter
+from crucible.records.hook_events import HookCompleted, HookFailed
 from crucible.records.limit_events import BreakerOpened, BudgetChanged, BudgetExceeded
 from crucible.records.log_events import (
     CommandAccepted,
@@ -91,6 +92,8 @@ __all__ = [
     "CommandRejected",
     "DatasetUsed",
     "DeadLetter",
+    "HookCompleted",
+    "HookFailed",
     "LogArchived",
     "LogCreated",
     "LogLines",

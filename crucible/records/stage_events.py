@@ -63,6 +63,8 @@ class StageRequested(Record):
     """Steps at most (smoke test); null: no bound."""
     is_smoke: bool
     """Part of a smoke test."""
+    hooks_json: str
+    """Hooks of its claims by name, canonical JSON."""
 
 
 @record(topic="events", key="run_id")

@@ -39,6 +39,7 @@ from crucible.records.stage_events import (
 )
 from crucible.rules.blueprint import Blueprint, Blueprints
 from crucible.rules.draft import Draft
+from crucible.rules.evolve_claim import CLAIM_EVOLVERS
 from crucible.rules.finished import HasBlobs, Place, has_no_blobs
 from crucible.rules.permits import Permits
 from crucible.rules.plan import (
@@ -149,6 +150,8 @@ class Agenda:
             run = self._world.runs.get(event.key)
             if run is not None:
                 self._touch(run)
+        elif kind in CLAIM_EVOLVERS:
+            self._stopping.note_record(event.key)
         elif kind in _SUBMISSION_EVENTS:
             self._note_submission(event)
         elif isinstance(event, PermitGranted | PermitReleased):
@@ -172,6 +175,7 @@ class Agenda:
         What exceeds the bounds is left to the next plan.
         """
         self._now_s = now_s
+        self._stopping.begin_plan(now_s)
         self._dirty_submissions.update(dict.fromkeys(self._stopping.due(now_s)))
         batches: Batches = []
         self._permits.begin_plan()

@@ -93,7 +93,7 @@ class DefinitionBlueprint:
     def experiment_stages(self, phase: ExperimentPhase) -> Sequence[StageDefinition]:
         """The stages of scope experiment that are done in a phase, in order: none for a part of a grid."""
         is_whole = self._accepted.selection_json is None
-        return self._definition.experiment_stages if phase == "after" and is_whole else ()
+        return self._definition.once(phase) if is_whole else ()
 
     def experiment_run(self, phase: ExperimentPhase, number: int) -> Mapping[str, Any] | None:
         """The fields of `RunCreated` of a run of scope experiment; None if the phase has no stage."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from crucible.records.hook_events import HookCompleted, HookFailed
 from crucible.records.record import Record
 from crucible.records.stage_events import (
     ArtifactSaved,
@@ -32,6 +33,8 @@ ClaimEvent = (
     | ArtifactSaved
     | DatasetUsed
     | CellsCompared
+    | HookCompleted
+    | HookFailed
     | StageCompleted
     | StageFailed
     | StageCanceled
@@ -156,7 +159,17 @@ def _compared(run: RunState, event: CellsCompared) -> RunState | Void:
         return held
     if any(found.event_id == event.event_id for found in held.claim.comparisons):
         return Void("a repeat")
-    claim = changed(held.claim, last_event_id=event.event_id, comparisons=(*held.claim.comparisons, event))
+    claim = _heard(held.claim, event, comparisons=(*held.claim.comparisons, event))
+    return _with_claim(run, held, claim)
+
+
+def _hook(run: RunState, event: HookCompleted | HookFailed) -> RunState | Void:
+    held = _held(run, event)
+    if isinstance(held, Void):
+        return held
+    if any(called.event_id == event.event_id for called in held.claim.hooks):
+        return Void("a repeat")
+    claim = _heard(held.claim, event, hooks=(*held.claim.hooks, event))
     return _with_claim(run, held, claim)
 
 
@@ -203,6 +216,8 @@ CLAIM_EVOLVERS: dict[type[Record], Callable[[RunState, Any], RunState | Void]] =
     ArtifactSaved: _artifact,
     DatasetUsed: _dataset,
     CellsCompared: _compared,
+    HookCompleted: _hook,
+    HookFailed: _hook,
     StageCompleted: _completed,
     StageFailed: _failed,
     StageCanceled: _canceled,

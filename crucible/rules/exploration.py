@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
+from crucible.records.hook_events import HookCompleted, HookFailed
 from crucible.records.limit_events import BreakerOpened, BudgetChanged, BudgetExceeded
 from crucible.records.log_events import (
     CommandAccepted,
@@ -165,6 +166,8 @@ def _stage_events(run: RunState | None, name: str) -> Iterable[Record]:
         yield _make(ArtifactSaved, **mine)
         yield _make(DatasetUsed, **mine)
         yield _make(CellsCompared, **mine)
+        yield _make(HookCompleted, **mine)
+        yield _make(HookFailed, **mine)
         yield _make(StageResumed, **mine, checkpoint_event_id="none")
         yield _make(StageCompleted, **mine)
         yield _make(StageFailed, **mine, error_class="transient")

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
+from crucible.records.hook_events import HookCompleted, HookFailed
 from crucible.records.limit_events import BreakerOpened, BudgetExceeded
 from crucible.records.log_events import LogArchived, LogCreated, MarkSet, WorkerStarted, WorkerStopped
 from crucible.records.run_events import RunCreated, RunStarted, SubmissionAccepted, SubmissionClosed
@@ -72,6 +73,7 @@ class ClaimState:
     """For each checkpoint, how many artifacts the claim had saved before it."""
     artifacts: tuple[ArtifactSaved, ...] = ()
     datasets: tuple[DatasetUsed, ...] = ()
+    hooks: tuple[HookCompleted | HookFailed, ...] = ()
     comparisons: tuple[CellsCompared, ...] = ()
     """What it found of the cells of a grid."""
     beat: int = 0

@@ -31,6 +31,20 @@ class Stopping:
         self._world = world
         self._ledgers: dict[str, Ledger] = {}
         self._windows: dict[str, FailureWindow] = {}
+        self._heard: dict[str, None] = {}
+        """Runs whose claims have recorded something since the last plan."""
+
+    def begin_plan(self, now_s: float) -> None:
+        """What was read until now was read by ``now_s``."""
+        for run_id in self._heard:
+            self.note_use(self._world.runs[run_id], now_s)
+        self._heard.clear()
+
+    def note_record(self, run_id: str) -> None:
+        """A claim has recorded something that changes nothing else: a heartbeat, a checkpoint."""
+        run = self._world.runs.get(run_id)
+        if run is not None and run.created.submission_id in self._ledgers:
+            self._heard[run_id] = None
 
     def note_run(self, run: RunState) -> None:
         """A run has changed."""

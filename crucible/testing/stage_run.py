@@ -17,12 +17,14 @@ import dataclasses
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, SupportsFloat
 
 from crucible.blobs import BlobStore
-from crucible.errors import DatasetError, UsageError
+from crucible.definition.limits import Hook
+from crucible.definition.model import HOOK_TIMEOUT_DEFAULT_S
+from crucible.errors import DatasetError, FencedError, HookError, StageCanceledError, UsageError
 from crucible.finished_runs import DeclaredMetric, FinishedGrid, FinishedRun
 from crucible.ports import Clock, SystemIds
 from crucible.records.record import CellComparison, CellRanking, ResultMetric, StoredFile
@@ -30,6 +32,7 @@ from crucible.run import Run
 from crucible.run_files import files_digest, store
 from crucible.scope import EXPERIMENT_SCOPE, RUN_SCOPE
 from crucible.stage_call import EarlierCheckpoint, ScoredItem, StageCall
+from crucible.stage_hooks import StageHooks
 from crucible.stage_result import result_metrics, returned_values
 
 CHECKPOINTS_FILE = "checkpoints.jsonl"
@@ -240,11 +243,38 @@ class KeptRun(Run):
         super().__init__(call, telemetry, services, clock=clock)
         self.kept = telemetry
         self.saved = services
+        self.hooks: list[dict[str, Any]] = []
+        """Each hook that was called: hook, function, duration_ms, error_type (None: it returned), message, policy."""
+        self._call_of_stage = call
         self._metrics = call.metrics
 
     def series(self, name: str) -> list[float]:
         """The values of a metric in the order in which they were logged."""
         return [point.value for point in self.kept.points if point.name == name]
+
+    def call(self, function: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
+        """Call a stage function with this run as a worker would: between the hooks that `run` was given.
+
+        Raises what the function raises, after ``on_error`` was called, and ``HookError`` for a hook that fails with the
+        policy ``fail``.
+        """
+        hooks = StageHooks(self._call_of_stage, self, self._note_hook)
+        try:
+            hooks.before()
+            returned = function(self, *inputs, **options)
+            hooks.after()
+        except (StageCanceledError, FencedError):
+            raise
+        except Exception as error:
+            hooks.failed(error, "hook" if isinstance(error, HookError) else "permanent")
+            raise
+        return returned
+
+    def _note_hook(self, question: str, **details: Any) -> None:
+        if question == "begin_hook":
+            self.hooks.append(details)
+        else:
+            self.hooks[-1] |= details
 
     def result(self, returned: Mapping[str, Any] | None = None) -> list[ResultMetric]:
         """The result metrics of a stage that returned this. Raises ``StageError`` as in a worker's child."""
@@ -270,12 +300,15 @@ def run(
     experiment_runs: Sequence[FinishedRun] | None = None,
     experiment_metrics: Sequence[DeclaredMetric] = (),
     item_scores: ItemScores | None = None,
+    hooks: Mapping[str, Any] | None = None,
 ) -> KeptRun:
     """A run to call a stage function with; everything that it keeps lies below ``folder``.
 
     ``inputs`` are the contents or files of ``run.input``; ``metrics`` are declared as in ``crucible.stage``. With
     ``experiment_runs`` it is a run of scope ``experiment`` that sees these runs, the metrics that they declare, and
     ``item_scores``: by metric or split, for each run id, the scores by item id.
+
+    ``hooks`` are those of an experiment: functions, ``module:function`` or `crucible.Hook`; `KeptRun.call` calls them.
     """
     blobs = BlobStore(folder / "blobs")
     telemetry = KeptTelemetry()
@@ -312,8 +345,20 @@ def run(
         spool=str(folder / "spool"),
         blobs=str(blobs.root),
         kept=str(folder / "kept"),
+        hooks={name: _hook(hook) for name, hook in (hooks or {}).items()},
     )
     return KeptRun(call, telemetry, services, clock=clock)
+
+
+def _hook(hook: Any) -> Mapping[str, Any]:
+    """A hook in its normal form, but with its function at hand."""
+    given = hook if isinstance(hook, Hook) else Hook(**hook) if isinstance(hook, Mapping) else Hook(function=hook)
+    return {
+        "function": given.function,
+        "command": given.command,
+        "on_failure": given.on_failure or "fail",
+        "timeout_s": HOOK_TIMEOUT_DEFAULT_S if given.timeout_s is None else given.timeout_s,
+    }
 
 
 def _input(name: str, content: bytes | Path, blobs: BlobStore, folder: Path) -> Mapping[str, Any]:

@@ -51,6 +51,7 @@ REQUEST = {
     "checkpoint_every_ms": 1000,
     "steps_max": None,
     "is_smoke": False,
+    "hooks_json": "{}",
 }
 
 

@@ -130,6 +130,7 @@ class PlainBlueprint:
             "checkpoint_every_ms": 30_000,
             "steps_max": None,
             "is_smoke": False,
+            "hooks_json": "{}",
         }
 
 

@@ -94,6 +94,9 @@ class Scene:
     def comparison(self, part, claim_id="c1", stage="fit", attempt=1):
         return self.play("CellsCompared", **self._of(claim_id, stage, attempt), part=part, parts=2)
 
+    def hook(self, kind="HookCompleted", claim_id="c1", stage="fit", attempt=1, **fields):
+        return self.play(kind, **self._of(claim_id, stage, attempt), hook="before_stage", **fields)
+
     def complete(self, claim_id="c1", stage="fit", attempt=1, **fields):
         return self.play("StageCompleted", **self._of(claim_id, stage, attempt), **fields)
 

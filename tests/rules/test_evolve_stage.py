@@ -338,3 +338,17 @@ def test_a_stage_that_completes_before_its_cancel_has_its_result(scene):
     assert scene.request("score") == "the run is to be canceled"
     assert scene.end("RunCanceled") is None
     assert scene.stage().status == "completed"
+
+
+@pytest.mark.parametrize("kind", ["HookCompleted", "HookFailed"])
+def test_a_hook_is_recorded_once_and_only_under_a_live_claim(kind):
+    scene = Scene().running()
+    assert scene.hook(kind, claim_id="stranger") == "fenced: the claim does not live"
+    assert scene.hook(kind) is None
+    called = scene.last
+    assert scene.claim_state("c1").last_event_id == called.event_id, "a worker that calls a hook lives"
+    assert scene.apply(called) == "a repeat"
+    assert scene.hook(kind) is None
+    assert len(scene.claim_state("c1").hooks) == 2
+    scene.fail()
+    assert scene.hook(kind) == "fenced: the claim does not live"

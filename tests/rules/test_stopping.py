@@ -142,6 +142,21 @@ def test_time_of_ended_claims_is_what_their_workers_measured():
     assert store.agenda.wait_s(100.0, 60.0) == 0.5
 
 
+def test_a_claim_that_is_heard_of_counts_on():
+    store = Store(runs=1, budget={"time_s": 100})
+    store.settle()
+    where = {"run_id": "s1-0", "stage": "fit", "attempt": 1, "claim_id": "c"}
+    store.play("StageClaimed", **where, lease_ms=15_000)
+    for beat in range(1, 11):
+        store.settle()
+        store.now_s = 10.0 * beat - 0.1
+        store.play("StageHeartbeat", **where, beat=beat, occurred_at_us=10_000_000 * beat - 100_000)
+        assert store.settle() == []
+    assert store.agenda.wait_s(99.9, 60.0) == pytest.approx(0.1)
+    store.now_s = 100.0
+    assert "BudgetExceeded" in store.settle()
+
+
 def test_a_claim_that_is_silent_counts_no_longer_than_its_lease():
     store = Store(runs=1, budget={"time_s": 100})
     store.settle()
