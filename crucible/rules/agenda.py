@@ -10,7 +10,6 @@ import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from crucible.canonical import derived_id
 from crucible.errors import CrucibleError
 from crucible.records.limit_events import BreakerOpened, BudgetChanged, BudgetExceeded
 from crucible.records.log_events import PermitGranted, PermitReleased
@@ -56,6 +55,7 @@ from crucible.rules.queue import SubmissionQueue, is_opening
 from crucible.rules.sources import Sources
 from crucible.rules.state import RunState, SubmissionState
 from crucible.rules.stopping import Stopping, only_starts_stop
+from crucible.rules.submission_end import has_changed, plan_end
 from crucible.rules.world import World
 
 REQUESTED_MAX = 64
@@ -260,7 +260,7 @@ class Agenda:
 
     def _plan_submission(self, submission: SubmissionState) -> Batches:
         queue = self._queue(submission.submission_id)
-        if submission.closed is not None and not queue.open_runs and not _has_changed(submission, queue):
+        if submission.closed is not None and not queue.open_runs and not has_changed(submission, queue):
             return []
         blueprint = self._blueprint(submission)
         if blueprint is None:
@@ -273,7 +273,7 @@ class Agenda:
         stopped = [[draft] for draft in self._stopping.plan(submission, queue, self._now_s)]
         may_start = not stopped and only_starts_stop(submission)
         started = self._plan_starts(submission, queue, blueprint) if may_start else []
-        ended = [] if created else [[draft] for draft in _plan_end(submission, queue)]
+        ended = [] if created else [[draft] for draft in plan_end(submission, queue)]
         return [*created, *stopped, *started, *ended]
 
     def _plan_before(self, submission: SubmissionState, blueprint: Blueprint) -> Batches:
@@ -361,38 +361,6 @@ def _is_shut(queue: SubmissionQueue, blueprint: Blueprint) -> bool:
     if opening is None:
         return blueprint.experiment_run("before", 1) is not None
     return opening.status != "completed"
-
-
-def _has_changed(submission: SubmissionState, queue: SubmissionQueue) -> bool:
-    """Whether runs of a closed grid ran again and ended before anyone saw it: the run after it is to be made anew."""
-    return submission.cancel_reason is None and queue.is_overtaken and queue.ended["completed"] > 0
-
-
-def _plan_end(submission: SubmissionState, queue: SubmissionQueue) -> list[Draft]:
-    """The end of a submission whose runs have all ended; its reopening if one of them runs again."""
-    accepted = submission.accepted
-    shared = {"submission_id": accepted.submission_id, "experiment": accepted.experiment}
-    if submission.closed is None and queue.created >= accepted.run_count and not queue.open_runs:
-        fields = {**shared, "generation": submission.generation, **queue.ended, **queue.experiment_ended}
-        return [_submission_draft(submission, SubmissionClosed, submission.generation, fields)]
-    if submission.closed is not None and (queue.open_runs or _has_changed(submission, queue)):
-        generation = submission.generation + 1
-        fields = {**shared, "generation": generation}
-        return [_submission_draft(submission, SubmissionReopened, generation, fields)]
-    return []
-
-
-def _submission_draft(
-    submission: SubmissionState, record_type: type[Record], generation: int, fields: dict[str, object]
-) -> Draft:
-    accepted = submission.accepted
-    return Draft(
-        record_type=record_type,
-        event_id=derived_id(accepted.submission_id, record_type.__name__, generation),
-        fields=fields,
-        causation_id=accepted.event_id,
-        correlation_id=accepted.correlation_id or accepted.event_id,
-    )
 
 
 def _take(names: dict[str, None], limit: int) -> Iterable[str]:
