@@ -200,16 +200,17 @@ def _asked_to_resume(call: RunCall, loaded: Loaded, row: Mapping[str, Any]) -> b
 
 
 def _submit(host: Host, loaded: Loaded, call: RunCall, output_dir: Path | None) -> str:
-    from crucible.cli.wiring import capture
+    from crucible.cli.wiring import capture, make_blobs
     from crucible.definition.model import OUTPUT_DIR_DEFAULT
 
     own = loaded.definition.output_dir
     is_default = output_dir is not None or own == OUTPUT_DIR_DEFAULT
     folder = host.settings.output_dir if is_default else host.settings.project / own
-    environment_json = capture(host.settings, loaded.code_path, folder)
-    fields = submission_fields(loaded, folder, is_smoke=call.is_smoke, environment_json=environment_json)
     is_reusing = not call.is_forced and not call.is_smoke  # a smoke test is there to be executed
-    return host.sender.submit({**fields, "is_reusing": is_reusing})
+    with make_blobs(host.settings).keeping():  # what was kept of the environment has no name before the command has
+        environment_json = capture(host.settings, loaded.code_path, folder)
+        fields = submission_fields(loaded, folder, is_smoke=call.is_smoke, environment_json=environment_json)
+        return host.sender.submit({**fields, "is_reusing": is_reusing})
 
 
 def submission_fields(loaded: Loaded, output_dir: Path, *, is_smoke: bool, environment_json: str) -> dict[str, object]:

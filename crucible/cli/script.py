@@ -108,14 +108,17 @@ class Script:
         drain = make_drain(settings, journal, "script")
         self._stack.callback(drain.close)
         code_path, output_dir = self._submission["code_path"], Path(self._submission["output_dir"])
-        environment_json = capture(settings, None if code_path is None else Path(code_path), output_dir)
-        fields = {**self._submission, "environment_json": environment_json}
+        blobs = make_blobs(settings)
+        with blobs.keeping():  # what was kept of the environment has no name before the command has
+            environment_json = capture(settings, None if code_path is None else Path(code_path), output_dir)
+            fields = {**self._submission, "environment_json": environment_json}
+            submission_id = Sender(journal).submit(fields)
         self._stage = ScriptStage(
             acting_as(journal, "script"),
             settings.place,
             drain=drain,
-            blobs=make_blobs(settings),
-            submission_id=Sender(journal).submit(fields),
+            blobs=blobs,
+            submission_id=submission_id,
             queue=self._queue,
             lease_ms=settings.lease_ms,
             spool_bytes_max=settings.spool_bytes_max,
