@@ -34,6 +34,7 @@ from crucible.projections.verification.mirrors import (
     expected_folders,
     folder_problems,
     is_newer,
+    is_written,
     kept_rows,
     recorded_folders,
 )
@@ -171,9 +172,8 @@ class Rebuild:
                 rows.append(expected.row)
                 continue
             anew.append(expected)
-            row = recorded.get((expected.subject_kind, expected.subject_id))
-            if expected.folder.exists() or (row is not None and row.generation == expected.generation):
-                rebuilt.differed += problems
+            if is_written(expected, recorded) or (not recorded and expected.folder.exists()):
+                rebuilt.differed += [problem for problem in problems if problem not in rebuilt.differed]
             else:
                 rebuilt.new_folders += 1
         rows += self._written(cursor, mirror, anew)

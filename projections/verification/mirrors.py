@@ -77,25 +77,32 @@ def check_mirrors(
     ``may_move``: an engine is at work, so that a folder may be newer than the model that is looked at.
     """
     failures: list[Failure] = []
-    files = waiting = 0
+    files: set[Path] = set()
     folders: set[Path] = set()
+    waiting: set[Path] = set()
     for expected in expected_folders(cursor, mirror, recorded):
         row = (recorded or {}).get((expected.subject_kind, expected.subject_id))
         if row is not None and row.generation == expected.generation and row.problem is not None:
             failures.append(Failure(f"the folder {row.folder} could not be written: {row.problem}", REBUILD))
-        elif recorded is not None and (row is None or row.generation != expected.generation):
-            waiting += 1
+        elif recorded is not None and not is_written(expected, recorded):
+            waiting.add(expected.folder)
         else:
             folders.add(expected.folder)
-            files += len(expected.files)
+            files |= {expected.folder / file.path for file in expected.files}
             if not (may_move and is_newer(expected)):
                 failures += [Failure(problem, REBUILD) for problem in folder_problems(expected, blobs)]
     kept = _kept(cursor, mirror, recorded or {})
     failures += [failure for row in kept for failure in _kept_problems(row)]
-    text = f"{len(folders):,} folders, {files:,} files"
+    text = f"{len(folders):,} folders, {len(files):,} files"
     text += f"; {len(kept):,} of an earlier end of what runs again" if kept else ""
-    text += f"; {waiting:,} yet to be written" if waiting else ""
+    text += f"; {len(waiting):,} yet to be written" if waiting else ""
     return Check("mirrors", text, list(dict.fromkeys(failures)))
+
+
+def is_written(expected: Expected, recorded: RecordedFolders) -> bool:
+    """Whether a model says that all that a folder tells of has been written."""
+    rows = ((recorded.get((expected.subject_kind, subject)), end) for subject, end in expected.ends.items())
+    return all(row is not None and row.generation == end for row, end in rows)
 
 
 def folder_problems(expected: Expected, blobs: BlobStore) -> Iterator[str]:

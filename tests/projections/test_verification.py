@@ -237,3 +237,18 @@ def test_a_log_is_verified_and_rebuilt_beside_a_living_engine(place):
         with contextlib.closing(Projector(journal, place)) as model:
             assert model.rebuilt_because is None
     assert failed(place) == {}
+
+
+def test_folders_that_are_yet_to_be_written_are_counted_and_no_failure(place):
+    with contextlib.closing(open_journal(place, actor="test")) as journal:
+        history = History(journal, submission="s2", number=2)
+        history.submit(1)
+        history.whole_run("r3")
+        history.close(1)
+        with contextlib.closing(Projector(journal, place)) as model:
+            model.catch_up()
+    checks = verify(place)
+    assert {name: check.failures for name, check in checks.items() if check.failures} == {}
+    assert checks["mirrors"].summary.endswith("; 2 yet to be written")
+    assert rebuild(place).differed == []
+    assert verify(place)["mirrors"].summary == "4 folders, 17 files"
