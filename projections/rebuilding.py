@@ -25,6 +25,7 @@ from crucible.projections.fresh_model import FreshModel
 from crucible.projections.identity import check_identity
 from crucible.projections.mirror import Expected, Mirror
 from crucible.projections.mirror_files import sync_path
+from crucible.projections.report.asked import COLUMNS
 from crucible.projections.restoring import Copies, restore_blobs
 from crucible.projections.snapshot import SnapshotError, Snapshots
 from crucible.projections.verification.blobs import NamedBlobs, find_damaged, missing_blobs
@@ -39,8 +40,11 @@ from crucible.projections.verification.mirrors import (
     recorded_folders,
 )
 from crucible.projections.verification.model import ModelCopy, open_copy
+from crucible.projections.verification.reports import report_problems
 from crucible.projections.verification.verification import Copied, Watch
 from crucible.projections.writer import Replacement
+
+_REPORTS = f"SELECT {', '.join(COLUMNS)} FROM reports ORDER BY report_id"
 
 
 class Lock(Protocol):
@@ -118,6 +122,7 @@ class Rebuild:
                 mirror = Mirror(fresh.journal, self._place)
                 self._restore(cursor, mirror, recorded, rebuilt)
                 self._write_folders(fresh, cursor, mirror, recorded, rebuilt)
+                self._render_reports(fresh, cursor, mirror, copy, rebuilt)
             with fresh.projector.quiet() as built:
                 sync_path(built)
             fault_point("rebuild:built")
@@ -190,6 +195,23 @@ class Rebuild:
             if each.subject_kind == "submission":
                 rows += mirror.write_submission(cursor, each.subject_id, each.generation)
         return rows
+
+    def _render_reports(
+        self, fresh: FreshModel, cursor: Any, mirror: Mirror, copy: ModelCopy, rebuilt: Rebuilt
+    ) -> None:
+        """Render reports that are not whole, and note those that are; one that an engine is yet to render is left."""
+        known = report_problems(copy.connection, mirror) if copy.connection is not None else {}
+        for row in cursor.execute(_REPORTS).fetchall():
+            problems = known.get(row[0], ())
+            if problems is None and self._copied.is_living:
+                continue
+            from crucible.projections.report.writing import write_report
+
+            replacement = write_report(cursor, fresh.journal, self._place, row, is_anew=bool(problems))
+            fresh.projector.commit_rows([replacement])
+            fault_point("rebuild:report-rendered")
+            rebuilt.differed += problems or ()
+            rebuilt.left += [f"report {row[0]}: {made[-1]}" for made in replacement[3] if made[-1] is not None]
 
     def _publish(self, fresh: FreshModel, rebuilt: Rebuilt) -> None:
         """Give other DuckDB clients a copy of the new model."""

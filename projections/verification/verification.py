@@ -20,7 +20,6 @@ from crucible.projections.fresh_model import FreshModel
 from crucible.projections.mirror import Mirror
 from crucible.projections.readmodel import Account
 from crucible.projections.restoring import Copies
-from crucible.projections.tables import TABLES_BY_NAME
 from crucible.projections.verification.blobs import NamedBlobs, check_blobs, find_damaged
 from crucible.projections.verification.check import REBUILD, Check, Failure
 from crucible.projections.verification.log import check_log, check_schemas, unreadable
@@ -31,7 +30,7 @@ from crucible.projections.verification.reports import check_reports
 
 Watch = Callable[[str, Callable[[], tuple[int, int]]], contextlib.AbstractContextManager[Any]]
 """Shows progress while a block runs: what is done, and how many of how many records are."""
-_AFTER_THE_LOG = ["model", "accounting", "references", "mirrors", "snapshot"]
+_AFTER_THE_LOG = ["model", "accounting", "references", "mirrors", "reports", "snapshot"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -92,8 +91,7 @@ class Verification:
             yield accounting_check(fresh)
             yield check_references(cursor, self._blobs, named)
             yield check_mirrors(cursor, mirror, recorded, self._blobs, may_move=self._copied.is_living)
-            if "reports" in TABLES_BY_NAME:
-                yield check_reports(model.connection)
+            yield check_reports(model.connection, mirror)
             yield self._model_check("snapshot", self._copied.snapshot, snapshot, failures[1])
 
     def _opened(self, path: Path | None, journal: Journal) -> ModelCopy:

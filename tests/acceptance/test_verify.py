@@ -17,7 +17,7 @@ def test_all_is_fine_after_a_grid_and_each_check_has_its_line(project):
     lines = project.run("verify").stdout.splitlines()
     assert [line.split()[:2] for line in lines if not line.startswith(" ")] == [
         [name, "fine"]
-        for name in ("log", "schemas", "blobs", "model", "accounting", "references", "mirrors", "snapshot")
+        for name in ("log", "schemas", "blobs", "model", "accounting", "references", "mirrors", "reports", "snapshot")
     ]
     assert any(line.startswith("  events: ") and " 0 pending" in line for line in lines)
 

@@ -39,12 +39,14 @@ DONE = (
     "an edited manifest",
     "a deleted run folder",
     "a missing blob of which a run's folder has a copy",
+    "an edited report",
     "a wrong value in the snapshot",
 )
 _STEPS = (
     "compared",
     "folded",
     "folders-written",
+    "report-rendered",
     "built",
     "before-name",
     "named",

@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-POINTS = ("rebuild:built", "rebuild:named", "rebuild:before-adoption", "mirror:before-name")
+POINTS = ("rebuild:report-rendered", "rebuild:built", "rebuild:named", "rebuild:before-adoption", "mirror:before-name")
 
 
 def test_a_rebuild_that_is_killed_harms_nothing_and_the_next_one_makes_all_as_the_log_gives_it():

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apsw
@@ -14,6 +14,8 @@ from crucible.blobs import BlobStore
 from crucible.journal import open_journal
 from crucible.log.frame import MAGIC
 from crucible.place import Place
+from crucible.position import Position
+from crucible.projections.identity import log_ends
 from crucible.projections.readmodel import Projector
 from tests.projections.history import History
 
@@ -22,9 +24,12 @@ WEIGHTS = b"weights" * 100
 
 
 def prepare(place: Place) -> None:
-    """A log with two runs that have ended, their folders, a snapshot; blobs named by checkpoints, logs and code."""
+    """A log with two runs that have ended, their folders, a report, a snapshot; blobs named by checkpoints, logs and code."""
     with contextlib.closing(open_journal(place, actor="test")) as journal:
-        write_history(History(journal), BlobStore(place.blobs))
+        history = History(journal)
+        write_history(history, BlobStore(place.blobs))
+        ends = str(Position(log_ends(journal)))
+        history.add("ReportRequested", subject_kind="submission", subject_id="s1", position=ends, formats=["md", "csv"])
         with contextlib.closing(Projector(journal, place)) as model:
             model.settle()
 
@@ -191,6 +196,14 @@ def in_folder(name: str, act: Callable[[Path], None], run: str = "001-lr0.1") ->
     return lambda place: act(folder(place, run) / name)
 
 
+def report_folders(place: Place) -> Iterator[Path]:
+    return (path.parent for path in place.root.parent.glob("out/digits/reports/*/manifest.json"))
+
+
+def in_report(pattern: str, act: Callable[[Path], None]) -> Callable[[Place], None]:
+    return lambda place: act(next(next(report_folders(place)).glob(pattern)))
+
+
 def edit_json(**fields: object) -> Callable[[Path], None]:
     def act(path: Path) -> None:
         path.write_text(json.dumps({**json.loads(path.read_text()), **fields}, indent=2, sort_keys=True))
@@ -291,6 +304,9 @@ DAMAGES = (
     Damage("a model without a table", "model", model("DROP TABLE points CASCADE")),
     Damage("a flipped byte in the model's file", "model", flip_model),
     Damage("a model that is cut short", "model", lambda p: truncate(p.read_model)),
+    Damage("an edited report", "reports", in_report("*.md", replace(b"# better"))),
+    Damage("a deleted report", "reports", lambda p: shutil.rmtree(next(report_folders(p)))),
+    Damage("an edited manifest of a report", "reports", in_report("manifest.json", edit_json(position=""))),
     Damage("a wrong value in the snapshot", "snapshot", model("UPDATE runs SET seed = 9", snapshot=True)),
     Damage("a snapshot that is gone", "snapshot", dangling_snapshot),
 )  # fmt: skip

@@ -67,8 +67,18 @@ def failed(place):
 
 def test_a_whole_log_is_fine_and_every_check_says_so(place):
     checks = verify(place)
-    assert [check.state for check in checks.values()] == ["fine"] * 8
-    assert list(checks) == ["log", "schemas", "blobs", "model", "accounting", "references", "mirrors", "snapshot"]
+    assert [check.state for check in checks.values()] == ["fine"] * 9
+    assert list(checks) == [
+        "log",
+        "schemas",
+        "blobs",
+        "model",
+        "accounting",
+        "references",
+        "mirrors",
+        "reports",
+        "snapshot",
+    ]
     assert rebuild(place).differed == []
     assert failed(place) == {}
 
@@ -186,7 +196,7 @@ def test_every_record_is_accounted_for_whatever_is_wrong_with_it(place):
     assert checks["accounting"].state == "fine"
     assert list(checks["accounting"].details) == [
         "commands: 2 appended = 1 projected + 0 void + 1 skipped + 0 dead + 0 purged + 0 pending",
-        "events: 28 appended = 25 projected + 1 void + 0 skipped + 2 dead + 0 purged + 0 pending",
+        "events: 29 appended = 26 projected + 1 void + 0 skipped + 2 dead + 0 purged + 0 pending",
         "telemetry: 7 appended = 5 projected + 1 void + 0 skipped + 1 dead + 0 purged + 0 pending",
     ]
     assert {name: check.failures for name, check in checks.items() if check.failures} == {}
