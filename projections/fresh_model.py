@@ -59,7 +59,7 @@ class FreshModel:
         with contextlib.closing(self.cursor()) as cursor:
             if self._sums is None or self._sums[0] != position:
                 self._sums = (position, table_sums(cursor))
-            return list(compare_models(copy.connection, cursor, self._sums[1]))
+            return compare_models(copy, cursor, self._sums[1])
 
     def progress(self) -> tuple[int, int]:
         """Records folded so far, and records in all. From any thread."""

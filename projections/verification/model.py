@@ -30,6 +30,8 @@ _PLACES = ("events", "command_records", "telemetry_records", "dead_letters")
 _NUMBERED = (("run_keys", "run_no", "run_id"), ("metric_names", "name_no", "name"), ("spools", "spool_no", "spool_id"))
 _OF_SPOOLS = ("points", "scored_items")
 """Tables whose rows have the number of their run beside that of their spool."""
+_READ_WHOLE = ("mirrors", "reports", "positions", "meta")
+"""Tables of which sums leave columns out that are looked at later."""
 _OF_PLACE = ("log_partition", "log_offset", "appended_at", "topic")
 
 
@@ -66,19 +68,27 @@ def open_copy(path: Path, journal: Journal, *, memory_limit: str) -> ModelCopy:
         return ModelCopy(None, str(error).splitlines()[0])
 
 
-def compare_models(copy: Any, fresh: Any, wanted: TableSums) -> Iterator[Failure]:
-    """What a model says otherwise than a fresh one at the same position, whose sums are ``wanted``."""
+def compare_models(copy: ModelCopy, fresh: Any, wanted: TableSums) -> list[Failure]:
+    """What a model says otherwise than a fresh one at the same position, whose sums are ``wanted``.
+
+    One that can't be read to its end can't be used from then on.
+    """
     import duckdb
 
+    connection = copy.connection
+    assert connection is not None
     try:
-        found = table_sums(copy)
-        unjudged = set(JUDGED_TABLES) if copy.execute(TO_JUDGE).fetchone() is not None else set()
+        for name in _READ_WHOLE:
+            connection.execute(f"SELECT count(hash(t)) FROM {name} t").fetchall()
+        unjudged = set(JUDGED_TABLES) if connection.execute(TO_JUDGE).fetchone() is not None else set()
+        failures = list(_content(table_sums(connection), wanted, unjudged))
+        for what in (*_numbers(connection), *_places(connection, fresh), *_counts(connection, fresh)):
+            failures.append(Failure(what, REBUILD))
     except duckdb.Error as error:
-        yield Failure(f"the read model can't be read: {type(error).__name__}: {str(error).splitlines()[0]}", REBUILD)
-        return
-    yield from _content(found, wanted, unjudged)
-    for what in (*_numbers(copy), *_places(copy, fresh), *_counts(copy, fresh)):
-        yield Failure(what, REBUILD)
+        copy.close()
+        copy.problem = f"it can't be read: {str(error).splitlines()[0]}"
+        return [Failure(copy.problem, REBUILD)]
+    return failures
 
 
 def _content(found: TableSums, wanted: TableSums, unjudged: set[str]) -> Iterator[Failure]:
