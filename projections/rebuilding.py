@@ -117,8 +117,8 @@ class Rebuild:
             with self._watch("folding", fresh.progress):
                 rebuilt = Rebuilt(str(fresh.fold()), list(differed))
             fault_point("rebuild:folded")
-            recorded = recorded_folders(copy.connection) if copy.connection is not None else {}
             with contextlib.closing(fresh.cursor()) as cursor:
+                recorded = recorded_folders(copy.connection, cursor) if copy.connection is not None else {}
                 mirror = Mirror(fresh.journal, self._place)
                 self._restore(cursor, mirror, recorded, rebuilt)
                 self._write_folders(fresh, cursor, mirror, recorded, rebuilt)

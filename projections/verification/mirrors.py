@@ -21,7 +21,7 @@ from crucible.projections.mirror_publish import CONTENT, MANIFEST
 from crucible.projections.verification.check import REBUILD, Check, Failure
 from crucible.projections.writer import Replacement
 
-_RUNS = "SELECT run_id, generation FROM runs WHERE is_complete AND NOT is_purged ORDER BY run_no"
+_RUNS = "SELECT run_id, generation FROM runs WHERE is_complete ORDER BY run_no"
 _RUNNING_AGAIN = """
 SELECT run_id, output_dir, folder FROM runs WHERE NOT is_complete AND generation > 1 AND NOT is_purged ORDER BY run_no
 """
@@ -51,10 +51,16 @@ class Recorded:
 RecordedFolders = Mapping[tuple[str, str], Recorded]
 
 
-def recorded_folders(cursor: Any) -> RecordedFolders:
-    """What a model says of the folders that were written, by kind and id of their subject."""
+def recorded_folders(cursor: Any, fresh: Any) -> RecordedFolders:
+    """What a model says of the folders that were written, by kind and id of their subject.
+
+    ``fresh`` is the model of the whole log: the folder of a run that is purged by now and whose content this one has
+    not yet removed is yet to be written.
+    """
     rows = cursor.execute(_RECORDED).fetchall()
-    return {(kind, subject_id): Recorded(*rest) for kind, subject_id, *rest in rows}
+    purged = {row[0] for row in fresh.execute("SELECT run_id FROM runs WHERE is_purged").fetchall()}
+    waiting = purged - {row[0] for row in cursor.execute("SELECT run_id FROM purges").fetchall()}
+    return {(kind, subject_id): Recorded(*rest) for kind, subject_id, *rest in rows if subject_id not in waiting}
 
 
 def expected_folders(cursor: Any, mirror: Mirror, recorded: RecordedFolders | None) -> Iterator[Expected]:

@@ -30,7 +30,7 @@ _PLACES = ("events", "command_records", "telemetry_records", "dead_letters")
 _NUMBERED = (("run_keys", "run_no", "run_id"), ("metric_names", "name_no", "name"), ("spools", "spool_no", "spool_id"))
 _OF_SPOOLS = ("points", "scored_items")
 """Tables whose rows have the number of their run beside that of their spool."""
-_READ_WHOLE = ("mirrors", "reports", "positions", "meta")
+_READ_WHOLE = ("mirrors", "purges", "reports", "positions", "meta")
 """Tables of which sums leave columns out that are looked at later."""
 _OF_PLACE = ("log_partition", "log_offset", "appended_at", "topic")
 
@@ -82,8 +82,8 @@ def compare_models(copy: ModelCopy, fresh: Any, wanted: TableSums) -> list[Failu
             connection.execute(f"SELECT count(hash(t)) FROM {name} t").fetchall()
         unjudged = set(JUDGED_TABLES) if connection.execute(TO_JUDGE).fetchone() is not None else set()
         failures = list(_content(table_sums(connection), wanted, unjudged))
-        for what in (*_numbers(connection), *_places(connection, fresh), *_counts(connection, fresh)):
-            failures.append(Failure(what, REBUILD))
+        more = (*_numbers(connection), *_places(connection, fresh), *_counts(connection, fresh))
+        failures += [Failure(what, REBUILD) for what in more]
     except duckdb.Error as error:
         copy.close()
         copy.problem = f"it can't be read: {str(error).splitlines()[0]}"

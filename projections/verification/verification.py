@@ -82,7 +82,7 @@ class Verification:
             snapshot = stack.enter_context(contextlib.closing(self._opened(self._copied.snapshot, journal)))
             fresh, failures = self._folded(journal, [model, snapshot], stack)
             cursor = stack.enter_context(contextlib.closing(fresh.cursor()))
-            recorded = recorded_folders(model.connection) if model.connection is not None else None
+            recorded = recorded_folders(model.connection, cursor) if model.connection is not None else None
             mirror = Mirror(fresh.journal, self._place)
             copies = Copies(cursor, mirror, recorded)
             named = NamedBlobs(cursor, copies.has)
