@@ -49,9 +49,13 @@ class Stopping:
     def note_run(self, run: RunState) -> None:
         """A run has changed."""
         submission_id = run.created.submission_id
-        is_counted = run.created.scope == RUN_SCOPE
-        if is_counted and (run.is_terminal or submission_id in self._windows):
-            self._windows.setdefault(submission_id, FailureWindow()).put(run)
+        if run.created.scope != RUN_SCOPE:
+            return
+        window = self._windows.get(submission_id)
+        if window is None and run.is_terminal:
+            window = self._windows[submission_id] = FailureWindow()
+        if window is not None:
+            window.put(run)
 
     def note_generation(self, submission_id: str) -> None:
         """A submission was reopened: the failures before count no more."""

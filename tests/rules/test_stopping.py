@@ -450,3 +450,13 @@ def test_a_reason_can_be_given_of_whatever_stands_on_the_log():
     assert "?" not in stop_reason(scene.make("BreakerOpened", ended=3, failed=2))
     assert "nothing measured" in stop_reason(scene.make("BudgetExceeded", kind="cost"))
     assert definition(budget=None)
+
+
+def test_what_is_done_once_is_no_run_that_a_breaker_counts():
+    stages = {"warm": {"retries": 0}, **RETRIES}
+    store = Store(runs=2, stages=stages, before=["warm"], breaker=breaker(min_runs=1, failure_rate=0.0))
+    store.settle()
+    store.fail("s1-before-1")
+    store.settle()
+    assert store.stops() == []
+    assert store.statuses().count("canceled") == 2
