@@ -94,7 +94,7 @@ def _value_name(value: Any) -> str:
 
 def number_name(value: float) -> str:
     """Write a number without a dot: ``16``, ``3e-3``, ``0p5``: plain digits where they are short or no longer."""
-    number = decimal.Decimal(repr(value)).normalize()
+    number = decimal.Decimal(repr(value or 0)).normalize()  # JSON has no zero with a sign
     plain = f"{number:f}"
     sign, digits, exponent = number.as_tuple()
     if number == number.to_integral_value() and len(plain) <= _INTEGER_CHARS_MAX:

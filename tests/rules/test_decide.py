@@ -457,3 +457,12 @@ def test_a_report_at_the_end_is_early_until_the_submission_is_closed():
     assert is_early(scene.world, command)
     other = scene.make("RequestReport", subject_kind="submission", subject_id="s9", formats=["md"], is_at_close=True)
     assert not is_early(scene.world, other)
+    at_once = scene.make("RequestReport", subject_kind="submission", subject_id="s1", formats=["md"])
+    assert not is_early(scene.world, at_once)
+    assert not is_early(scene.world, scene.make("CancelSubmission", submission_id="s1", experiment="mine"))
+    assert write(scene, decide(scene.world, command, blueprints=BLUEPRINTS)) == [None, None]
+    assert not is_early(scene.world, command)  # it has its answer, whoever gave it
+    again = scene.make("RequestReport", subject_kind="submission", subject_id="s1", formats=["md"], is_at_close=True)
+    assert is_early(scene.world, again)
+    scene.play("SubmissionClosed", submission_id="s1", experiment="mine", generation=1)
+    assert not is_early(scene.world, again)
