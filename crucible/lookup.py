@@ -136,14 +136,17 @@ def _group(reader: Reader, reference: Reference) -> Subject | None:
 
 
 def _best(reader: Reader, reference: Reference) -> Subject:
-    """The best completed run, by ``select``, of the newest matching submission that has one and is no smoke test.
+    """The best completed run, by ``select``, of the newest matching submission that has one.
+
+    Smoke tests and reproductions are passed over.
 
     Once the submission is judged it is a run of the cell that was selected: the best cell, not the luckiest repeat.
     """
     conditions, parameters = _parts(reference)
     submissions = reader.rows(
-        "SELECT submission_id, select_metric, definition FROM submissions s WHERE NOT is_smoke AND"
-        " select_metric IS NOT NULL AND EXISTS (SELECT 1 FROM runs r JOIN result_metrics m USING (run_id)"
+        "SELECT submission_id, select_metric, definition FROM submissions s WHERE NOT is_smoke"
+        " AND reproduces IS NULL AND select_metric IS NOT NULL"
+        " AND EXISTS (SELECT 1 FROM runs r JOIN result_metrics m USING (run_id)"
         " WHERE r.submission_id = s.submission_id AND m.name = s.select_metric AND isfinite(m.value)"
         f" AND r.status = 'completed' AND {NOT_HIDDEN} AND {conditions}) ORDER BY submitted_at DESC LIMIT 1",
         parameters,

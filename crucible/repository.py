@@ -90,6 +90,12 @@ def read_diff(folder: Path) -> tuple[bytes, bool]:
     return diff[: max(end + 1, 0)], True
 
 
+def changed_between(folder: Path, before: str, after: str) -> list[str]:
+    """The files that two commits differ in, as paths below the repository's folder. Raises ``GitError``."""
+    names = _ask(folder, ["diff", "--name-only", "-z", before, after, "--"])
+    return sorted(os.fsdecode(name) for name in names.split(b"\0") if name)
+
+
 def _untracked_call(folder: Path, apart: Sequence[Path]) -> list[str]:
     inside = [path for path in apart if path != folder and path.is_relative_to(folder)]
     excluded = [f":(exclude,literal){path.relative_to(folder)}" for path in inside]

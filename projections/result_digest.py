@@ -144,6 +144,12 @@ def _logged(reader: Reader, run_id: str) -> Iterable[tuple[str, str, dict[str, A
 
 def _predictions(reader: Reader, run_id: str, blobs: BlobStore) -> Iterable[tuple[str, str, dict[str, Any]]]:
     """How many predictions there are of each split, and the digest of items, scores, labels, predictions and texts."""
+    for (stage, split), items in prediction_items(reader, run_id, blobs).items():
+        yield stage, split, {"items": len(items), "digest": digest_of(items)}
+
+
+def prediction_items(reader: Reader, run_id: str, blobs: BlobStore) -> Mapping[tuple[str, str], list[list[Any]]]:
+    """For each stage and split its predictions: item id, score, label, prediction, output. Raises ``BlobError``."""
     texts: dict[str, dict[int, dict[str, Any]]] = {}
     groups: dict[tuple[str, str], list[list[Any]]] = {}
     for row in reader.rows(_PREDICTIONS, [run_id]):
@@ -154,8 +160,7 @@ def _predictions(reader: Reader, run_id: str, blobs: BlobStore) -> Iterable[tupl
         label, prediction = (long.get(name, row[name]) for name in ("label", "prediction"))
         item = [row["item_id"], _number(row["score"]), label, prediction, long.get("output")]
         groups.setdefault((row["stage"], row["split"]), []).append(item)
-    for (stage, split), items in groups.items():
-        yield stage, split, {"items": len(items), "digest": digest_of(items)}
+    return groups
 
 
 def _texts(lines: bytes) -> Iterable[tuple[int, dict[str, Any]]]:

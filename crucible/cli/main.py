@@ -103,6 +103,22 @@ def show(reference: str, form: str, as_of: str | None) -> int:
 
 
 @app.command(epilog=REFERENCE_HELP)
+@reference_argument
+@jobs_option
+@click.option("--stage", metavar="NAME", help="Only this stage; those before it are reused from the original.")
+@click.option("--against", metavar="REFERENCE", help="Compare with these runs, execute nothing.")
+@short_format_option
+def reproduce(reference: str, jobs: int | None, stage: str | None, against: str | None, form: str) -> int:
+    """Run it again with today's code and say whether it came out the same.
+
+    Parameters, seeds and datasets are those that were recorded. Exit code 6: something differs.
+    """
+    from crucible.cli.reproduce import reproduce as act
+
+    return act(reference, stage=stage, against=against, jobs=jobs, form=form)
+
+
+@app.command(epilog=REFERENCE_HELP)
 @click.argument("first")
 @click.argument("second")
 def diff(first: str, second: str) -> int:

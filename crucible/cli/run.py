@@ -68,7 +68,7 @@ def run_experiment(call: RunCall, *, jobs: int | None, output_dir: Path | None) 
         raise UsageError(message)
     settings = load_settings(jobs=jobs, output_dir=output_dir)
     outlive_reader()
-    zygote = None if settings.jobs == 0 or call.is_dry_run else _start_zygote()
+    zygote = None if settings.jobs == 0 or call.is_dry_run else start_zygote()
     try:
         loaded = _load(call, settings)
         if call.is_dry_run:
@@ -91,7 +91,7 @@ def run_loaded(
             Follower(host, submission_id, interrupts).follow(reader)
             codes = [
                 _conclude(reader, submission_id, call.file),
-                _await_folders(host, reader, submission_id, interrupts),
+                await_folders(host, reader, submission_id, interrupts),
             ]
             _say_places(reader, submission_id)
             if interrupts.count:
@@ -99,7 +99,7 @@ def run_loaded(
         return submission_id, exits.INTERRUPTED if interrupts.count else exits.worst(codes)
 
 
-def _start_zygote() -> Zygote:
+def start_zygote() -> Zygote:
     """Start the process that forks stages: before this process has a thread or has imported anything heavy."""
     from crucible.processors.zygote import Zygote
 
@@ -150,6 +150,7 @@ def _choose(host: Host, loaded: Loaded, call: RunCall, output_dir: Path | None) 
         unfinished = reader.rows(
             "SELECT submission_id, number, definition_digest, code_digest, run_count FROM submissions"
             " WHERE experiment = ? AND namespace = ? AND is_smoke = ? AND status IN ('running', 'canceling')"
+            " AND reproduces IS NULL"
             " ORDER BY number DESC",
             [loaded.definition.name, loaded.definition.namespace, call.is_smoke],
         )
@@ -256,7 +257,7 @@ def _conclude(reader: Reading, submission_id: str, file: str) -> int:
     say(f"{name}: {', '.join(f'{count} {status}' for status, count in sorted(counts.items()))}{reused}")
     print_verdicts(verdicts, reader.rows(FINDINGS, [submission_id]))
     print_summary(analysis_facts(reader, submission_id))
-    _say_failures(reader, submission_id)
+    say_failures(reader, submission_id)
     codes = _outcomes(submission, counts, verdicts) + say_stops(reader, submission_id, name, file)
     for row in reader.rows(UNJUDGED, [submission_id]):
         warn(f"{name} could not be judged, which is our fault: {row['problem']}; its results are on the log")
@@ -277,7 +278,8 @@ def _outcomes(
     return codes
 
 
-def _say_failures(reader: Reading, submission_id: str) -> None:
+def say_failures(reader: Reading, submission_id: str) -> None:
+    """Print the first runs that failed or were canceled, and why."""
     rows = reader.rows(
         "SELECT ref, status, reason FROM runs WHERE submission_id = ? AND status IN ('failed', 'canceled')"
         " ORDER BY scope, label = '_experiment', grid_index, repeat LIMIT 10",
@@ -287,7 +289,7 @@ def _say_failures(reader: Reading, submission_id: str) -> None:
         say(f"  {row['ref']} {row['status']}: {plain(str(row['reason']))}")
 
 
-def _await_folders(host: Host, reader: Reading, submission_id: str, interrupts: Interrupts) -> int:
+def await_folders(host: Host, reader: Reading, submission_id: str, interrupts: Interrupts) -> int:
     """Wait until the folders of a judged submission are written; the exit code says if one could not be."""
     until = time.monotonic() + FOLDERS_WAIT_S
     while not interrupts.count and (row := reader.rows(FOLDERS, [submission_id])[0])["is_judged"]:
