@@ -7,19 +7,16 @@ runs at a time take turns. Heartbeats and permits are those of a run that takes 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
-import itertools
 import json
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from crucible.journal import Journal
 from crucible.records import (
     ArtifactSaved,
     CheckpointSaved,
-    CommandAccepted,
     DatasetUsed,
     MetricBatch,
     PermitGranted,
@@ -32,25 +29,16 @@ from crucible.records import (
     StageCompleted,
     StageHeartbeat,
     StageRequested,
-    SubmissionAccepted,
-    SubmissionClosed,
-    SubmitExperiment,
 )
-from crucible.records.record import HEADER_NAMES
-from crucible.records.schema import latest_schema
 
 if TYPE_CHECKING:
     from crucible.records.record import Record
 
-GRID = 200
-"""Runs of a submission."""
 JOBS = 2
 """Runs that go on at a time: the permits of the limit."""
 HEARTBEATS = 3
 """In each stage ``train``: one every five seconds."""
 EVENTS_PER_RUN = 15 + HEARTBEATS
-BATCHES_PER_APPEND = 200
-"""Batches that are written with one fsync."""
 POINTS_PER_BATCH = 1_000
 ITEMS = 270
 """Items of a split: predictions of a stage."""
@@ -125,13 +113,6 @@ def compact(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-@functools.cache
-def defaults(record_type: type[Record]) -> dict[str, Any]:
-    """What the schema says of the fields of a record that a life has nothing to say about."""
-    fields = latest_schema(record_type.__name__).tree["fields"]
-    return {field["name"]: field["default"] for field in fields if field["name"] not in HEADER_NAMES}
-
-
 CODE = digest("code")
 
 
@@ -143,6 +124,7 @@ class Life:
     number: int
     index: int
     has_telemetry: bool
+    output_dir: str = ""
 
     @property
     def run_id(self) -> str:
@@ -178,7 +160,7 @@ class Life:
             "stages": ["train", "eval"],
             "retries_max": [3, 3],
             "limits": ["gpu"],
-            "output_dir": "/home/ada/project/artifacts/crucible",
+            "output_dir": self.output_dir,
             "is_smoke": False,
         }
 
@@ -281,7 +263,8 @@ def dataset_fields() -> dict[str, Any]:
 
 
 def stored_files(path: str, text: str) -> list[dict[str, Any]]:
-    return [{"path": path, "size_bytes": 9_624, "sha256": digest(text)}]
+    """A file that holds ``text``."""
+    return [{"path": path, "size_bytes": len(text), "sha256": digest(text)}]
 
 
 def point_batches(where: dict[str, Any], count: int, seed: int) -> Iterator[dict[str, Any]]:
@@ -318,92 +301,3 @@ def predictions(where: dict[str, Any], split: str) -> dict[str, Any]:
         "prediction": guesses,
         "time_us": [START_US] * ITEMS,
     }
-
-
-class Appends:
-    """Gathers records as batches of one each, and appends many at once."""
-
-    def __init__(self, journal: Journal) -> None:
-        self.journal = journal
-        self._waiting: list[Sequence[Record]] = []
-
-    def add(self, made: Iterable[tuple[type[Record], dict[str, Any]]]) -> None:
-        for record_type, fields in made:
-            causes = {} if record_type.TOPIC == "telemetry" else {"causation": self.cause}
-            self._waiting.append([self.journal.make(record_type, **causes, **{**defaults(record_type), **fields})])
-            if len(self._waiting) >= BATCHES_PER_APPEND:
-                self.flush()
-
-    cause: Record | None = None
-    """What the records of a submission were caused by."""
-
-    def flush(self) -> None:
-        self.journal.append_batches(self._waiting)
-        self._waiting = []
-
-
-def write_lives(journal: Journal, runs: int, *, has_telemetry: bool) -> None:
-    """Whole submissions one after the other, with ``runs`` runs in all."""
-    appends = Appends(journal)
-    for number, first in enumerate(range(0, runs, GRID), start=1):
-        count = min(GRID, runs - first)
-        accepted = submission(appends, number, count)
-        lives = [Life(accepted["submission_id"], number, index, has_telemetry) for index in range(count)]
-        appends.add(life.created() for life in lives)
-        for turn in range(0, count, JOBS):
-            bodies = [life.body(journal) for life in lives[turn : turn + JOBS]]
-            appends.add(part for parts in itertools.zip_longest(*bodies) for part in parts if part is not None)
-        ended = {"generation": 1, "completed": count, "failed": 0, "canceled": 0}
-        where = {name: accepted[name] for name in ("submission_id", "experiment")}
-        appends.add([(SubmissionClosed, {**where, **ended})])
-    appends.flush()
-
-
-def submission(appends: Appends, number: int, count: int) -> dict[str, Any]:
-    """Put a submission and its answer on the log; the fields of its acceptance."""
-    text = compact(DEFINITION)
-    fields = {
-        "submission_id": appends.journal.ids.uuid7(),
-        "namespace": "default",
-        "experiment": "digits_lora",
-        "definition_json": text,
-        "definition_digest": digest(text),
-        "recipe_digest": CODE,
-        "code_path": "/home/ada/project/digits_lora.py",
-        "code_digest": CODE,
-        "code_blob": None,
-        "environment_json": "{}",
-        "output_dir": "/home/ada/project/artifacts/crucible",
-        "is_smoke": False,
-    }
-    command = appends.journal.make(SubmitExperiment, **{**defaults(SubmitExperiment), **fields})
-    appends.flush()
-    appends.journal.append(command)
-    appends.cause = command
-    answer = {"command_id": command.event_id, "command_type": "SubmitExperiment", "subject_id": "digits_lora"}
-    accepted = {**fields, "number": number, "run_count": count}
-    appends.add([(CommandAccepted, answer), (SubmissionAccepted, accepted)])
-    return accepted
-
-
-def write_points(journal: Journal, points: int, runs: int = 50) -> None:
-    """``points`` points of ``runs`` runs whose first stage goes on, four of them by turns."""
-    appends = Appends(journal)
-    accepted = submission(appends, 1, runs)
-    begun = [
-        begin_stage(appends, Life(accepted["submission_id"], 1, index, has_telemetry=True)) for index in range(runs)
-    ]
-    for first in range(0, runs, 4):
-        sources = [point_batches(where, points // runs, seed) for seed, where in enumerate(begun[first : first + 4])]
-        turns = itertools.zip_longest(*sources)
-        appends.add((MetricBatch, batch) for batches in turns for batch in batches if batch is not None)
-    appends.flush()
-
-
-def begin_stage(appends: Appends, life: Life) -> dict[str, Any]:
-    """A run with a live claim, so that its points count; where they belong."""
-    where = {"run_id": life.run_id, "stage": "train", "attempt": 1, "claim_id": appends.journal.ids.uuid7()}
-    worker = {"worker_id": "w", "host": "bench", "lease_ms": 15_000}
-    started = (RunStarted, {"run_id": life.run_id, "generation": 1})
-    appends.add([life.created(), started, life.request("train"), (StageClaimed, {**where, **worker})])
-    return where
