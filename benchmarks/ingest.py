@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from benchmarks.written_logs import defaults
 from crucible.journal import Journal, open_journal
 from crucible.place import Place
 from crucible.projections.readmodel import Projector
@@ -73,10 +74,10 @@ def begin_runs(journal: Journal) -> None:
     }
     for run in range(RUNS):
         for record_type, given in fields.items():
-            journal.append(journal.make(record_type, run_id=f"run-{run}", **given))
+            journal.append(journal.make(record_type, **{**defaults(record_type), **given, "run_id": f"run-{run}"}))
         claim = {"worker_id": "w", "host": "here", "lease_ms": 15_000, "claim_id": f"claim-{run}"}
         where = {"run_id": f"run-{run}", "stage": "fit", "attempt": 1}
-        journal.append(journal.make(StageRequested, **where, **request_fields()))
+        journal.append(journal.make(StageRequested, **{**defaults(StageRequested), **where, **request_fields()}))
         journal.append(journal.make(StageClaimed, **where, **claim))
 
 
