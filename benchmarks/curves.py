@@ -119,6 +119,7 @@ def fill_model(path: Path, runs: int) -> None:
                     "measured",
                     "reproducible",
                     None,
+                    None,
                     "e",
                 )
                 for n in everyone
@@ -144,10 +145,11 @@ def run_row(number: int) -> tuple[Any, ...]:
         "bench",
         "default",
         f"s{submission}",
+        "run",
         submission + 1,
     )
     identity = ("", "cell", 0, repeat, repeat + 1, 7, "{}")
-    state = ("completed", None, 1, "fit", 1, 1, False, False, False, True, 0, "out", "folder", None, None, None)
+    state = ("completed", None, 1, "fit", 1, 1, 0, False, False, False, True, 0, "out", "folder", None, None, None)
     return (*head, *identity, *state)
 
 
