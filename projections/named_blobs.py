@@ -38,9 +38,10 @@ SELECT l.blob, l.run_id, l.stage, l.event_id, 'LogLines' FROM logs l
 UNION ALL
 SELECT DISTINCT p.texts_blob, s.run_id, s.stage, s.spool_id, 'PredictionBatch'
 FROM scored_items p JOIN spools s ON s.spool_no = p.spool_no WHERE p.texts_blob IS NOT NULL
-"""
-_PURGED = """
-SELECT b.value->>'$' FROM events e, json_each(e.payload, '$.blobs') b WHERE e.type = 'RunPurged' AND NOT e.is_void
+UNION ALL
+SELECT DISTINCT p.texts_blob, q.run_id, q.stage, q.spool_id, 'PredictionBatch'
+FROM reused_spools q JOIN spools s ON s.spool_id = q.spool_id
+JOIN scored_items p ON p.spool_no = s.spool_no AND p.sequence < q.end_sequence WHERE p.texts_blob IS NOT NULL
 """
 
 
@@ -62,8 +63,3 @@ def named_blobs(cursor: Any) -> Mapping[str, list[Naming]]:
         if digest:
             found[digest].append(Naming(*naming))
     return found
-
-
-def purged_blobs(cursor: Any) -> set[str]:
-    """Blobs that were removed because a run was purged."""
-    return {row[0] for row in cursor.execute(_PURGED).fetchall()}

@@ -25,7 +25,10 @@ SELECT k.run_id, t.digest FROM (
   SELECT run_no, texts_blob AS digest FROM scored_items WHERE texts_blob IS NOT NULL
   UNION SELECT run_no, blob FROM logs
 ) t JOIN run_keys k USING (run_no)
+UNION SELECT q.run_id, p.texts_blob FROM reused_spools q JOIN spools s USING (spool_id)
+JOIN scored_items p ON p.spool_no = s.spool_no AND p.sequence < q.end_sequence WHERE p.texts_blob IS NOT NULL
 """
+"""A run whose stage is reused names the texts of the predictions that it has its result from."""
 PURGED_NAMES = f"""
 SELECT r.run_id, {_DIGESTS} AS digest FROM runs r JOIN events e ON e.key = r.run_id WHERE r.is_purged
 UNION SELECT t.run_id, t.digest FROM ({_OF_TELEMETRY}) t JOIN runs r ON r.run_id = t.run_id WHERE r.is_purged

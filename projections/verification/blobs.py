@@ -8,7 +8,7 @@ from typing import Any
 
 from crucible.blobs import BlobStore
 from crucible.errors import BlobError
-from crucible.projections.named_blobs import Naming, named_blobs, purged_blobs
+from crucible.projections.named_blobs import Naming, named_blobs
 from crucible.projections.verification.check import REBUILD, Check, Failure
 
 CanRestore = Callable[[str], bool]
@@ -21,7 +21,6 @@ class NamedBlobs:
     def __init__(self, cursor: Any, can_restore: CanRestore) -> None:
         """Ask a model of the whole log."""
         self._named: Mapping[str, list[Naming]] = named_blobs(cursor)
-        self._purged = purged_blobs(cursor)
         self._can_restore = can_restore
         runs = cursor.execute("SELECT run_id, ref, is_purged FROM runs").fetchall()
         self._refs = {run_id: ref for run_id, ref, _ in runs}
@@ -36,8 +35,8 @@ class NamedBlobs:
         return len(self._named)
 
     def is_purged(self, digest: str) -> bool:
-        """Whether it was removed on request: all that name it were purged, or a purge names it."""
-        return digest in self._purged or all(naming.run_id in self._purged_runs for naming in self._named[digest])
+        """Whether it was removed on request: all that name it were purged."""
+        return all(naming.run_id in self._purged_runs for naming in self._named[digest])
 
     def named_by(self, digest: str) -> str:
         """Which records name it, for people."""

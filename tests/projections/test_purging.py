@@ -12,6 +12,7 @@ from crucible.journal import open_journal
 from crucible.place import Place
 from crucible.projections.purging import purged_digests
 from crucible.projections.readmodel import Projector
+from crucible.projections.verification.blobs import NamedBlobs, missing_blobs
 from tests.projections.content import query
 from tests.projections.history import History
 
@@ -88,7 +89,7 @@ class Story:
     def purge(self, run, reason="asked to"):
         command = f"purge-{run}"
         self.history.add("CommandAccepted", command_id=command, command_type="PurgeRun", subject_id=run)
-        blobs = [self.own[run]["weights"], self.shared]
+        blobs = [self.own[run]["weights"], self.own[run]["model"], self.shared]
         self.history.add("RunPurged", run_id=run, reason=reason, blobs=blobs, causation_id=command)
 
     def settle(self):
@@ -134,6 +135,46 @@ def test_content_that_only_purged_runs_share_goes_with_the_last_of_them(story):
     names = purged_digests(lambda sql: query(model, sql))
     assert story.shared in names
     model.close()
+
+
+def reuse(story, run, source):
+    """A run whose result is that of ``source``."""
+    history, claim = story.history, f"{source}-c1"
+    history.create(run, stages=("fit",))
+    history.start(run)
+    saved = {
+        "name": "model", "kind": "model", "digest": "x", "metadata_json": "{}",
+        "files": [story.file("model", story.own[source]["model"])],
+    }  # fmt: skip
+    history.add(
+        "StageReused", run_id=run, stage="fit", attempt=1, generation=1, from_run_id=source, from_event_id="e",
+        artifacts_json=json.dumps([saved]), telemetry_json=json.dumps([[f"{claim}.m", 1], [f"{claim}.r", 2]]),
+    )  # fmt: skip
+    history.finish(run)
+
+
+def test_what_a_reused_result_stands_on_stays_until_the_last_run_that_has_it_is_purged(story):
+    reuse(story, "r3", "r1")
+    story.purge("r1")
+    model = story.settle()
+    assert story.there("r1") == {"model", "texts"}
+    assert missing_of(story, model) == []
+    story.blobs.remove(story.own["r1"]["model"])
+    assert missing_of(story, model) == [story.own["r1"]["model"]]
+    model.close()
+    story.own["r3"] = story.own["r1"]
+    story.purge("r3")
+    model = story.settle()
+    assert story.there("r1") == set()
+    assert missing_of(story, model) == []
+    model.close()
+
+
+def missing_of(story, model):
+    cursor = model.cursor()
+    missing, _ = missing_blobs(story.blobs, NamedBlobs(cursor, lambda _: False))
+    cursor.close()
+    return missing
 
 
 def test_the_folder_keeps_a_note_and_no_content(story):
