@@ -37,6 +37,7 @@ QUICK = (
     "test_stopping.py",
     "test_effective.py",
     "test_decide.py",
+    "test_reuse.py",
 )
 """Tests that need milliseconds each; the first one that is about a module runs first."""
 FIRST = {
@@ -47,6 +48,9 @@ FIRST = {
     "decide": "test_decide.py",
     "budget": "test_stopping.py",
     "breaker": "test_stopping.py",
+    "finished": "test_reuse.py",
+    "reused": "test_reuse.py",
+    "sources": "test_reuse.py",
     "stopping": "test_stopping.py",
 }
 MUTANT_SECONDS_MAX = 120
@@ -70,7 +74,7 @@ class Mutant:
 
 def modules():
     names = sorted(path.stem for path in RULES.glob("evolve_*.py"))
-    return [*names, "answers", "breaker", "budget", "decide", "stopping", "world"]
+    return [*names, "answers", "breaker", "budget", "decide", "finished", "reused", "sources", "stopping", "world"]
 
 
 def is_guard(node):

@@ -12,12 +12,12 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from crucible.rules.effective import artifacts, chain, datasets
+from crucible.rules.effective import artifacts, chain, datasets, reused
 from crucible.rules.reused import carried_artifacts, records_json
 from crucible.rules.state import RunState, StageState
 
 if TYPE_CHECKING:
-    from crucible.records.stage_events import DatasetUsed, StageCompleted
+    from crucible.records.stage_events import DatasetUsed, StageCompleted, StageRequested
     from crucible.rules.world import World
 
 FIXED_SOURCES = frozenset({"digits", "digits_rotated"})
@@ -49,12 +49,13 @@ class FinishedStages:
         """For each key (place, run, stage) of every completion, earliest first."""
 
     def note(self, event: StageCompleted, place: Place) -> None:
-        """A stage completed at this place of the log; nothing if the event was void."""
+        """A stage completed at this place of the log. A void completion of a stage that did not complete is none."""
         run = self._world.runs.get(event.run_id)
         stage = run.stage(event.stage) if run is not None else None
-        key = _executed_key(stage) if stage is not None else None
-        if key is None or stage is None or _completed_id(stage) != event.event_id:
+        executed = _executed(stage)
+        if executed is None:
             return
+        key = executed[0].stage_key
         entry = (place, event.run_id, event.stage)
         found = self._found.setdefault(key, [])
         index = bisect.bisect_left(found, entry)
@@ -81,8 +82,9 @@ class FinishedStages:
         for _, run_id, stage_name in self._found.get(key, ()):
             run = self._world.runs[run_id]
             stage = run.stage(stage_name)
-            if stage is None or _executed_key(stage) != key:
-                continue
+            executed = _executed(stage)
+            if stage is None or executed is None or executed[0].stage_key != key:
+                continue  # superseded by a retry since
             is_same = all(_is_same(used, references, dataset_files) for used in datasets(stage).values())
             if is_same and (carried := self.carry(run, stage)) is not None:
                 return carried
@@ -102,45 +104,39 @@ class FinishedStages:
 
 def _carried(run: RunState, stage: StageState) -> dict[str, Any] | None:
     """What a record says of a stage's result. A stage whose own result was carried passes on what it was given."""
-    attempt = stage.current
-    if attempt is None:
-        return None
-    if attempt.reused is not None:
-        event = attempt.reused
+    event = reused(stage)
+    if event is not None:
         names = ("stage_key", "from_run_id", "from_event_id", "stage_type", "options_json", "artifacts_json")
         more = ("datasets_json", "is_simulated", "telemetry_json")
         return {**{name: getattr(event, name) for name in (*names, *more)}, "metrics": list(event.metrics)}
-    if attempt.completed is None or attempt.request is None:
+    executed = _executed(stage)
+    if executed is None:
         return None
+    request, completed = executed
     spools: list[list[Any]] = []
     for link in reversed(chain(stage)):
         ends = link.until.telemetry_end if link.until is not None else link.claim.telemetry_end
         spools += [[spool_id, ends[spool_id]] for spool_id in sorted(ends)]
     return {
-        "stage_key": attempt.request.stage_key,
+        "stage_key": request.stage_key,
         "from_run_id": run.run_id,
-        "from_event_id": attempt.completed.event_id,
-        "stage_type": attempt.request.stage_type,
-        "options_json": attempt.request.options_json,
-        "metrics": list(attempt.completed.metrics),
+        "from_event_id": completed.event_id,
+        "stage_type": request.stage_type,
+        "options_json": request.options_json,
+        "metrics": list(completed.metrics),
         "artifacts_json": records_json(list(artifacts(stage).values())),
         "datasets_json": records_json(list(datasets(stage).values())),
-        "is_simulated": attempt.completed.is_simulated,
+        "is_simulated": completed.is_simulated,
         "telemetry_json": json.dumps(spools),
     }
 
 
-def _executed_key(stage: StageState) -> str | None:
-    """The key of a stage whose result stands and was executed."""
-    attempt = stage.current
-    if attempt is None or attempt.completed is None or attempt.request is None:
-        return None
-    return attempt.request.stage_key
-
-
-def _completed_id(stage: StageState) -> str | None:
-    attempt = stage.current
-    return attempt.completed.event_id if attempt is not None and attempt.completed is not None else None
+def _executed(stage: StageState | None) -> tuple[StageRequested, StageCompleted] | None:
+    """Request and completion of a stage whose result stands and was executed."""
+    attempt = stage.current if stage is not None else None
+    request = attempt.request if attempt is not None else None
+    completed = attempt.completed if attempt is not None else None
+    return (request, completed) if request is not None and completed is not None else None
 
 
 def _is_same(used: DatasetUsed, references: Mapping[str, Any], dataset_files: Mapping[str, str]) -> bool:

@@ -117,6 +117,14 @@ def test_a_reused_stage_has_a_result_without_a_claim(started):
     assert started.request("score") is None
 
 
+def test_only_a_first_attempt_of_this_generation_is_reused(started):
+    assert started.reuse(generation=2) == "of another generation"
+    started.request()
+    started.claim()
+    started.fail()
+    assert started.reuse(attempt=2) == "an attempt was made before"
+
+
 def test_a_stage_is_claimed_by_one(started):
     started.request()
     assert started.claim("c1") is None

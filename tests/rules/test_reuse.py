@@ -44,9 +44,9 @@ class Log:
         self.records.append(record)
         self.voids += [void.reason] if void is not None else []
 
-    def submit(self, submission_id, *, stages=CHAIN, runs=1, **fields):
+    def submit(self, submission_id, *, stages=CHAIN, runs=1, after=(), **fields):
         number = 1 + sum(type(record).__name__ == "SubmissionAccepted" for record in self.records)
-        text = definition(runs=runs, stages=stages, shares_keys=True)
+        text = definition(runs=runs, stages=stages, shares_keys=True, after=list(after))
         given = {"experiment": "mine", "definition_json": text, "run_count": runs, "number": number}
         self.append(
             self.make("SubmissionAccepted", submission_id=submission_id, **{**given, "is_reusing": True, **fields})
@@ -197,6 +197,70 @@ def test_a_retry_is_executed_though_a_result_is_there(log):
     log.append(log.make("RunReopened", run_id="b-0", generation=3, from_stage="fit"))
     log.settle()
     assert log.statuses("b-0") == ["completed", "completed"]
+
+
+def test_the_completion_of_a_stranger_is_no_result():
+    log = Log()
+    log.submit("a")
+    for _ in range(2):
+        for record in log.plan():
+            log.append(record)
+    where = {"run_id": "a-0", "stage": "fit", "attempt": 1}
+    log.append(log.make("StageClaimed", **where, claim_id="mine"))
+    log.append(log.make("StageCompleted", **where, claim_id="another"))
+    log.append(log.make("StageCompleted", **{**where, "run_id": "nobody"}, claim_id="another"))
+    request = {"stage_key": "fit()", "datasets_json": "{}", "code_digest": "code"}
+    assert len(log.voids) == 2
+    assert log.agenda._sources.finished.find(request, {}) is None
+
+
+def test_what_is_done_once_for_a_whole_grid_is_executed_each_time():
+    log = Log()
+    for submission_id in ("a", "b"):
+        log.submit(submission_id, stages={**CHAIN, "compare": {}}, after=["compare"])
+        log.settle()
+    statuses = {
+        stage.status
+        for run in log.world.runs.values()
+        for stage in run.stages
+        if run.created.scope == "experiment" and stage.name == "compare"
+    }
+    assert statuses == {"completed"}
+    assert log.statuses("b-0") == ["reused", "reused"]
+
+
+ONLY_SCORE = json.dumps({"grid_indexes": [0], "stage": "score"})
+
+
+def test_a_reproduction_executes_everything(log):
+    log.submit("r", reproduces="a", selection_json=json.dumps({"grid_indexes": [0], "stage": None}))
+    log.settle()
+    assert log.statuses("r-0") == ["completed", "completed"]
+
+
+def test_the_reproduction_of_a_stage_takes_what_comes_before_it_from_the_very_run(log):
+    log.submit("b", is_reusing=False)
+    log.settle()
+    log.submit("c")
+    log.settle()
+    for original, source in (("b", "b-0"), ("c", "a-0")):
+        log.submit(f"of {original}", reproduces=original, selection_json=ONLY_SCORE)
+        log.settle()
+        assert log.statuses(f"of {original}-0") == ["reused", "completed"]
+        event = log.stage(f"of {original}-0", "fit").current.reused
+        assert (event.from_run_id, event.stage_key) == (source, "fit()")
+
+
+@pytest.mark.parametrize("original", ["nobody", "open"])
+def test_the_reproduction_of_what_is_not_there_or_not_done_executes_it(log, original):
+    log.submit("open", is_reusing=False)
+    for record in log.plan():
+        log.append(record)
+    log.submit("r", reproduces=original, selection_json=ONLY_SCORE)
+    for _ in range(2):
+        for record in log.plan():
+            log.append(record)
+    assert log.statuses("r-0") == ["requested", "waiting"]
 
 
 @pytest.mark.parametrize(
