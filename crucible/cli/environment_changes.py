@@ -36,7 +36,7 @@ def environment_changes(before: Mapping[str, Any], now: Mapping[str, Any], blobs
         if old is not None and new is not None and old != new:
             lines.append(f"{title}: {new}; it was {old}")
     for title, path in {"thread variable": ("threads", "variables"), "variable": ("variables",)}.items():
-        lines += _differences(title, _at(before, path), _at(now, path))
+        lines += _differences(title, *(_without_places(_at(side, path)) for side in (before, now)))
     lines += _threads(_at(before, ("threads", "libraries")), _at(now, ("threads", "libraries")))
     return lines + _differences("package", _packages(before, blobs), _packages(now, blobs))
 
@@ -80,6 +80,13 @@ def _differences(title: str, before: Any, now: Any) -> list[str]:
     if len(names) > NAMES_SHOWN_MAX:
         lines.append(f"and {len(names) - NAMES_SHOWN_MAX} more {title}s")
     return lines
+
+
+def _without_places(variables: Any) -> Any:
+    """Variables but Crucible's own, which say where things lie and what is printed."""
+    if not isinstance(variables, dict):
+        return variables
+    return {name: value for name, value in variables.items() if not name.startswith("CRUCIBLE_")}
 
 
 def _threads(before: Any, now: Any) -> list[str]:

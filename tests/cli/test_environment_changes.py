@@ -45,6 +45,8 @@ def test_each_difference_is_told_with_both_sides_and_what_one_side_lacks_is_not(
     ]
     assert environment_changes(BEFORE, BEFORE, BlobStore(tmp_path)) == []
     assert environment_changes({}, NOW, BlobStore(tmp_path)) == []
+    where = {"variables": {"CRUCIBLE_LOG": "/a", "TZ": "UTC"}}
+    assert environment_changes(where, {"variables": {}}, BlobStore(tmp_path)) == ["variable TZ: none; it was UTC"]
 
 
 def test_a_long_list_of_packages_is_read_from_its_blob(tmp_path):
