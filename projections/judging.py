@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -18,6 +17,7 @@ from crucible.statistics.inputs import (
     SubmissionInput,
     TargetInput,
 )
+from crucible.statistics.intervals import total
 
 Judge = Callable[[SubmissionInput], Judgement]
 """Gives the verdicts of a submission: a pure function."""
@@ -190,8 +190,8 @@ def _item_scores(cursor: Any, submission_id: str, run_ids: list[str]) -> Mapping
         run_id: {
             name: ItemScores(
                 count=len(values),
-                total=math.fsum(values),
-                squares=math.fsum(value * value for value in values),
+                total=total(values),
+                squares=total([value * value for value in values]),
                 is_binary=all(value in {0.0, 1.0} for value in values),
             )
             for name, values in by_name.items()

@@ -7,6 +7,10 @@ import math
 from collections.abc import Sequence
 
 LEVEL = 0.95
+_DOWN = 2.0**-64
+"""Values times this have sums and differences that doubles hold; a power of two rounds nothing."""
+_SQUARES_MIN = 1e-290
+"""Sums of squares below this may have lost values that underflowed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,8 +32,19 @@ class Interval:
 
 
 def mean(values: Sequence[float]) -> float:
-    """Arithmetic mean by exact summation, in the order-free sense of ``math.fsum``."""
-    return math.fsum(values) / len(values)
+    """Arithmetic mean by exact summation, in the order-free sense of ``math.fsum``; of the greatest values too."""
+    try:
+        return math.fsum(values) / len(values)
+    except OverflowError:  # the sum is more than a double holds, the mean never is
+        return math.fsum(value * _DOWN for value in values) / len(values) / _DOWN
+
+
+def total(values: Sequence[float]) -> float:
+    """The sum by ``math.fsum``; infinite if it is more than a double holds."""
+    try:
+        return math.fsum(values)
+    except OverflowError:
+        return math.fsum(value * _DOWN for value in values) / _DOWN
 
 
 def mean_interval(values: Sequence[float], unit: str = "repeats", level: float = LEVEL) -> Interval:
@@ -41,22 +56,38 @@ def mean_interval(values: Sequence[float], unit: str = "repeats", level: float =
     center = mean(values)
     if n == 1:
         return Interval(center, None, None, 1, f"1 {unit.removesuffix('s')}: no interval", level)
-    squares = math.fsum((value - center) ** 2 for value in values)
-    return _t_interval(center, squares, n, unit, level)
+    try:
+        squares = math.fsum((value - center) ** 2 for value in values)
+    except OverflowError:
+        squares = math.inf
+    if _SQUARES_MIN < squares < math.inf:
+        return _t_interval(center, math.sqrt(squares / (n - 1) / n), n, unit, level)
+    return _t_interval(center, _spread(values, center) / math.sqrt((n - 1) * n), n, unit, level)
+
+
+def _spread(values: Sequence[float], center: float) -> float:
+    """The root of the sum of squared differences, in which no square overflows and none underflows."""
+    differences = [value * _DOWN - center * _DOWN for value in values]
+    if max(map(abs, differences)) < 1.0:
+        differences = [value - center for value in values]
+        return math.hypot(*differences)
+    return math.hypot(*differences) / _DOWN
 
 
 def moments_interval(total: float, squares: float, n: int, unit: str = "items", level: float = LEVEL) -> Interval:
-    """Student's t interval for a mean, from the sum and the sum of squares of ``n`` values."""
+    """Student's t interval for a mean, from the sum and the sum of squares of ``n`` values; infinite ones have none."""
     center = total / n
-    if n == 1:
-        return Interval(center, None, None, 1, f"1 {unit.removesuffix('s')}: no interval", level)
-    return _t_interval(center, max(0.0, squares - total * center), n, unit, level)
+    if n == 1 or not math.isfinite(squares):
+        count = f"{n} {unit.removesuffix('s') if n == 1 else unit}"
+        return Interval(center, None, None, n, f"{count}: no interval", level)
+    return _t_interval(center, math.sqrt(max(0.0, squares - total * center) / (n - 1) / n), n, unit, level)
 
 
-def _t_interval(center: float, squares: float, n: int, unit: str, level: float) -> Interval:
+def _t_interval(center: float, error: float, n: int, unit: str, level: float) -> Interval:
+    """The interval from the standard error of the mean; an end that no double holds is infinite."""
     from scipy.special import stdtrit
 
-    half = float(stdtrit(n - 1, 0.5 + level / 2)) * math.sqrt(squares / (n - 1) / n)
+    half = float(stdtrit(n - 1, 0.5 + level / 2)) * error
     return Interval(center, center - half, center + half, n, f"t over {n} {unit}", level)
 
 

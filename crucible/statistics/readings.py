@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from crucible.statistics.intervals import LEVEL, Interval, mean_interval, moments_interval, wilson_interval
+from crucible.statistics.intervals import mean as mean_of
+from crucible.statistics.intervals import total as sum_of
 
 Row = Sequence[Any]
 WHOLE_MAX = 2.0**53
@@ -101,7 +103,9 @@ def unmeasured(rows: Rows) -> int:
 def mean(rows: Rows) -> float | None:
     """Arithmetic mean over repeats, by ``math.fsum``. None if nothing was measured; NaN and infinity are not hidden."""
     found = [value for value in _by_repeat(rows).values() if value is not None]
-    return _sum(found) / len(found) if found else None
+    if not found:
+        return None
+    return mean_of(found) if all(map(math.isfinite, found)) else _sum(found)
 
 
 def interval_low(
@@ -160,10 +164,10 @@ def over_items(rows: Rows, level: float = LEVEL) -> Interval | None:
     found = [float(row[-1]) for row in rows if row[-1] is not None]
     if not found or not all(map(math.isfinite, found)):
         return None
-    sum_ = math.fsum(found)
+    sum_ = sum_of(found)
     if all(value in {0.0, 1.0} for value in found):
         return wilson_interval(sum_, len(found), level=level)
-    return moments_interval(sum_, math.fsum(value * value for value in found), len(found), level=level)
+    return moments_interval(sum_, sum_of([value * value for value in found]), len(found), level=level)
 
 
 def _by_repeat(rows: Rows) -> dict[Any, float | None]:
@@ -185,5 +189,5 @@ def _comparable(rows: Rows) -> list[Any]:
 
 def _sum(values: Sequence[float]) -> float:
     if all(map(math.isfinite, values)):
-        return math.fsum(values)
+        return sum_of(values)
     return sum(value for value in values if not math.isfinite(value))

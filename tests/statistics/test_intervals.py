@@ -6,7 +6,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crucible.statistics.intervals import mean_interval, moments_interval, paired_interval, wilson_interval
+from crucible.statistics.intervals import mean_interval, moments_interval, paired_interval, total, wilson_interval
 
 numbers = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30)
 
@@ -62,3 +62,21 @@ def test_the_mean_interval_covers_the_mean_as_often_as_it_says():
     draws = rng.normal(size=(2_000, 10))
     covered = sum(i.low <= 0 <= i.high for i in (mean_interval(list(row)) for row in draws))
     assert scipy.stats.binomtest(covered, 2_000, 0.95).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("scale", [2.0**600, 2.0**1015, 2.0**-600, 2.0**-1000], ids=lambda s: f"{s:.0e}")
+def test_the_interval_of_great_and_of_small_values_is_that_of_others_scaled(scale):
+    values = [3.0, 5.0, 250.0]
+    plain, scaled = mean_interval(values), mean_interval([value * scale for value in values])
+    assert scaled.value == plain.value * scale
+    assert scaled.low == pytest.approx(plain.low * scale, rel=1e-12)
+    assert scaled.high == pytest.approx(plain.high * scale, rel=1e-12)
+
+
+def test_ends_that_no_double_holds_are_infinite_and_sums_of_squares_that_none_holds_give_no_interval():
+    widest = mean_interval([1.7e308, -1.7e308])
+    assert (widest.value, widest.low, widest.high) == (0.0, -math.inf, math.inf)
+    assert mean_interval([1.7e308, 1.7e308]).high == 1.7e308
+    items = moments_interval(total([1e200, 3e200]), total([1e200 * 1e200, 9e200 * 1e200]), 2)
+    assert (items.value, items.low, items.high) == (2e200, None, None)
+    assert (total([1.7e308, 1.7e308]), total([-1.7e308, -1.7e308])) == (math.inf, -math.inf)
