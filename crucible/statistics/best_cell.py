@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 REPEATS_MIN: Final = 2
 """One repeat leaves nothing to resample."""
+GREATEST: Final = 2.0**512
+"""Sums of greater values may be more than a double holds."""
 NUMBERS_AT_ONCE: Final = 2_000_000
 """Sums of resamples that are held at once."""
 
@@ -36,6 +38,8 @@ def best_shares(
         return None
     repeats, cells = table.shape
     table = -table if is_lower_better else table
+    if float(np.abs(table).max()) > GREATEST:
+        table = table / GREATEST  # a power of two: nothing is rounded, and sums are finite
     margin = ROUNDING * repeats * float(np.abs(table).max())
     won = np.zeros(cells)
     at_once = max(1, NUMBERS_AT_ONCE // cells)

@@ -104,6 +104,8 @@ def _degenerate(first: Sequence[float], second: Sequence[float], differences: Se
     """Why these pairs have no test: ttest_rel gives them an infinite t and p = 0, or takes rounding for variance."""
     if len(differences) < PAIRS_MIN:
         return "n_too_small"
+    if not all(map(math.isfinite, differences)):
+        return "differences_too_great"
     if all(difference == differences[0] for difference in differences):
         return "zero_variance"
     if _deviation(differences) <= ROUNDING * max(abs(value) for value in (*first, *second)):
@@ -132,7 +134,8 @@ def _tested(known: Sequence[PairedResult], pairs: Sequence[Samples]) -> list[Pai
         warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
         found = ttest_rel(a, b, axis=1)
     interval = found.confidence_interval(level)
-    low, high = interval.low * scales[:, 0], interval.high * scales[:, 0]
+    with np.errstate(over="ignore"):  # an end that no double holds is infinite
+        low, high = interval.low * scales[:, 0], interval.high * scales[:, 0]
     factor = hedges_factor(df)
     results: list[PairedResult] = []
     for place, result in enumerate(known):
@@ -157,4 +160,4 @@ def _tested(known: Sequence[PairedResult], pairs: Sequence[Samples]) -> list[Pai
 
 def _scale(first: Sequence[float], second: Sequence[float]) -> float:
     """A power of two near the largest difference: t has no unit, and squares of tiny differences underflow."""
-    return 2.0 ** math.frexp(max(abs(a - b) for a, b in zip(first, second, strict=True)))[1]
+    return 2.0 ** (math.frexp(max(abs(a - b) for a, b in zip(first, second, strict=True)))[1] - 1)

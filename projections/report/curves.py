@@ -6,13 +6,15 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from crucible.projections.report.facts import Cell, Facts
+from crucible.projections.report.drawn_range import TOO_GREAT, drawn, is_drawn
+from crucible.projections.report.facts import Facts, values_of
 from crucible.projections.report.ledger import Ledger, literal
 from crucible.projections.report.model import Figure, Id, Text
 from crucible.projections.report.numerals import written
 from crucible.projections.report.overview import level_number
 from crucible.projections.report.through_reuse import POINTS
 from crucible.statistics.intervals import LEVEL
+from crucible.statistics.readings import over_repeats
 
 FIGURES_MAX = 4
 """Metrics that get a figure."""
@@ -76,10 +78,18 @@ def curve_figures(ledger: Ledger, facts: Facts) -> Iterator[Figure]:
             text=lambda bands: f"{len(bands)} values",
             parameters={"level": LEVEL},
         )
+        if not is_curve(number.value):
+            continue
         points, is_log = points_of(number.value)
-        drawing = _laid_out(facts, name, unit, points, is_log=is_log)
+        best, by = best_cells(ledger, facts)
+        drawing = _laid_out(facts, name, unit, points, best, is_log=is_log)
         bands = bands_text(ledger, is_log=is_log)
         caption: Text = (Id(name), ": mean over repeats at each step, effective points only. ", *bands)
+        if sum(len(panel.lines) for panel in drawing.panels) < len(points):
+            chosen: Text = ("best cells by ", Id(by)) if by else ("first cells of the grid",)
+            caption = (*caption, " Drawn are only the ", *chosen, ".")
+        if not all(is_drawn(band[2]) for band in number.value):
+            caption = (*caption, TOO_GREAT)
         yield Figure(
             id=f"curves-{chr(ord('a') + place)}",
             caption=caption,
@@ -138,10 +148,11 @@ def points_of(bands: Sequence[Sequence[Any]]) -> tuple[Points, bool]:
 
     There the band is that of the values, for an interval of a mean may reach below zero.
     """
-    means = [band[2] for band in bands]
-    is_log = bool(means) and min(band[5] for band in bands) > 0 and max(means) / min(means) >= LOG_FROM
+    shown = [(*band[:2], *map(drawn, band[2:7]), band[7]) for band in bands if is_drawn(band[2])]
+    means = [band[2] for band in shown]
+    is_log = bool(means) and min(band[5] for band in shown) > 0 and max(means) / min(means) >= LOG_FROM
     points: dict[int, list[tuple[int, float, float | None, float | None]]] = {}
-    for cell, step, mean, low, high, least, greatest, n in bands:
+    for cell, step, mean, low, high, least, greatest, n in shown:
         ends = (least, greatest) if is_log and n > 1 else (low, high)
         points.setdefault(cell, []).append((step, mean, *ends))
     return points, is_log
@@ -154,13 +165,19 @@ def bands_text(ledger: Ledger, *, is_log: bool) -> Text:
     return ("Bands are Student's t intervals at ", level_number(ledger), ".")
 
 
-def _laid_out(facts: Facts, name: str, unit: str | None, points: Points, *, is_log: bool) -> Curves:
+def is_curve(bands: Sequence[Sequence[Any]]) -> bool:
+    """Whether there are values at two steps or more that can be drawn: of NaN and infinity there is no line."""
+    return len({band[1] for band in bands if is_drawn(band[2])}) > 1
+
+
+def _laid_out(
+    facts: Facts, name: str, unit: str | None, points: Points, best: Sequence[int], *, is_log: bool
+) -> Curves:
     plan = _panels(facts)
     if plan is None:
-        best = _best_cells(facts, points)
-        lines = tuple(Line(facts.cells[cell].name, place, tuple(points[cell])) for place, cell in enumerate(best))
-        legend = "cell" if len(best) == len(points) else "cell (the first ones)"
-        return Curves(name, unit, legend, (Panel("", lines),), is_ordered=False, is_log=is_log)
+        chosen = [cell for cell in best if cell in points][:CELLS_MAX]
+        lines = tuple(Line(facts.cells[cell].name, place, tuple(points[cell])) for place, cell in enumerate(chosen))
+        return Curves(name, unit, "cell", (Panel("", lines),), is_ordered=False, is_log=is_log)
     lines_by, panels_by = plan
     line_values = _values(facts, lines_by)
     panels = []
@@ -197,11 +214,19 @@ def _values(facts: Facts, name: str) -> list[Any]:
     return sorted(found) if name in facts.numeric else found
 
 
-def _best_cells(facts: Facts, points: Points) -> list[int]:
-    """The selected cell, then the others in the order of the grid, as far as they are drawn."""
+def best_cells(ledger: Ledger, facts: Facts) -> tuple[list[int], str | None]:
+    """The cells from the best to the worst, and the metric that says so; without one in the order of the grid.
 
-    def rank(cell: Cell) -> tuple[bool, int]:
-        return cell.index != facts.selected, cell.index
+    The selected cell comes first; those without a finite mean come last.
+    """
+    metric = facts.metrics.get(facts.select or "")
+    if metric is None or metric.better is None:
+        return sorted(facts.cells, key=lambda cell: (cell != facts.selected, cell)), None
+    rows = values_of(ledger, facts, metric)
+    sign = 1 if metric.better == "lower" else -1
 
-    ordered = [cell.index for cell in sorted(facts.cells.values(), key=rank) if cell.index in points]
-    return ordered[:CELLS_MAX]
+    def rank(cell: int) -> tuple[bool, bool, float, int]:
+        interval = over_repeats([row[:-1] for row in rows.rows(cell)])
+        return cell != facts.selected, interval is None, 0.0 if interval is None else sign * interval.value, cell
+
+    return sorted(facts.cells, key=rank), metric.name

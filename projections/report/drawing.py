@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from crucible.projections.report.curves import Curves, Panel
+from crucible.projections.report.drawn_range import drawn as drawn_value
+from crucible.projections.report.drawn_range import is_drawn
 from crucible.projections.report.grid_figure import Dots, Heat
 from crucible.projections.report.model import Figure
 from crucible.projections.report.numerals import written
@@ -30,6 +32,8 @@ KEPT_MAX = 16
 """Drawings that are kept."""
 COLOURS = 64
 """Steps of a heat map's colours."""
+PLAIN_FROM, PLAIN_TO = 1e-3, 1e6
+"""Greatest values of a heat map between these are written without powers of ten."""
 WIDTH_IN = 6.6
 """Text width of an A4 page with usual margins."""
 PANEL_HEIGHT_IN = 1.75
@@ -145,6 +149,8 @@ def _axis_label(metric: str, unit: str | None) -> str:
 
 
 def _draw_curves(plt: Any, curves: Curves) -> Any:
+    from matplotlib.ticker import MaxNLocator
+
     count = len(curves.panels)
     across = count if count <= 2 else math.ceil(count / 2) if count <= 4 else 3  # noqa: PLR2004  panels in a row
     down = math.ceil(count / across)
@@ -169,6 +175,7 @@ def _draw_curves(plt: Any, curves: Curves) -> Any:
             axis.set_yscale("log")
             axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axis.set_ylim(*_padded(low, high, is_log=curves.is_log))
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))  # there is no half step
     figure.supxlabel("step", fontsize=8.0)
     figure.supylabel(_axis_label(curves.metric, curves.unit), fontsize=8.0)
     if len(handles) > 1:
@@ -227,15 +234,16 @@ def _draw_heat(plt: Any, heat: Heat) -> Any:
     across, down = len(heat.xs), len(heat.ys)
     size = (min(WIDTH_IN, 1.9 + 0.62 * across), 0.9 + 0.34 * down)
     figure, axis = plt.subplots(figsize=size, layout="constrained")
-    shown = np.ma.masked_invalid(values)
+    colours = [[drawn_value(value) if is_drawn(value) else np.nan for value in row] for row in values.tolist()]
+    shown = np.ma.masked_invalid(np.array(colours, dtype=float))
     image = axis.pcolormesh(shown, cmap=plt.get_cmap("cividis", COLOURS), edgecolors="face", linewidth=0.2)
     low, high = image.get_clim()
     decimals = _decimals(max(abs(low), abs(high)))
     for y, x in np.ndindex(down, across):
         value = values[y, x]
-        light = math.isfinite(value) and high > low and (value - low) / (high - low) > 0.55  # noqa: PLR2004
+        light = is_drawn(value) and high > low and (value - low) / (high - low) > 0.55  # noqa: PLR2004
         text = written(float(value), decimals) if heat.values[y][x] is not None else "–"
-        colour = INK if not math.isfinite(value) else "#111111" if light else "#ffffff"
+        colour = INK if not is_drawn(value) else "#111111" if light else "#ffffff"
         axis.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=7.0, color=colour)
     if heat.selected is not None:
         y, x = heat.selected
@@ -256,9 +264,11 @@ def _draw_heat(plt: Any, heat: Heat) -> Any:
     return figure
 
 
-def _decimals(largest: float) -> int:
-    """Decimals at which the largest value has four significant digits, the same for all."""
-    return max(0, 3 - math.floor(math.log10(largest))) if largest > 0 and math.isfinite(largest) else 0
+def _decimals(largest: float) -> int | None:
+    """Decimals at which the largest value has four significant digits, the same for all; None: powers of ten."""
+    if largest == 0:
+        return 0
+    return max(0, 3 - math.floor(math.log10(largest))) if PLAIN_FROM <= largest < PLAIN_TO else None
 
 
 def _draw_dots(plt: Any, dots: Dots) -> Any:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from crucible.projections.report.drawn_range import TOO_GREAT, drawn, is_drawn
 from crucible.projections.report.facts import Facts, Metric, values_of
 from crucible.projections.report.ledger import Ledger, literal
 from crucible.projections.report.model import Figure, Id, Number, Text
@@ -62,7 +63,7 @@ def grid_figure(ledger: Ledger, facts: Facts) -> Iterator[Figure]:
         parameters={"level": LEVEL, "floor": metric.low, "ceiling": metric.high},
     )
     bands = {band[0]: band[1:] for band in number.value}
-    if all(band[0] is None for band in bands.values()):
+    if not any(band[0] is not None and is_drawn(band[0]) for band in bands.values()):
         return
     yield _heat(facts, metric, bands, number) or _dots(ledger, facts, metric, bands, number)
 
@@ -103,14 +104,18 @@ def _heat(facts: Facts, metric: Metric, bands: Mapping[int, Any], number: Number
 
 def _dots(ledger: Ledger, facts: Facts, metric: Metric, bands: Mapping[int, Any], number: Number) -> Figure:
     sign = 1 if metric.better == "lower" else -1
-    known = [(cell, band) for cell, band in bands.items() if band[0] is not None and band[0] == band[0]]
+    measured = [(cell, band) for cell, band in bands.items() if band[0] is not None]
+    known = [(cell, (*map(drawn, band[:3]),)) for cell, band in measured if is_drawn(band[0])]
     known.sort(key=lambda pair: (sign * pair[1][0], pair[0]))
+    is_cut = len(known) > DOTS_MAX
     known = known[:DOTS_MAX]
+    kind = "best" if metric.better else "greatest"
     caption: Text = (
         Id(metric.name),
         ": mean over repeats with Student's t interval at ",
         level_number(ledger),
-        ", the best cells first.",
+        f", only the {kind} cells." if is_cut else f", the {kind} cells first.",
+        *((TOO_GREAT,) if any(not is_drawn(band[0]) for _, band in measured) else ()),
     )
     target = [record for name in facts.targets if name == metric.name for record in _target(ledger, facts, name)]
     drawing = Dots(
@@ -118,7 +123,7 @@ def _dots(ledger: Ledger, facts: Facts, metric: Metric, bands: Mapping[int, Any]
         unit=metric.unit,
         rows=tuple((facts.cells[cell].name, band[0], band[1], band[2]) for cell, band in known),
         selected=next((i for i, (cell, _) in enumerate(known) if cell == facts.selected), None),
-        bounds=tuple(target),
+        bounds=tuple(bound for bound in target if is_drawn(bound)),
     )
     words = f"{metric.name} of the cells with intervals, the best first. The values are in the table of cells."
     return Figure("grid", caption, words, "dots", drawing, (number,))

@@ -13,12 +13,14 @@ WHOLE_FROM = 1e4
 """From here on, whole numbers are written rather than powers of ten."""
 WHOLE_TO = 1e15
 DECIMALS_MAX = 8
+"""What needs more decimals is written with significant digits."""
+DIGITS_MAX = 15
 
 
 def written(value: Any, decimals: int | None = None) -> str:  # noqa: PLR0911  a return for each kind of value
     """``value`` as it stands in every format; ``decimals`` as its column has them.
 
-    A value that would be written as zero and is none gets two significant digits instead.
+    A value of which that would leave less than two significant digits gets two.
     """
     if value is None:
         return NOT_MEASURED
@@ -41,7 +43,7 @@ def decimals_of(halves: Iterable[float | None]) -> int | None:
     if not known:
         return None
     typical = known[len(known) // 2]
-    return min(DECIMALS_MAX, max(0, 1 - math.floor(math.log10(typical))))
+    return max(0, 1 - math.floor(math.log10(typical)))
 
 
 def percent(level: float) -> str:
@@ -51,10 +53,13 @@ def percent(level: float) -> str:
 
 def _finite(value: float, decimals: int | None) -> str:
     if value == 0:
-        return f"{0:.{decimals or 0}f}"
+        return f"{0:.{decimals if decimals is not None and decimals <= DECIMALS_MAX else 0}f}"
     if decimals is not None and abs(value) < WHOLE_TO:
-        text = f"{value:.{decimals}f}"
-        return text if float(text) != 0 else f"{value:.2g}"
+        if abs(value) < 10.0 ** (1 - decimals):
+            return f"{value:.2g}"
+        if decimals <= DECIMALS_MAX:
+            return f"{value:.{decimals}f}"
+        return f"{value:.{min(DIGITS_MAX, math.floor(math.log10(abs(value))) + 1 + decimals)}g}"
     if WHOLE_FROM <= abs(value) < WHOLE_TO:
         return f"{value:.0f}"
     return f"{value:.{DIGITS}g}"

@@ -12,6 +12,7 @@ from crucible.projections.report.curves import (
     Line,
     Panel,
     curve_sql,
+    is_curve,
     logged_metrics,
     points_of,
     thinned,
@@ -182,10 +183,10 @@ def _curves(ledger: Ledger, where: str) -> Iterator[Figure]:
             text=lambda bands: f"{len(bands)} values",
             parameters={"level": LEVEL},
         )
+        if not is_curve(number.value):
+            continue
         points, is_log = points_of(number.value)
         lines = tuple(Line("", 0, tuple(found)) for found in points.values())
-        if not lines:
-            continue
         drawing = Curves(name, unit, "", (Panel("", lines),), is_ordered=False, is_log=is_log)
         words = f"Learning curve of {name}. The values are in curves.csv."
         caption: Text = (Id(name), " by step, effective points only.")

@@ -114,3 +114,11 @@ def test_the_interval_of_the_difference_covers_as_often_as_it_says():
     pairs = [([chance.gauss(0.3, 1) for _ in range(6)], [0.0] * 6) for _ in range(1000)]
     inside = sum(result.low <= 0.3 <= result.high for result in compare_all(pairs))
     assert stats.binomtest(inside, 1000, 0.95).pvalue > 1e-3
+
+
+def test_the_greatest_values_are_compared_and_differences_that_no_double_holds_are_named():
+    great = compare_paired([1.7e308, 1.6e308, 1.5e308], [0.0, 1e307, 3e307])
+    assert great.status == "ok"
+    assert great.p == pytest.approx(compare_paired([1.7, 1.6, 1.5], [0.0, 0.1, 0.3]).p)
+    wide = compare_paired([1.7e308, 1.6e308], [-1.7e308, -1.5e308])
+    assert (wide.status, wide.reason, wide.p) == ("degenerate", "differences_too_great", None)
