@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 import time
 from pathlib import Path
 
@@ -24,11 +26,14 @@ def report(reference: str, formats: str, output: Path | None, as_of: str | None)
     from crucible.projections.report.render import FORMATS, checked_formats, require_renderers
 
     words = [word.strip() for word in formats.split(",") if word.strip()]
-    chosen = list(FORMATS) if "all" in words else checked_formats(words)
+    chosen = checked_formats(word for word in words if word != "all")
+    chosen = list(FORMATS) if "all" in words else chosen
     if not chosen:
         message = f"--format {formats!r}: expected some of {', '.join(FORMATS)}, or all"
         raise UsageError(message)
     require_renderers()
+    if output is not None:
+        _check_folder(output)
     settings = load_settings()
     if as_of is not None:
         return _of_the_past(settings, reference, chosen, output, as_of)
@@ -36,7 +41,9 @@ def report(reference: str, formats: str, output: Path | None, as_of: str | None)
         kind, subject_id, name = _subject(reader, reference)
         report_id = sender.request_report(kind, subject_id, chosen)
         folder = _wait(reader, report_id, name)
-    _print(name, folder if output is None else _copied(folder, output))
+    if output is not None:
+        _copied(folder, output)
+    _print(name, folder, folder if output is None else output)
     say(f"as of then: --as-of report:{report_id}")
     return FINE
 
@@ -50,9 +57,11 @@ def _of_the_past(settings: Settings, reference: str, formats: list[str], output:
         log_id = str(reader.rows("SELECT value FROM meta WHERE name = 'log_id'")[0]["value"])
         made = make_report(reader, kind, subject_id, position=reader.position, log_id=log_id)
     folder = output if output is not None else Path(f"report-{safe_name(name)}")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_files(made, formats, folder)
-    _print(name, folder)
+    _check_folder(folder)
+    with tempfile.TemporaryDirectory(prefix="crucible-report-") as apart:
+        write_files(made, formats, Path(apart))
+        _copied(Path(apart), folder)
+        _print(name, Path(apart), folder)
     return FINE
 
 
@@ -83,13 +92,29 @@ def _wait(reader: Reading, report_id: str, name: str) -> Path:
     raise StorageError(message)
 
 
-def _copied(folder: Path, output: Path) -> Path:
-    shutil.copytree(folder, output, dirs_exist_ok=True)
-    return output
+def _check_folder(folder: Path) -> None:
+    """Raise ``UsageError`` if files can't be put into a folder of this name, before anything is done for them."""
+    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    if not there.is_dir():
+        message = f"-o {str(folder)!r}: {there} is no folder; give one, or a name that is free"
+        raise UsageError(message)
+    if not os.access(there, os.W_OK | os.X_OK):
+        message = f"-o {str(folder)!r}: nothing can be written into {there}"
+        raise UsageError(message)
 
 
-def _print(name: str, folder: Path) -> None:
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != MANIFEST)
+def _copied(folder: Path, output: Path) -> None:
+    try:
+        shutil.copytree(folder, output, dirs_exist_ok=True)
+    except shutil.Error as error:
+        problems = "; ".join(f"{target}: {why}" for _, target, why in error.args[0])
+        message = f"-o {str(output)!r}: not every file could be put there; {problems}"
+        raise StorageError(message) from error
+
+
+def _print(name: str, folder: Path, shown: Path) -> None:
+    """The files of the report in ``folder`` by where they are ``shown``: other files there are none of its."""
+    names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name != MANIFEST)
     say(f"report of {name}:")
-    for path in files:
-        say(f"  {path}")
+    for file in names:
+        say(f"  {shown / file}")

@@ -101,7 +101,8 @@ def _block(block: Block) -> Markup:
     safe = _markup()
     if isinstance(block, Paragraph):
         tone = "" if block.tone == "plain" else f' class="tone {block.tone}"'
-        return safe("<p{}>{}</p>").format(safe(tone), _text(block.text))
+        text = safe("<p{}>{}</p>").format(safe(tone), _text(block.text))
+        return safe("<details><summary>{}</summary>{}</details>").format(block.folded, text) if block.folded else text
     if isinstance(block, Items):
         items = safe("").join(safe("<li>{}</li>").format(_text(item)) for item in block.items)
         return safe("<ul>{}</ul>").format(items)

@@ -75,6 +75,8 @@ class Paragraph:
 
     text: Text
     tone: Literal["plain", "good", "bad", "open"] = "plain"
+    folded: str = ""
+    """The line under which a page that can fold hides it; empty: it is shown."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ def environment(ledger: Ledger, submission_id: str) -> Iterator[Block]:
         words: list[Part] = ["Packages: "]
         for place, (package, version) in enumerate(named):
             words += [", " if place else "", Id(f"{package} {version}".strip())]
-        yield Paragraph((*words, "."))
+        yield Paragraph((*words, "."), folded="Packages")
 
 
 def digest(text: str | None) -> Id:

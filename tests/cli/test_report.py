@@ -52,10 +52,14 @@ def test_a_run_has_a_report_too(log, capsys):
     [
         (["report", "digits", "--format", "pdf"], "no format is called 'pdf'; there are html"),
         (["report", "digits", "--format", ","], "expected some of html"),
+        (["report", "digits", "--format", "all,pdf,doc"], "no format is called 'pdf', 'doc'"),
+        (["report", "digits", "-o", "crucible.toml"], "-o 'crucible.toml': crucible.toml is no folder"),
+        (["report", "digits", "-o", "crucible.toml/deep/er"], "crucible.toml is no folder"),
         (["report", "nothing"], "no run is called nothing"),
     ],
 )
 def test_what_is_wrong_is_said_and_nothing_is_asked_for(log, capsys, arguments, words):
+    (log / "crucible.toml").write_text("")
     assert call(arguments) == 2
     assert words in capsys.readouterr().err
     assert call(["sql", "SELECT count(*) AS n FROM reports", "--format", "json"]) == 0
@@ -75,3 +79,16 @@ def test_a_report_of_the_past_is_rendered_and_nothing_is_put_on_the_log(log, cap
     capsys.readouterr()
     assert call(["sql", "SELECT count(*) AS n FROM reports", "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out) == [{"n": 2}]
+
+
+def test_what_else_lies_in_the_folder_is_no_part_of_the_report(log, capsys):
+    (log / "there").mkdir()
+    (log / "there" / "mine.txt").write_text("mine")
+    assert call(["report", "digits", "--format", "json", "-o", "there"]) == 0
+    printed = capsys.readouterr().out
+    report_id = printed.splitlines()[-1].partition("report:")[2]
+    assert call(["report", "digits", "--format", "json", "-o", "there", "--as-of", f"report:{report_id}"]) == 0
+    assert "mine.txt" not in printed + capsys.readouterr().out
+    listed = json.loads((log / "there" / "manifest.json").read_text())["files"]
+    assert [file["path"] for file in listed] == ["report.json"]
+    assert (log / "there" / "mine.txt").read_text() == "mine"

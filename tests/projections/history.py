@@ -83,13 +83,13 @@ class History:
         self.journal.append(record)
         return record
 
-    def submit(self, run_count=1, **fields):
+    def submit(self, run_count=1, environment=None, **fields):
         text = json.dumps(definition(**fields))
         given = {
             "submission_id": self.submission,
             "experiment": self.experiment,
             "definition_json": text,
-            "environment_json": "{}",
+            "environment_json": json.dumps(environment or {}),
             "output_dir": "out",
         }
         command = self.add("SubmitExperiment", **given)

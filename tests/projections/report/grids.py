@@ -19,10 +19,10 @@ HOSTILE = (
 TINY = 3.2e-9
 
 
-def grid():
+def grid(environment=None):
     """Two numeric parameters, two repeats; one run fails, one is retried, one is taken over, one number is no number."""
     history = History(memory_journal())
-    history.submit(8, description="Made for 8 tests", quality_targets={"test/accuracy": {"at_least": 0.5}})
+    history.submit(8, environment, description="Made for 8 tests", quality_targets={"test/accuracy": {"at_least": 0.5}})
     number = 0
     for cell, (rate, rank) in enumerate([(0.01, 4), (0.01, 8), (0.1, 4), (0.1, 8)]):
         params = {"fit.learning_rate": rate, "fit.rank": rank}

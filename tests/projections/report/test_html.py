@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from crucible.projections.report.html_file import html_of
+from tests.projections.report import grids
 
 VOID = {"meta", "br", "link", "img", "input", "path", "use", "rect", "circle"}
 EXEMPT_TAGS = {"style", "svg", "time", "title"}
@@ -127,3 +128,14 @@ def test_words_of_others_stay_words(case):
     text = html_of(case[0]).decode()
     for bad in ("<script>", "<img", "<b>wrong", "onerror=alert(2)>", "</style><"):
         assert bad not in text
+
+
+def test_a_long_list_of_packages_is_folded_and_words_of_others_turn_no_line_around(tmp_path):
+    packages = {f"package-{place}": f"{place}.0" for place in range(100)}
+    history = grids.grid(environment={"packages": packages})
+    text = html_of(grids.report_of(history, tmp_path)).decode()
+    folded = text[text.index("<details>") : text.index("</details>")]
+    assert folded.startswith("<details><summary>Packages</summary>")
+    assert "package-99 99.0" in folded
+    assert ".quote, td, pre { unicode-bidi: isolate; }" in text
+    assert Page(text).naked == []
