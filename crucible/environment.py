@@ -214,7 +214,8 @@ def _recorded(environ: Mapping[str, str]) -> list[str]:
 
 def _variables(redactor: Redactor, names: Sequence[str]) -> dict[str, str]:
     found = {name: os.environ[name] for name in names if name in os.environ}
-    return {name: redactor.value(name, value[:WORD_CHARACTERS_MAX]) for name, value in found.items()}
+    # cut last: half of a secret is not recognised
+    return {name: redactor.value(name, value)[:WORD_CHARACTERS_MAX] for name, value in found.items()}
 
 
 def _carried(value: Any) -> Any:

@@ -60,6 +60,13 @@ _FORMS = re.compile(
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY[A-Z ]*-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL)
 _ADDRESS = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]{1,20}://)([^\s/@'\"<>]{1,1000})@")
 _SCHEME = re.compile(r"\b(bearer|basic)(\s+)([A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
+_LOGIN = re.compile(  # .netrc in one line; curl -u name:password
+    r"(\blogin\s{1,4}\S{1,200}\s{1,4}password\s{1,4})(?!\[removed\])(\S{1,1000})"
+    r"|((?<!\S)(?:-u|--user|--proxy-user)[ =]{0,2}[\"']?[^\s:\"']{1,200}:)(?![\[/\\]|\d+(?!\S))([^\s\"']{4,1000})"
+)
+_NEXT_LINE = re.compile(  # NAME = ( and a text in quotes in the next line, as formatters break long ones
+    r"([A-Za-z_]\w{1,80})(\s{0,4}[:=]\s{0,4}[(\[]?[ \\]{0,2}\r?\n[+ -]?[ \t]{0,80})([\"'])([^\"'\n]{4,1000})\3"
+)
 _NAME = re.compile(
     r"""(?<![\w.-])(?P<dashes>-{0,2})(?P<name>[A-Za-z_][\w.-]{1,80})"""
     r"""(?P<sign>["']?\]?\s{0,4}(?::=|=>|==|[:=])\s{0,4}|["']\s{0,4},\s{0,4}(?=["'])|[ ]+(?=[^\s-]))"""
@@ -118,6 +125,8 @@ class Redactor:
         text = _ADDRESS.sub(lambda found: self._instead(f"{found[1]}{REMOVED}@"), text)
         text = _FORMS.sub(self._whole, text)
         text = _SCHEME.sub(lambda found: self._instead(f"{found[1]}{found[2]}{REMOVED}"), text)
+        text = _LOGIN.sub(lambda found: self._instead(f"{found[1] or found[3]}{REMOVED}"), text)
+        text = _NEXT_LINE.sub(self._next_line, text)
         text = self._named(text, is_python=is_python)
         return _DENSE.sub(self._dense, text)
 
@@ -158,6 +167,12 @@ class Redactor:
     def _whole(self, found: re.Match[str]) -> str:
         _ = found
         return self._instead(REMOVED)
+
+    def _next_line(self, found: re.Match[str]) -> str:
+        name, between, quote, value = found.groups()
+        if not is_secret_name(name) or _REFERENCE.fullmatch(value) or REMOVED in value:
+            return found[0]
+        return self._instead(f"{name}{between}{quote}{REMOVED}{quote}")
 
     def _lines(self, found: re.Match[str]) -> str:
         """As many lines as there were, each with its first character: in a patch that is its sign."""

@@ -229,6 +229,12 @@ def test_variables_are_those_of_a_list_and_lose_their_secrets(project, blobs, mo
     assert found["threads"]["variables"]["OMP_NUM_THREADS"] == "3"
 
 
+def test_no_half_of_a_secret_is_left_where_a_long_value_is_cut(project, blobs, monkeypatch):
+    monkeypatch.setenv("SERVICE_TOKEN", "plainlittleword")
+    monkeypatch.setenv("CUDA_LONG", "x" * (environment.WORD_CHARACTERS_MAX - 5) + "plainlittleword")
+    assert "plain" not in capture_environment(project, blobs)
+
+
 def test_a_secret_of_the_environment_is_removed_wherever_it_was_copied_to(project, blobs, monkeypatch):
     monkeypatch.setenv("SERVICE_TOKEN", "plainlittleword")
     monkeypatch.setattr(sys, "argv", ["/x/crucible", "run", "--note", "plainlittleword"])

@@ -68,6 +68,11 @@ def test_keys_of_known_forms_are_found_wherever_they_stand(secret, around):
         ("https://opensesame@example.org/x.git", "opensesame"),
         ("postgresql://me:opensesame@db/x", "opensesame"),
         ("https://example.org/x?token=opensesame&y=1", "opensesame"),
+        ("machine example.org login me password opensesame", "opensesame"),
+        ("curl -u admin:opensesame https://x", "opensesame"),
+        ("curl --user=admin:opensesame https://x", "opensesame"),
+        ('+SECRET_KEY = (\n+    "opensesame"\n+)', "opensesame"),
+        ("password = \\\n    'opensesame'", "opensesame"),
     ],
 )
 def test_a_value_behind_a_name_or_in_an_address_is_removed(text, secret):
@@ -89,6 +94,8 @@ def test_a_value_behind_a_name_or_in_an_address_is_removed(text, secret):
         "index bd117f8c54daa2c567906e0d5b3744c5548afa3c",
         "https://example.org/a/b?page=2",
         "/home/someone/projects/2026/experiments/digits_lora/train_and_eval.py",
+        "sort -u a:b and docker run -u 1000:1000 image",
+        "tokenizer = (\n    'a text of many words'\n)",
     ],
 )
 def test_programs_digests_and_paths_are_left_as_they_are(text):
@@ -146,6 +153,14 @@ def test_a_large_text_takes_no_time():
     start = time.perf_counter()
     Redactor().text(text, is_python=True)
     assert time.perf_counter() - start < 5
-    for text in ("a" * 300_000, "a-" * 150_000, "=" * 300_000, "password" * 40_000, "x" * 81 + " " * 300_000):
+    for text in (
+        "a" * 300_000,
+        "a-" * 150_000,
+        "=" * 300_000,
+        "password" * 40_000,
+        "x" * 81 + " " * 300_000,
+        "login " * 50_000,
+        "a=\n" * 80_000,
+    ):
         Redactor().text(text)
     assert time.perf_counter() - start < 10
