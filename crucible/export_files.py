@@ -29,6 +29,8 @@ FORMATS: Final = ("parquet", "jsonl", "csv")
 ROWS_AT_ONCE: Final = 10_000
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 """A cell that begins so is a formula to spreadsheets (OWASP, CSV injection)."""
+NONFINITE: Final = "nonfinite"
+"""In JSON lines: which values of a row are NaN or infinite."""
 SAFE_INTEGER: Final = 2**53
 
 
@@ -44,8 +46,10 @@ def write_table(
     """Write a table to ``path`` and return the size in bytes, once it is durable.
 
     ``json_columns`` hold JSON texts. With ``is_escaping`` texts in CSV that a spreadsheet would take for formulas get a
-    quote before them. Raises ``UsageError`` if the file exists and ``is_replacing`` is false, ``StorageError``.
+    quote before them. Raises ``UsageError`` if the file exists and ``is_replacing`` is false, and if two columns have
+    one name; ``StorageError``.
     """
+    _check_names(table.schema.names, form)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
@@ -66,6 +70,15 @@ def write_table(
         with contextlib.suppress(OSError):
             temporary.unlink()
     return size_bytes
+
+
+def _check_names(names: Sequence[str], form: str) -> None:
+    """Of two columns of one name readers see one, and in an object there is room for one."""
+    taken = [*names, NONFINITE] if form == "jsonl" else list(names)
+    twice = sorted({name for name in taken if taken.count(name) > 1})
+    if twice:
+        message = f"two columns are called {', '.join(map(repr, twice))}: give each its own name, as in SELECT x AS y"
+        raise UsageError(message)
 
 
 def _publish(temporary: Path, path: Path, *, is_replacing: bool) -> None:
@@ -114,7 +127,7 @@ def _write_jsonl(table: pa.Table, file: BinaryIO, json_columns: Collection[str])
                 nonfinite[name] = repr(value)
             values[name] = _parsed(value) if name in json_columns else _plain(value)
         if nonfinite:
-            values["nonfinite"] = nonfinite
+            values[NONFINITE] = nonfinite
         file.write(json.dumps(values, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace") + b"\n")
 
 

@@ -119,3 +119,16 @@ def test_an_empty_table_has_a_header_and_no_rows(tmp_path):
     assert (tmp_path / "a.csv").read_text() == ",".join(TABLE.schema.names) + "\n"
     assert (tmp_path / "a.jsonl").read_text() == ""
     assert duckdb.sql(f"SELECT count(*) FROM '{tmp_path / 'a.parquet'}'").fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize("form", export_files.FORMATS)
+def test_two_columns_of_one_name_are_refused_for_one_of_them_would_be_lost(tmp_path, form):
+    table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+    with pytest.raises(UsageError, match="two columns are called 'a'"):
+        write_table(table, tmp_path / "out", form)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_in_json_lines_no_column_takes_the_name_of_what_is_told_beside_them(tmp_path):
+    with pytest.raises(UsageError, match="two columns are called 'nonfinite'"):
+        write_table(pa.table({"nonfinite": [1]}), tmp_path / "out", "jsonl")
