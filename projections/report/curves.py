@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from crucible.projections.report.drawn_range import TOO_GREAT, drawn, is_drawn
+from crucible.projections.report.drawn_range import TOO_GREAT, drawn, drawn_end, is_drawn
 from crucible.projections.report.facts import Facts, values_of
 from crucible.projections.report.ledger import Ledger, literal
 from crucible.projections.report.model import Figure, Id, Text
@@ -148,7 +148,7 @@ def points_of(bands: Sequence[Sequence[Any]]) -> tuple[Points, bool]:
 
     There the band is that of the values, for an interval of a mean may reach below zero.
     """
-    shown = [(*band[:2], *map(drawn, band[2:7]), band[7]) for band in bands if is_drawn(band[2])]
+    shown = [(*band[:2], drawn(band[2]), *map(drawn_end, band[3:7]), band[7]) for band in bands if is_drawn(band[2])]
     means = [band[2] for band in shown]
     is_log = bool(means) and min(band[5] for band in shown) > 0 and max(means) / min(means) >= LOG_FROM
     points: dict[int, list[tuple[int, float, float | None, float | None]]] = {}

@@ -240,9 +240,9 @@ def _draw_heat(plt: Any, heat: Heat) -> Any:
     low, high = image.get_clim()
     decimals = _decimals(max(abs(low), abs(high)))
     for y, x in np.ndindex(down, across):
-        value = values[y, x]
+        value = float(values[y, x])
         light = is_drawn(value) and high > low and (value - low) / (high - low) > 0.55  # noqa: PLR2004
-        text = written(float(value), decimals) if heat.values[y][x] is not None else "–"
+        text = written(value, decimals) if heat.values[y][x] is not None else "–"
         colour = INK if not is_drawn(value) else "#111111" if light else "#ffffff"
         axis.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=7.0, color=colour)
     if heat.selected is not None:

@@ -14,8 +14,11 @@ def is_drawn(value: float) -> bool:
     return abs(value) <= GREATEST
 
 
-def drawn(value: float | None) -> float | None:
+def drawn(value: float) -> float:
     """The value as figures show it: what lies outside is moved to their border, so that a band leaves the axes."""
-    if value is None:
-        return None
     return 0.0 if abs(value) < SMALLEST else max(-GREATEST, min(GREATEST, value))
+
+
+def drawn_end(value: float | None) -> float | None:
+    """An end of a band, if there is one."""
+    return None if value is None else drawn(value)

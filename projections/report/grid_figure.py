@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from crucible.projections.report.drawn_range import TOO_GREAT, drawn, is_drawn
+from crucible.projections.report.drawn_range import TOO_GREAT, drawn, drawn_end, is_drawn
 from crucible.projections.report.facts import Facts, Metric, values_of
 from crucible.projections.report.ledger import Ledger, literal
 from crucible.projections.report.model import Figure, Id, Number, Text
@@ -105,8 +105,10 @@ def _heat(facts: Facts, metric: Metric, bands: Mapping[int, Any], number: Number
 def _dots(ledger: Ledger, facts: Facts, metric: Metric, bands: Mapping[int, Any], number: Number) -> Figure:
     sign = 1 if metric.better == "lower" else -1
     measured = [(cell, band) for cell, band in bands.items() if band[0] is not None]
-    known = [(cell, (*map(drawn, band[:3]),)) for cell, band in measured if is_drawn(band[0])]
-    known.sort(key=lambda pair: (sign * pair[1][0], pair[0]))
+    known = [
+        (cell, drawn(band[0]), drawn_end(band[1]), drawn_end(band[2])) for cell, band in measured if is_drawn(band[0])
+    ]
+    known.sort(key=lambda dot: (sign * dot[1], dot[0]))
     is_cut = len(known) > DOTS_MAX
     known = known[:DOTS_MAX]
     kind = "best" if metric.better else "greatest"
@@ -121,8 +123,8 @@ def _dots(ledger: Ledger, facts: Facts, metric: Metric, bands: Mapping[int, Any]
     drawing = Dots(
         metric=metric.name,
         unit=metric.unit,
-        rows=tuple((facts.cells[cell].name, band[0], band[1], band[2]) for cell, band in known),
-        selected=next((i for i, (cell, _) in enumerate(known) if cell == facts.selected), None),
+        rows=tuple((facts.cells[cell].name, mean, low, high) for cell, mean, low, high in known),
+        selected=next((i for i, (cell, *_) in enumerate(known) if cell == facts.selected), None),
         bounds=tuple(bound for bound in target if is_drawn(bound)),
     )
     words = f"{metric.name} of the cells with intervals, the best first. The values are in the table of cells."
