@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import time
 from collections.abc import Mapping, Sequence
@@ -40,6 +41,10 @@ def budget(reference: str, *, time_s: float | None, cost: float | None, runs: in
     settings = load_settings()
     given = {"time_s": time_s, "cost": cost, "runs": runs}
     limits = {kind: value for kind, value in given.items() if value is not None}
+    wrong = [f"{OPTIONS[kind]} {value:g}" for kind, value in limits.items() if not 0 < value < math.inf]
+    if wrong:
+        message = f"{', '.join(wrong)}: no limit; expected a positive, finite number"
+        raise UsageError(message)
     if not limits:
         with open_reader(settings) as reader:
             submission_id, name = _submission_of(reader, find_subject(reader, reference))

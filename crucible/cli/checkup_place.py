@@ -53,13 +53,26 @@ def place_findings(settings: Settings) -> Iterator[Finding]:
     yield _space(folder)
     yield from _disk(folder)
     if not place.log.is_dir():
-        yield Finding("log", "fine", f"there is none at {settings.log} yet; crucible run makes one")
+        yield _no_log(place)
         return
     is_engine_there = is_held(place.engine_lock)
     yield from _log(place)
     yield _engine(place, is_held=is_engine_there)
     yield _workers(place)
     yield from _leftovers(place, is_engine_there=is_engine_there)
+
+
+def _no_log(place: Place) -> Finding:
+    """No log is fine where there never was one."""
+    if os.path.lexists(place.log):
+        return Finding(
+            "log", "problem", f"{place.log} is no folder", "move it away, and bring the log back from a copy"
+        )
+    left = [path.name for path in (place.blobs, place.read_model) if path.exists()]
+    if left:
+        text = f"there is none at {place.root}, but {' and '.join(left)} of one"
+        return Finding("log", "problem", text, "bring the folder log back from a copy before anything else is run here")
+    return Finding("log", "fine", f"there is none at {place.root} yet; crucible run makes one")
 
 
 def _nearest(folder: Path) -> Path:

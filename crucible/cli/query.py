@@ -186,4 +186,8 @@ def _print(names: Sequence[str], rows: Sequence[Sequence[Any]], form: str) -> No
     else:
         import json
 
+        twice = sorted({name for name in names if list(names).count(name) > 1})
+        if twice:
+            message = f"two columns are called {', '.join(map(repr, twice))}: JSON has room for one; SELECT x AS y"
+            raise UsageError(message)
         say(json.dumps([dict(zip(names, row, strict=True)) for row in rows], default=str, indent=2))

@@ -104,12 +104,28 @@ def _check_folder(folder: Path) -> None:
 
 
 def _copied(folder: Path, output: Path) -> None:
+    """Put the files into ``output``, each whole, and none if there is no room for all. Raises ``StorageError``."""
+    target = Path(os.path.abspath(output))  # noqa: PTH100  not resolved: a link to a folder stays one
+    is_new = not target.exists()
+    apart = target.parent / f".{target.name}.{os.getpid()}" if is_new else target / f".crucible-report.{os.getpid()}"
     try:
-        shutil.copytree(folder, output, dirs_exist_ok=True)
-    except shutil.Error as error:
-        problems = "; ".join(f"{target}: {why}" for _, target, why in error.args[0])
-        message = f"-o {str(output)!r}: not every file could be put there; {problems}"
+        apart.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(folder, apart, copy_function=shutil.copy2)
+        if is_new:
+            apart.rename(target)
+            return
+        for path in sorted(path for path in apart.rglob("*") if path.is_file()):
+            place = target / path.relative_to(apart)
+            place.parent.mkdir(exist_ok=True)
+            path.replace(place)
+    except shutil.Error as error:  # one for each file; the first one says enough
+        message = f"-o {str(output)!r}: the files can't be put there: {error.args[0][0][2]}"
         raise StorageError(message) from error
+    except OSError as error:
+        message = f"-o {str(output)!r}: the files can't be put there: {error}"
+        raise StorageError(message) from error
+    finally:
+        shutil.rmtree(apart, ignore_errors=True)
 
 
 def _print(name: str, folder: Path, shown: Path) -> None:

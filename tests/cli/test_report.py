@@ -1,6 +1,10 @@
 """``crucible report``: asks, waits for whoever renders, and says where the files are."""
 
+import errno
 import json
+import os
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -92,3 +96,26 @@ def test_what_else_lies_in_the_folder_is_no_part_of_the_report(log, capsys):
     listed = json.loads((log / "there" / "manifest.json").read_text())["files"]
     assert [file["path"] for file in listed] == ["report.json"]
     assert (log / "there" / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_full_disk_leaves_no_half_of_a_report(log, capsys, monkeypatch, is_there):
+    def full(source, target, **_):
+        Path(target).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+
+    if is_there:
+        (log / "there").mkdir()
+        (log / "there" / "report.json").write_text("an older one")
+    before = sorted(log.rglob("there*/*"))
+    monkeypatch.setattr(shutil, "copy2", full)
+    assert call(["report", "digits", "--format", "json", "-o", "there"]) == 5
+    assert "-o 'there': the files can't be put there: [Errno 28]" in capsys.readouterr().err
+    assert sorted(log.rglob("there*/*")) == before
+    assert (log / "there").exists() == is_there
+    assert not is_there or (log / "there" / "report.json").read_text() == "an older one"
+
+
+def test_json_of_two_columns_of_one_name_is_refused(log, capsys):
+    assert call(["sql", "SELECT 1 AS a, 2 AS a", "--format", "json"]) == 2
+    assert "two columns are called 'a'" in capsys.readouterr().err
