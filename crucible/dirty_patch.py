@@ -39,6 +39,8 @@ _SECRET_FILES = tuple(_NAMES.split())
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "env", ".venv"})
 _SECTION = re.compile(rb"^diff --git ", re.MULTILINE)
 _NAME = re.compile(rb'diff --git "?a/.*? "?b/([^\n]*?)"?\n')
+_SUBMODULE = re.compile(rb"^[-+]Subproject commit ([0-9a-f]+)", re.MULTILINE)
+_DIRTY_SUBMODULE = re.compile(rb"^(\+Subproject commit [0-9a-f]+)-dirty$", re.MULTILINE)
 _PLAIN = re.compile(r"[^\x00-\x1f\"\\\x7f]+")
 _BINARY_LINE_BYTES = {
     **{ord("A") + number: number + 1 for number in range(26)},
@@ -102,7 +104,12 @@ def _changed(diff: bytes, left_out: list[str], redactor: Redactor) -> Iterator[b
         section = diff[start:end]
         found = _NAME.match(section)
         name = found[1].decode(errors="backslashreplace") if found else "a file without a name"
-        if is_secret_file(name):
+        if _DIRTY_SUBMODULE.search(section):
+            left_out.append(_reason(redactor, name, "changes inside a submodule"))
+            section = _DIRTY_SUBMODULE.sub(rb"\1", section)
+            if len(set(_SUBMODULE.findall(section))) > 1:
+                yield section
+        elif is_secret_file(name):
             left_out.append(_reason(redactor, name, "made to hold secrets"))
         elif b"\nGIT binary patch\n" in section:
             reason = _binary_problem(section, redactor)

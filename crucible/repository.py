@@ -2,7 +2,8 @@
 
 ``git`` is asked, never waited for: without it, outside of a repository, in one of another owner, or in one too large
 to be looked through in time, there is an answer that says why. Nothing of the repository is changed, no hook and no
-program of its configuration is started for this, and remotes are never read.
+program of its configuration is started for this but filters of its files (as of Git LFS), without which git can't tell
+what differs; remotes are never read.
 """
 
 from __future__ import annotations

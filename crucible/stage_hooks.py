@@ -141,7 +141,8 @@ class StageHooks:
                 process.kill()
                 process.wait()
         if code:
-            how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+            names = {each.value: each.name for each in signal.Signals}
+            how = f"signal {names.get(-code, -code)}" if code < 0 else f"exit code {code}"
             message = f"the command ended with {how}; its output says more"
             raise StageError(message)
 

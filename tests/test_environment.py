@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -201,6 +202,18 @@ def test_no_program_that_the_repository_configures_is_started(project, blobs, tm
     mark.unlink(missing_ok=True)
     assert captured(project, blobs)["git"]["is_dirty"] is True
     assert not mark.exists()
+
+
+def test_changes_inside_a_submodule_are_named_as_left_out(project, blobs, tmp_path):
+    library = tmp_path / "library"
+    shutil.copytree(project, library)
+    git(project, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(library), "lib")
+    git(project, "commit", "-qam", "with a library")
+    (project / "lib" / "a.py").write_text("x = 6\n")
+    found = captured(project, blobs)["git"]
+    assert found["is_dirty"] is True
+    assert found["left_out"] == ["lib (changes inside a submodule)"]
+    assert b"Subproject" not in blobs.get_bytes(found["diff_blob"])
 
 
 def test_the_remote_and_what_it_holds_are_nowhere(project, blobs):

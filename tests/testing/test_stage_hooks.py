@@ -83,7 +83,11 @@ def test_a_hook_in_another_thread_has_no_time_limit_and_works(tmp_path):
 
 
 def test_a_command_that_fails_or_is_not_there_is_a_failed_hook(tmp_path):
-    for command, said in ((f"{sys.executable} -c 'raise SystemExit(3)'", "exit code 3"), ("/no/such/thing", "No such")):
+    for command, said in (
+        (f"{sys.executable} -c 'raise SystemExit(3)'", "exit code 3"),
+        ("/no/such/thing", "No such"),
+        ("sh -c 'kill -35 $$'", "signal 35"),
+    ):
         run = cr.testing.run(tmp_path, hooks={"after_stage": cr.Hook(command=command)})
         with pytest.raises(HookError, match=said):
             run.call(stage)
