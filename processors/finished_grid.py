@@ -7,7 +7,6 @@ which is read once, and of which only records of these runs and these types are 
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -17,7 +16,7 @@ from crucible.finished_runs import DeclaredMetric, FinishedGrid, FinishedRun
 from crucible.journal import Journal
 from crucible.processors.view import View
 from crucible.records.telemetry import MetricBatch, PredictionBatch
-from crucible.rules.effective import windows
+from crucible.rules.effective import result_spools, reused
 from crucible.rules.state import RunState, StageState
 from crucible.rules.world import World
 from crucible.scope import RUN_SCOPE
@@ -26,17 +25,10 @@ PAGE_RECORDS: Final = 10_000
 ITEMS_MAX: Final = 20_000_000
 """Scored items that are held at once."""
 
-Place = tuple[str, str]
-"""A run and a stage of it."""
 ItemScores = dict[str, dict[str, float]]
 """For each run, the scores by item id."""
-
-
-@dataclasses.dataclass(slots=True)
-class _Scored:
-    """The scored items of one stage of one run, by split, as they were read."""
-
-    by_split: dict[str, dict[tuple[str, int], tuple[str, float | None]]] = dataclasses.field(default_factory=dict)
+_Scored = dict[str, dict[int, tuple[str, float | None]]]
+"""The scored items of one spool, by split and sequence number."""
 
 
 class FinishedGridView:
@@ -49,8 +41,7 @@ class FinishedGridView:
         self._submission_id = submission_id
         self._wait_read = wait_read
         self._runs: list[RunState] | None = None
-        self._states: dict[str, RunState] = {}
-        self._items: dict[Place, _Scored] | None = None
+        self._items: Mapping[str, _Scored] | None = None
         self._declared: dict[str, DeclaredMetric] = {}
 
     def grid(self) -> FinishedGrid:
@@ -76,7 +67,7 @@ class FinishedGridView:
         for run in runs:
             stages = [stage for stage in run.stages if metric is None or stage.name == metric.stage]
             stages = [stage for stage in stages if metric is None or _is_mean(stage, name, split)]
-            parts = [(stage.name, _of_split(items.get(_source(run, stage)), split)) for stage in stages]
+            parts = [(stage.name, _of_split(items, stage, split)) for stage in stages]
             parts = [(stage, scores) for stage, scores in parts if scores]
             if len(parts) > 1:
                 stages_text = " and ".join(stage for stage, _ in parts)
@@ -98,83 +89,69 @@ class FinishedGridView:
                     message = f"submission {self._submission_id} is not in the world, and a stage of it runs"
                     raise InternalError(message)
                 self._runs = _runs_of(world, self._submission_id)
-                self._states = {run_id: world.runs[run_id] for run_id in _sources(self._runs) if run_id in world.runs}
             self._declared = declared_metrics(json.loads(submission.accepted.definition_json))
         return self._runs
 
     def _fill_from_log(self, runs: Iterable[RunState], results: Mapping[str, dict[str, float | None]]) -> None:
         """A declared metric that a stage logs and does not return stands for its last effective point."""
-        wanted: dict[str, list[tuple[Place, str]]] = {}
-        for run in runs:
-            if run.status == "completed":
-                values = results[run.run_id]
-                wanted[run.run_id] = [
-                    (_source(run, stage), metric.name)
-                    for metric in self._declared.values()
-                    if values.get(metric.name) is None and (stage := run.stage(metric.stage)) is not None
-                ]
-        places = {place for asked in wanted.values() for place, _ in asked}
-        if not places:
+        wanted = [
+            (run, stage, metric.name)
+            for run in runs
+            if run.status == "completed"
+            for metric in self._declared.values()
+            if results[run.run_id].get(metric.name) is None and (stage := run.stage(metric.stage)) is not None
+        ]
+        if not wanted:
             return
-        last = self._last_points(places)
-        for run_id, asked in wanted.items():
-            for place, name in asked:
-                if (point := last.get((place, name))) is not None:
-                    results[run_id][name] = point
+        ends: dict[tuple[str, str], set[int | None]] = {}
+        for _, stage, name in wanted:
+            for spool_id, end in result_spools(stage):
+                ends.setdefault((spool_id, name), set()).add(end)
+        last = self._last_points(ends, {_executed_by(run, stage) for run, stage, _ in wanted})
+        for run, stage, name in wanted:
+            for spool_id, end in result_spools(stage):
+                if (point := last.get((spool_id, name, end))) is not None:
+                    results[run.run_id][name] = point
 
-    def _last_points(self, places: set[Place]) -> dict[tuple[Place, str], float]:
-        bounds = self._bounds({run_id for run_id, _ in places})
-        newest: dict[tuple[Place, str], tuple[int, int, float]] = {}
-        for batch in _records(self._journal, "MetricBatch", {run_id for run_id, _ in places}):
+    def _last_points(
+        self, ends: Mapping[tuple[str, str], set[int | None]], run_ids: set[str]
+    ) -> dict[tuple[str, str, int | None], float]:
+        """For each (spool, metric) the last value below each of these ends."""
+        newest: dict[tuple[str, str, int | None], tuple[int, float]] = {}
+        for batch in _records(self._journal, "MetricBatch", run_ids):
             assert isinstance(batch, MetricBatch)
-            place = (batch.run_id, batch.stage)
-            spool = bounds.get(batch.run_id, {}).get(batch.spool_id)
-            if place not in places or spool is None:
+            wanted = [(name, ends.get((batch.spool_id, name), ())) for name in batch.names]
+            if not any(bounds for _, bounds in wanted):
                 continue
-            order, end = spool
-            for index, (name, value) in enumerate(zip(batch.name_index, batch.value, strict=True)):
-                at = (order, batch.first_sequence + index, float(value))
-                key = (place, batch.names[name])
-                if (end is None or at[1] < end) and (key not in newest or newest[key][:2] < at[:2]):
-                    newest[key] = at
-        return {key: value for key, (_, _, value) in newest.items()}
+            for index, (number, value) in enumerate(zip(batch.name_index, batch.value, strict=True)):
+                sequence = batch.first_sequence + index
+                name, bounds = wanted[number]
+                for end in bounds:
+                    key = (batch.spool_id, name, end)
+                    if (end is None or sequence < end) and (key not in newest or newest[key][0] < sequence):
+                        newest[key] = (sequence, float(value))
+        return {key: value for key, (_, value) in newest.items()}
 
-    def _scored_items(self, runs: Iterable[RunState]) -> dict[Place, _Scored]:
+    def _scored_items(self, runs: Iterable[RunState]) -> Mapping[str, _Scored]:
         if self._items is not None:
             return self._items
-        run_ids = _sources(runs)
-        bounds = self._bounds(run_ids)
-        found: dict[Place, _Scored] = {}
+        spools = {spool_id for run in runs for stage in run.stages for spool_id, _ in result_spools(stage)}
+        found: dict[str, _Scored] = {}
         count = 0
-        for batch in _records(self._journal, "PredictionBatch", run_ids):
+        for batch in _records(self._journal, "PredictionBatch", _sources(runs)):
             assert isinstance(batch, PredictionBatch)
-            spool = bounds.get(batch.run_id, {}).get(batch.spool_id)
-            if spool is None:
+            if batch.spool_id not in spools:
                 continue
-            scored = found.setdefault((batch.run_id, batch.stage), _Scored()).by_split
+            scored = found.setdefault(batch.spool_id, {})
             count += len(batch.item_id)
             if count > ITEMS_MAX:
                 message = f"the grid has more than {ITEMS_MAX:,} scored items: more than can be held at once"
                 raise UsageError(message)
             for index, item_id in enumerate(batch.item_id):
-                sequence = batch.first_sequence + index
-                if spool[1] is None or sequence < spool[1]:
-                    items = scored.setdefault(batch.split[index], {})
-                    items[f"{spool[0]:06d} {batch.spool_id}", sequence] = (item_id, batch.score[index])
+                items = scored.setdefault(batch.split[index], {})
+                items[batch.first_sequence + index] = (item_id, batch.score[index])
         self._items = found
         return found
-
-    def _bounds(self, run_ids: Iterable[str]) -> dict[str, dict[str, tuple[int, int | None]]]:
-        """For each run and effective spool, the place of its claim in the chain and where it stops counting."""
-        bounds: dict[str, dict[str, tuple[int, int | None]]] = {}
-        for run_id in run_ids:
-            run = self._states.get(run_id)
-            if run is not None:
-                spools = windows(run)
-                bounds[run_id] = {
-                    spool_id: (len(spools) - place, end) for place, (spool_id, end) in enumerate(spools.items())
-                }
-        return bounds
 
 
 def declared_metrics(definition: Mapping[str, Any]) -> dict[str, DeclaredMetric]:
@@ -210,15 +187,14 @@ def _runs_of(world: World, submission_id: str) -> list[RunState]:
     return sorted(found, key=lambda run: run.created.grid_index)
 
 
-def _source(run: RunState, stage: StageState) -> Place:
-    """Where what a stage measured stands: in the run that executed it."""
-    attempt = stage.current
-    reused = attempt.reused if attempt is not None else None
-    return (run.run_id if reused is None else reused.from_run_id), stage.name
+def _executed_by(run: RunState, stage: StageState) -> str:
+    """The run that executed a stage: its telemetry stands under that one's id."""
+    event = reused(stage)
+    return run.run_id if event is None else event.from_run_id
 
 
 def _sources(runs: Iterable[RunState]) -> set[str]:
-    return {_source(run, stage)[0] for run in runs for stage in run.stages}
+    return {_executed_by(run, stage) for run in runs for stage in run.stages}
 
 
 def _metrics(stage: StageState) -> Iterable[Mapping[str, Any]]:
@@ -244,9 +220,14 @@ def _is_mean(stage: StageState, name: str, split: str) -> bool:
     return any(metric["name"] == name and metric["definition"] == f"mean_score({split})" for metric in _metrics(stage))
 
 
-def _of_split(scored: _Scored | None, split: str) -> dict[str, float]:
-    items = scored.by_split.get(split, {}) if scored is not None else {}
-    return {item_id: score for _, (item_id, score) in sorted(items.items()) if score is not None}
+def _of_split(items: Mapping[str, _Scored], stage: StageState, split: str) -> dict[str, float]:
+    """The scores of a stage's result; of an item that was scored twice, the last."""
+    return {
+        item_id: score
+        for spool_id, end in result_spools(stage)
+        for sequence, (item_id, score) in sorted(items.get(spool_id, {}).get(split, {}).items())
+        if score is not None and (end is None or sequence < end)
+    }
 
 
 def _finished(run: RunState, metrics: Mapping[str, float | None]) -> FinishedRun:

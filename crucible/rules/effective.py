@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 
 from crucible.records.stage_events import ArtifactSaved, CellsCompared, CheckpointSaved, DatasetUsed, StageReused
-from crucible.rules.reused import carried_artifacts, carried_datasets
+from crucible.rules.reused import carried_artifacts, carried_datasets, carried_spools
 from crucible.rules.state import ClaimState, RunState, StageState
 
 METRIC_SPOOL_SUFFIX = ".m"
@@ -56,11 +56,25 @@ def windows(run: RunState) -> Mapping[str, int | None]:
 
     A spool that is not in the mapping is superseded entirely.
     """
+    return {spool_id: end for stage in run.stages for spool_id, end in stage_windows(stage).items()}
+
+
+def stage_windows(stage: StageState) -> Mapping[str, int | None]:
+    """The same for one stage, newest claim first."""
     bounds: dict[str, int | None] = {}
-    for stage in run.stages:
-        for link in chain(stage):
-            bounds.update(_bounds(link))
+    for link in chain(stage):
+        bounds.update(_bounds(link))
     return bounds
+
+
+def result_spools(stage: StageState) -> list[tuple[str, int | None]]:
+    """The spools of a stage's result, oldest claim first, each with where it stops counting.
+
+    Those of a reused stage are what its source's result stood on when it was taken, whatever became of the source.
+    """
+    if (event := reused(stage)) is not None:
+        return list(carried_spools(event.telemetry_json))
+    return list(reversed(stage_windows(stage).items()))
 
 
 def _bounds(link: Link) -> dict[str, int | None]:

@@ -142,10 +142,7 @@ def _keep(
             {"name": metric.name, "unit": metric.unit, "better": metric.better, "split": metric.split}
             for metric in chosen
         ],
-        "runs": {
-            "counted": len(run.experiment_runs()),
-            "reused": sum(each.is_reused for each in run.experiment_runs()),
-        },
+        "runs": len(run.experiment_runs()),
         "versions": {"numpy": np.__version__, "scipy": scipy.__version__},
         "comparisons": list(comparisons),
         "rankings": list(rankings),

@@ -1,5 +1,6 @@
 """The built-in stage ``analysis`` as a function call: what it takes, what it keeps, and what it refuses."""
 
+import dataclasses
 import json
 import random
 
@@ -75,6 +76,13 @@ def test_the_same_runs_and_seed_give_the_same_numbers_whatever_the_attempt(tmp_p
     assert first.saved.rankings == again.saved.rankings
     assert first.saved.artifacts["analysis"][1] == again.saved.artifacts["analysis"][1]
     assert other.saved.comparisons == first.saved.comparisons, "tests draw nothing"
+
+
+def test_a_grid_that_was_reused_has_the_artifact_of_the_one_that_was_executed(tmp_path):
+    executed = runs_of()
+    reused = [dataclasses.replace(each, is_reused=True) for each in executed]
+    first, again = (analysed(tmp_path / str(n), runs) for n, runs in enumerate((executed, reused)))
+    assert first.saved.artifacts["analysis"][1] == again.saved.artifacts["analysis"][1]
 
 
 def test_runs_with_scored_items_are_compared_over_items_as_well(tmp_path):
