@@ -74,7 +74,7 @@ def result_spools(stage: StageState) -> list[tuple[str, int | None]]:
     """
     if (event := reused(stage)) is not None:
         return list(carried_spools(event.telemetry_json))
-    return list(reversed(stage_windows(stage).items()))
+    return list(stage_windows(stage).items())[::-1]
 
 
 def _bounds(link: Link) -> dict[str, int | None]:
