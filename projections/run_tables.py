@@ -12,6 +12,7 @@ from crucible.projections.buffer import Buffer
 from crucible.projections.numbering import Numbering
 from crucible.projections.run_rows import RUN_ROW_TABLES, Rows, rows_of
 from crucible.projections.spools import Spools
+from crucible.projections.tables_log import JUDGED_TABLES
 from crucible.projections.telemetry import Telemetry
 from crucible.rules import effective
 from crucible.rules.state import RunState
@@ -34,10 +35,16 @@ class RunTables:
         query = "SELECT run_id FROM runs WHERE status IN ('completed', 'failed', 'canceled') AND NOT is_complete"
         self.incomplete: list[str] = [row[0] for row in connection.execute(query).fetchall()]
         """Runs that had ended without all of their telemetry when the model was opened."""
-        query = "SELECT DISTINCT source_run_id FROM reused_spools"
-        self._sources: set[str] = {row[0] for row in connection.execute(query).fetchall()}
-        """Runs whose results stand for stages of others: these are judged once all that was logged for them is here."""
+        self._sources: dict[str, set[str]] = {}
+        """Runs whose results stand for stages of others, each with the submissions of these: they are judged once all
+        that was logged for them is here."""
+        query = (
+            "SELECT DISTINCT q.source_run_id, r.submission_id FROM reused_spools q JOIN runs r ON r.run_id = q.run_id"
+        )
+        for source, submission_id in connection.execute(query).fetchall():
+            self._sources.setdefault(source, set()).add(submission_id)
         self._has_source_news = False
+        self._late: set[str] = set()
         self._is_fresh = connection.execute("SELECT count(*) FROM runs").fetchone() == (0,)
 
     def load(self, run_ids: Iterable[str], folded: Collection[str], connection: Any) -> None:
@@ -69,8 +76,10 @@ class RunTables:
         self._summaries.add((run_id, stage))
 
     def telemetry_came(self, run_id: str) -> None:
-        """A run may have been waiting for this, or one that has its result from it."""
+        """A run may have been waiting for this, or one that has its result from it; or could not wait any longer."""
         self._has_source_news |= run_id in self._sources
+        if run_id in self._dead:
+            self._late.add(run_id)
         if run_id in self._closing:
             self._touched.add(run_id)
 
@@ -98,6 +107,7 @@ class RunTables:
         for run_id, stage in sorted(self._summaries):
             run = self._aggregates.run(run_id)
             telemetry.write_summary(run_id, stage, _directions(run, stage) if run else {}, buffer)
+        became_complete |= self._forget_what_did_not_wait(buffer)
         self._spools.write(buffer)
         self._touched.clear()
         self._summaries.clear()
@@ -128,6 +138,20 @@ class RunTables:
         self._complete[run.run_id] = run.generation
         return True
 
+    def _forget_what_did_not_wait(self, buffer: Buffer) -> bool:
+        """Nobody waits for telemetry of a run with dead letters: what was said without some that came is undone."""
+        subjects: set[str] = set()
+        for run_id in sorted(self._late):
+            run = self._aggregates.run(run_id)
+            own = [] if run is None else [run_id, run.created.submission_id]
+            subjects.update(own, self._sources.get(run_id, ()))
+        self._late.clear()
+        for subject_id in sorted(subjects):
+            buffer.replace("mirrors", "subject_id", subject_id, [])
+            for table in JUDGED_TABLES:
+                buffer.replace(table, "submission_id", subject_id, [])
+        return bool(subjects)
+
     def _has_all_telemetry(self, run: RunState) -> bool:
         if run.run_id in self._dead:
             return True
@@ -144,7 +168,8 @@ class RunTables:
             elif before[table] != rows[table]:
                 buffer.replace(table, "run_no", number, rows[table])
         self._written[run.run_id] = rows
-        self._sources.update(row[-1] for row in rows["reused_spools"])
+        for row in rows["reused_spools"]:
+            self._sources.setdefault(row[-1], set()).add(run.created.submission_id)
 
     def _rows(self, run: RunState) -> Rows:
         return rows_of(

@@ -105,7 +105,8 @@ def logged_metrics(ledger: Ledger, where: str) -> list[tuple[str, str | None]]:
     """Names and units of the metrics whose curves are worth a figure."""
     rows = ledger.records(
         "SELECT DISTINCT m.name, d.unit, d.better, coalesce(d.kind, 'environment') AS kind FROM metric_summary m"
-        " JOIN runs r ON r.run_id = m.run_id LEFT JOIN metric_declarations d ON d.submission_id = r.submission_id"
+        " JOIN stage_sources q ON q.source_run_id = m.run_id AND q.stage = m.stage"
+        " JOIN runs r ON r.run_id = q.run_id LEFT JOIN metric_declarations d ON d.submission_id = r.submission_id"
         f" AND d.stage = m.stage AND d.name = m.name WHERE {where} AND m.last_step > 0 ORDER BY m.name"
     )
     chosen = [row for row in rows if row["better"] and row["kind"] != "timing"] or [

@@ -134,7 +134,9 @@ def values_of(ledger: Ledger, facts: Facts, metric: Metric) -> Bulk:
         )
     return ledger.bulk(
         select="r.repeat, m.last, t.event_id",
-        of=f"FROM runs r LEFT JOIN metric_summary m ON m.run_id = r.run_id AND m.name = {name}"
+        of="FROM runs r LEFT JOIN (SELECT q.run_id AS for_run, o.* FROM stage_sources q JOIN metric_summary o"
+        " ON o.run_id = q.source_run_id AND o.stage = q.stage) m"
+        f" ON m.for_run = r.run_id AND m.name = {name}"
         " AND r.status = 'completed' LEFT JOIN spools s ON s.run_id = m.run_id AND s.stage = m.stage AND s.is_effective"
         " LEFT JOIN telemetry_records t ON t.spool_no = s.spool_no AND t.type = 'MetricBatch' AND t.taken > 0"
         f" WHERE {facts.where}",
@@ -176,7 +178,8 @@ def _metrics(ledger: Ledger, key: str, first: list[str | None]) -> dict[str, Met
         " AND m.value IS NOT NULL GROUP BY m.name ORDER BY m.name"
     )
     logged = ledger.records(
-        "SELECT DISTINCT m.name, d.unit, d.kind FROM metric_summary m JOIN runs r ON r.run_id = m.run_id"
+        "SELECT DISTINCT m.name, d.unit, d.kind FROM metric_summary m"
+        " JOIN stage_sources q ON q.source_run_id = m.run_id AND q.stage = m.stage JOIN runs r ON r.run_id = q.run_id"
         " JOIN metric_declarations d ON d.submission_id = r.submission_id AND d.stage = m.stage AND d.name = m.name"
         f" WHERE r.submission_id = {key} AND r.scope = 'run' AND r.status = 'completed' ORDER BY m.name"
     )

@@ -36,6 +36,11 @@ PREAMBLE = r"""\documentclass[10pt,a4paper]{article}
 \setlength{\LTright}{0pt plus 1fill}
 \setlength{\tabcolsep}{3.5pt}
 \emergencystretch=3em
+\newsavebox{\figurebox}
+\newcommand{\drawing}[1]{\sbox{\figurebox}{\includegraphics{#1}}%
+  \ifdim\wd\figurebox>\linewidth\sbox{\figurebox}{\includegraphics[width=\linewidth]{#1}}\fi
+  \ifdim\ht\figurebox>0.8\textheight\sbox{\figurebox}{\includegraphics[height=0.8\textheight]{#1}}\fi
+  \usebox{\figurebox}}
 """
 WRAPPED_FROM = 34
 """A column of texts longer than this many characters gets a width and breaks lines."""
@@ -135,7 +140,7 @@ def _block(block: Block) -> str:
     if isinstance(block, Figure):
         return (
             "\\begin{center}\n"
-            f"\\includegraphics[width=\\linewidth,height=0.42\\textheight,keepaspectratio]{{figures/{block.id}.pdf}}\n"
+            f"\\drawing{{figures/{block.id}.pdf}}\n"
             f"\\end{{center}}\n{{\\small {_text(block.caption)}\\par}}\n"
         )
     return _table(block)

@@ -195,7 +195,10 @@ def _curves(ledger: Ledger, where: str) -> Iterator[Figure]:
 
 def _summary(ledger: Ledger, key: str, marks: tuple[Mark, ...]) -> Iterator[Block]:
     rows = []
-    for row in ledger.records(f"SELECT stage, name, n FROM metric_summary WHERE run_id = {key} ORDER BY stage, name"):
+    for row in ledger.records(
+        "SELECT m.stage, m.name FROM metric_summary m JOIN stage_sources q ON q.source_run_id = m.run_id"
+        f" AND q.stage = m.stage WHERE q.run_id = {key} ORDER BY m.stage, m.name"
+    ):
         sql = (
             f"SELECT m.step, m.value, t.event_id FROM {POINTS} m JOIN spools s ON s.spool_id = m.spool_id"
             " JOIN telemetry_records t ON t.spool_no = s.spool_no AND t.type = 'MetricBatch' AND t.taken > 0"

@@ -5,6 +5,7 @@ import contextlib
 import pytest
 
 from crucible.errors import UsageError
+from crucible.log.protocol import Batch, Outgoing
 from crucible.moments import find_moment
 from crucible.place import Place
 from crucible.position import Position
@@ -155,3 +156,25 @@ def test_a_run_stands_for_its_end_with_all_of_its_telemetry(reader, tmp_path):
 def test_what_is_no_moment_is_said_with_what_was_expected(reader, text, problem):
     with pytest.raises(UsageError, match=problem):
         find_moment(reader[0], text)
+
+
+def test_telemetry_behind_a_dead_letter_counts_in_verdicts_as_if_it_had_come_in_time(project, tmp_path):
+    history = History(memory_journal())
+    live = project(history.journal, "live")
+    history.submit(1, select="train/loss")
+    history.create("r1", stages=("fit",))
+    history.start("r1")
+    history.request("r1")
+    history.claim("r1", "c1")
+    history.journal.log.append([Batch("telemetry", "r1", [Outgoing("x", "X", b"garbage")])])
+    history.next_sequence["c1.m"] = 3
+    history.complete("r1", "c1", metrics={"val/accuracy": 0.5})
+    history.finish("r1")
+    history.close(1)
+    live.catch_up()
+    history.points("r1", "c1", [3.0, 2.0, 1.0], first=0)
+    position = live.catch_up()
+    with open_as_of(history.journal, Place(tmp_path), position) as past:
+        assert past.model_digest()[1].hex == digest_of(live)
+        (found,) = past.rows("SELECT sentence FROM findings WHERE kind = 'best'")
+    assert "with 1" in found["sentence"]

@@ -10,6 +10,7 @@ import pytest
 
 from crucible.blobs import BlobStore
 from crucible.errors import ReadModelError
+from crucible.log.protocol import Batch, Outgoing
 from crucible.place import Place
 from crucible.projections.readmodel import Projector
 from crucible.statistics.inputs import Judgement
@@ -462,3 +463,23 @@ def test_a_rebuilt_model_says_the_same(open_model, place):
     model = open_model(history.journal)
     model.settle()
     assert content(model) == wanted
+
+
+def test_a_folder_that_was_written_without_what_came_behind_a_dead_letter_is_written_again(open_model, place):
+    history = History()
+    history.submit(1)
+    history.create("r1", stages=("fit",))
+    history.start("r1")
+    history.request("r1")
+    history.claim("r1", "c1")
+    history.journal.log.append([Batch("telemetry", "r1", [Outgoing("x", "X", b"garbage")])])
+    history.next_sequence["c1.m"] = 3
+    history.complete("r1", "c1", metrics={"val/accuracy": 0.5})
+    history.finish("r1")
+    history.close(1)
+    model = open_model(history.journal)
+    model.settle()
+    assert not (folder_of(place, "digits/001-lr0.1") / "metrics.jsonl").exists()
+    history.points("r1", "c1", [3.0, 2.0, 1.0], first=0)
+    model.settle()
+    assert len(lines(folder_of(place, "digits/001-lr0.1") / "metrics.jsonl")) == 3
