@@ -135,6 +135,21 @@ def test_verdicts_curves_and_predictions_are_those_of_the_run_that_executed_the_
     assert [row["number"] for row in sources] == [1]
 
 
+def test_a_report_of_reused_runs_has_what_their_stages_have_logged(grid):
+    grid.run("run", "grid.py")
+    values = []
+    for number in (1, 2):
+        grid.run("report", f"grid#{number}", "--format", "json", "-o", f"report-{number}")
+        grid.run("report", f"grid#{number}/x1.1", "--format", "json", "-o", f"run-{number}")
+        found = {}
+        for name in ("report", "run"):
+            page = json.loads((grid.folder / f"{name}-{number}" / "report.json").read_text())
+            found |= {part["label"]: part["value"] for part in page["numbers"] if "loss" in part["label"]}
+        values.append(found)
+    assert len(values[0]) > 5
+    assert values[0] == values[1]
+
+
 def test_a_result_whose_artifact_is_gone_is_made_again(grid):
     rows = asked(grid, "SELECT files FROM artifacts a JOIN runs r USING (run_id) WHERE r.ref = 'grid#1/x2.1'")
     digest = json.loads(rows[0]["files"])[0]["sha256"]
