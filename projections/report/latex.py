@@ -39,7 +39,7 @@ PREAMBLE = r"""\documentclass[10pt,a4paper]{article}
 \newsavebox{\figurebox}
 \newcommand{\drawing}[1]{\sbox{\figurebox}{\includegraphics{#1}}%
   \ifdim\wd\figurebox>\linewidth\sbox{\figurebox}{\includegraphics[width=\linewidth]{#1}}\fi
-  \ifdim\ht\figurebox>0.8\textheight\sbox{\figurebox}{\includegraphics[height=0.8\textheight]{#1}}\fi
+  \ifdim\ht\figurebox>0.62\textheight\sbox{\figurebox}{\includegraphics[height=0.62\textheight]{#1}}\fi
   \usebox{\figurebox}}
 """
 WRAPPED_FROM = 34
