@@ -172,7 +172,8 @@ class Mirror:
             made.path = self._folder(run)
             new = made.path.with_name(f".{made.path.name}.{made.run_id[-12:]}")
             recover(new, made.path)
-            made.digest = _finished(made.path, run, is_anew=is_anew)
+            ends = {spool["spool_id"]: spool["next_sequence"] for spool in batch.records("spools", number)}
+            made.digest = _finished(made.path, run, ends, is_anew=is_anew)
             if made.digest is None:
                 target = NewFolder(new, self._blobs)
                 made.digest = render_run(target, self._journal, batch, number, run).sha256
@@ -212,8 +213,11 @@ def read_manifest(folder: Path) -> Record:
     return manifest if isinstance(manifest, dict) else {}
 
 
-def _finished(folder: Path, run: Record, *, is_anew: bool) -> str | None:
-    """The digest of the manifest if the folder is finished for this end of the run: every file is there, as it was."""
+def _finished(folder: Path, run: Record, ends: Mapping[str, int], *, is_anew: bool) -> str | None:
+    """The digest of the manifest if the folder is finished for this end of the run: every file is there, as it was.
+
+    ``ends`` is how far the run's spools were read: of a run with dead letters more may have come since.
+    """
     manifest = read_manifest(folder)
     wanted = {"schema_version": SCHEMA_VERSION, "run_id": run["run_id"]}
     is_purged = bool(manifest.get("is_purged"))
@@ -222,7 +226,7 @@ def _finished(folder: Path, run: Record, *, is_anew: bool) -> str | None:
     generation = manifest.get("generation")
     if generation != run["generation"] and not (is_anew and _is_newer(generation, run["generation"])):
         return None
-    if generation == run["generation"] and (is_anew or not _is_whole(folder, manifest)):
+    if generation == run["generation"] and (is_anew or not _is_whole(folder, manifest, ends)):
         return None
     return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
 
@@ -231,9 +235,11 @@ def _is_newer(generation: object, than: int) -> bool:
     return isinstance(generation, int) and generation > than
 
 
-def _is_whole(folder: Path, manifest: Record) -> bool:
+def _is_whole(folder: Path, manifest: Record, ends: Mapping[str, int]) -> bool:
     """Whether every file that the manifest names is there as it was; of linked blobs the size is enough."""
     try:
+        if not manifest.get("is_purged") and manifest["positions"]["telemetry"] != ends:
+            return False
         for file in manifest["files"]:
             path = folder / file["path"]
             if path.stat().st_size != file["size_bytes"]:
