@@ -31,10 +31,9 @@ WITH past AS (
 SELECT 'events' AS topic, log_partition, max(log_offset) + 1 AS next_offset FROM past GROUP BY ALL
 UNION ALL
 SELECT 'telemetry', t.log_partition, max(t.log_offset) + 1
-FROM telemetry_records t JOIN run_keys k ON k.run_no = t.run_no
-WHERE k.run_id IN (
-  SELECT key FROM past WHERE type IN ('RunCompleted', 'RunFailed', 'RunCanceled') AND NOT is_void
-) GROUP BY ALL
+FROM telemetry_records t JOIN spools s ON s.spool_no = t.spool_no
+WHERE s.run_id IN (SELECT key FROM past WHERE type IN ('RunCompleted', 'RunFailed', 'RunCanceled') AND NOT is_void)
+  AND s.claim_id IN (SELECT payload->>'$.claim_id' FROM past WHERE type = 'StageClaimed') GROUP BY ALL
 UNION ALL
 SELECT 'commands', c.log_partition, max(c.log_offset) + 1
 FROM command_records c JOIN command_answers a ON a.command_id = c.command_id JOIN past e ON e.event_id = a.event_id

@@ -178,3 +178,13 @@ def test_telemetry_behind_a_dead_letter_counts_in_verdicts_as_if_it_had_come_in_
         assert past.model_digest()[1].hex == digest_of(live)
         (found,) = past.rows("SELECT sentence FROM findings WHERE kind = 'best'")
     assert "with 1" in found["sentence"]
+
+
+def test_the_end_of_a_run_has_no_telemetry_of_what_was_claimed_later(project, tmp_path):
+    journal = memory_journal()
+    live = project(journal, "live")
+    history = lived(journal, live)
+    wanted = max(Position.parse(text).offsets.get(("telemetry", 0), 0) for text in history.lived)
+    history.points("a1", "a1-again", [1.0], attempt=2)
+    with open_as_of(journal, Place(tmp_path), Position.parse(str(live.catch_up()))) as past:
+        assert find_moment(past, "run:b1").offsets["telemetry", 0] == wanted
