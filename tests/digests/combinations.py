@@ -26,6 +26,7 @@ from crucible.log.embedded import EmbeddedLog
 from crucible.log.prefix import PrefixLog
 from crucible.place import Place
 from crucible.projections.digests import model_digest
+from crucible.projections.judging import judge_by_statistics
 from crucible.projections.readmodel import Projector
 from crucible.testing.ports import SeededIds
 from tests.digests.long_history import PARTITIONS, RECORDS, TOPICS, copied, memory_copy, values
@@ -84,14 +85,15 @@ def fold(log, folder, batch=1_000_000, restart=None, seed=0):
     prefix = PrefixLog(log, steps[first])
     journal = Journal(prefix, clock=SteppingClock(), ids=SeededIds(1), actor="test")
     alone = {"is_mirroring": False, "is_publishing": False, "is_copying_dead": False}
-    options = {**alone, "commit_rows": 1, "threads": 1}
-    projector = Projector(journal, Place(folder), judge=None, **options)
+    judge = None if batch == 1 else judge_by_statistics  # verdicts that are given on the way must be those of the end
+    options = {**alone, "commit_rows": 1, "threads": 1, "judge": judge}
+    projector = Projector(journal, Place(folder), **options)
     for index, step in enumerate(steps[first:], first):
         prefix.extend(step)
         projector.catch_up()
         if index in restart_at:
             projector.close()
-            projector = Projector(journal, Place(folder), judge=None, **options)
+            projector = Projector(journal, Place(folder), **options)
     projector.close()
     with contextlib.closing(Projector(journal, Place(folder), **alone)) as judged:
         judged.catch_up()

@@ -1,4 +1,6 @@
-"""A log of about 1,200 records with everything in it: runs of every fate, retries, repeats, void, unknown and bad ones."""
+"""A log of about 1,200 records with everything in it: runs of every fate, retries, reuse, hooks, analyses, limits,
+reports, purges, repeats, void, unknown and bad ones.
+"""
 
 import json
 import random
@@ -8,7 +10,9 @@ from crucible.journal import Journal
 from crucible.log.memory import MemoryLog
 from crucible.log.protocol import Batch, Outgoing
 from crucible.records import LogCreated
+from crucible.rules.reused import records_json
 from crucible.testing.ports import SeededIds
+from tests.digests.experiment_history import analyse, hooks, stop, submit, whole_before_grid
 from tests.projections.history import History, SteppingClock
 from tests.records.samples import heartbeat
 from tests.records.versions import changed
@@ -62,12 +66,19 @@ def write(journal, rng, records):
 
 def _submission(history, rng, prefix):
     cells = rng.randint(1, 3)
-    history.submit(cells * 2, description=f"{prefix} “”", metadata={"deep": [1, None, {"x": True}]})
+    submit(history, rng, cells * 2, description=f"{prefix} “”", metadata={"deep": [1, None, {"x": True}]})
+    if rng.random() < 0.3:
+        whole_before_grid(history, f"{prefix}before")
+    if rng.random() < 0.3:  # nobody waits for telemetry of this run, and all of it comes
+        bad = Outgoing(f"bad-{prefix}", "X", b"bad")
+        history.journal.log.append([Batch("telemetry", f"{prefix}0-1", [bad])])
     closed = 0
     for cell in range(cells):
         for repeat in (1, 2):
             _run(history, rng, f"{prefix}{cell}-{repeat}", cell, repeat)
             closed += 1
+    stop(history, rng)
+    analyse(history, rng, f"{prefix}after", cells)
     history.close(closed, rng.choice([0, 0, 1]))
     if rng.random() < 0.5:
         again = f"{prefix}0-1"
@@ -78,16 +89,33 @@ def _submission(history, rng, prefix):
         history.claim(again, f"{again}-again", attempt=2)
         if rng.random() < 0.5:
             history.complete(again, f"{again}-again", attempt=2, metrics={"val/accuracy": rng.random()})
+        analyse(history, rng, f"{prefix}after2", cells, repeat=2)
+        history.close(closed, 1, generation=2)
     history.add("TagsChanged", subject_kind="submission", subject_id=history.submission, added=["first", "é"])
     history.add("MarkSet", name=f"mark-{prefix}", position="commands=0:1+events=0:3")
+    _ask(history, "submission", history.submission)
+    purged = f"{prefix}0-2"
+    history.add("RunPurged", run_id=purged, reason="room", blobs=["cc"])  # void if it is still open
+    _ask(history, "run", purged)
+
+
+def _ask(history, kind, subject):
+    """A command for a report, its answer and its effect."""
+    asked = {"subject_kind": kind, "subject_id": subject, "formats": ["html", "json"]}
+    command = history.add("RequestReport", **asked)
+    history.add("CommandAccepted", command_id=command.event_id, command_type="RequestReport", subject_id=subject)
+    history.add("ReportRequested", **asked, position="events=0:3", causation_id=command.event_id)
 
 
 def _run(history, rng, run, cell, repeat):
-    fate = rng.choice(["whole", "whole", "takeover", "failed", "canceled", "open"])
+    fate = rng.choice(["whole", "whole", "takeover", "failed", "canceled", "open", "reused"])
     if fate == "whole":
         losses = [rng.choice([rng.random(), float("nan"), -0.0]) for _ in range(rng.randint(1, 5))]
         history.whole_run(run, cell=cell, repeat=repeat, losses=losses, accuracy=rng.random())
         _labels(history, rng, run)
+        return
+    if fate == "reused":
+        _reused(history, run, cell, repeat)
         return
     history.create(run, cell=cell, repeat=repeat, stages=("fit",), params={"fit.x": rng.random(), "name": "=1+1"})
     history.start(run)
@@ -121,8 +149,37 @@ def _run(history, rng, run, cell, repeat):
         history.expire(claimed, run, first)  # void or not, as what came since decides
 
 
+def _reused(history, run, cell, repeat):
+    """A run of two stages that another one's results stand for: of the first submission, or, at first, of nobody."""
+    source = "1-0-1"
+    history.create(run, cell=cell, repeat=repeat)
+    history.start(run)
+    for stage, claim in (("fit", f"{source}-c1"), ("score", f"{source}-c2")):
+        metric = {"name": "val/accuracy", "value": 0.5, "unit": "ratio", "items": None}
+        saved = {"name": "model", "kind": "model", "digest": "dd", "metadata_json": "{}", "files": []}
+        used = {"name": "digits", "digest": "ee", "items": {"train": 3}, "source_json": "{}"}
+        history.add(
+            "StageReused",
+            run_id=run,
+            stage=stage,
+            attempt=1,
+            generation=1,
+            stage_key="key",
+            from_run_id=source,
+            from_event_id="made",
+            stage_type="fit",
+            options_json="{}",
+            metrics=[{**metric, "origin": "measured", "kind": "reproducible", "definition": None}],
+            artifacts_json=records_json([history.make("ArtifactSaved", **saved)]),
+            datasets_json=records_json([history.make("DatasetUsed", **used)]),
+            telemetry_json=json.dumps([[f"{claim}.m", 2], [f"{claim}.r", 2]]),
+        )
+    history.finish(run)
+
+
 def _extras(history, run, claim):
     where, spool = history.where(run, claim), f"{claim}.r"
+    hooks(history, where)
     sequence = history.next_sequence.get(spool, 0)
     history.predictions(run, claim, [1.0, 0.5], stage="fit", split="val")
     sequence = history.next_sequence[spool]

@@ -84,13 +84,13 @@ def _twin(column):
 def test_the_model_digest_changes_with_one_value_of_every_column_that_counts(model):
     cursor = model.cursor()
     wanted = model_digest(cursor)
-    unchanged, tried = [], 0
+    unchanged, tried, empty = [], 0, []
     for table in TABLES:
-        if not cursor.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0]:
+        content = [column for column in table.columns if not column.is_physical]
+        if content and not cursor.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0]:
+            empty.append(table.name)
             continue
-        for column in table.columns:
-            if column.is_physical:
-                continue
+        for column in content:
             cursor.execute("BEGIN")
             cursor.execute(
                 f"UPDATE {table.name} SET {column.name} = {_twin(column)} WHERE rowid = (SELECT min(rowid) FROM {table.name})"
@@ -102,7 +102,8 @@ def test_the_model_digest_changes_with_one_value_of_every_column_that_counts(mod
             cursor.execute("ROLLBACK")
     cursor.close()
     assert unchanged == []
-    assert tried > 200
+    assert empty == []
+    assert tried > 300
 
 
 def test_the_model_digest_changes_when_a_row_goes_comes_twice_or_moves_to_another_spool(model):
