@@ -74,7 +74,7 @@ class Mutant:
 
 def modules():
     names = sorted(path.stem for path in RULES.glob("evolve_*.py"))
-    return [*names, "answers", "breaker", "budget", "decide", "finished", "reused", "sources", "stopping", "world"]
+    return [*names, "answers", "breaker", "budget", "decide", "finished", "sources", "stopping", "world"]
 
 
 def is_guard(node):

@@ -248,16 +248,17 @@ def _answer_with(reply: bytes) -> tuple[socket.socket, int]:
     kept = []
 
     def serve():
-        while True:
-            try:
+        try:
+            while True:
                 connection, _ = server.accept()
                 kept.append(connection)
                 if reply:
                     connection.recv(4096)
                     connection.sendall(reply)
                     connection.close()
-            except OSError:
-                return
+        except OSError:
+            for connection in kept:
+                connection.close()
 
     threading.Thread(target=serve, daemon=True).start()
     return server, server.getsockname()[1]
