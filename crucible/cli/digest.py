@@ -14,12 +14,13 @@ from crucible.cli.wiring import make_blobs
 from crucible.errors import BlobError
 from crucible.lookup import find_runs, find_subject
 from crucible.position import Position
+from crucible.scope import RUN_SCOPE
 from crucible.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from crucible.digest import LogDigest, ModelDigest
 
-ENDED = "SELECT run_id FROM runs WHERE status = 'completed' ORDER BY run_id"
+ENDED = "SELECT run_id FROM runs WHERE status = 'completed' AND scope = 'run' ORDER BY run_id"
 
 
 def digest(reference: str | None, *, as_of: str | None, has_tables: bool, has_excluded: bool, form: str) -> int:
@@ -59,7 +60,10 @@ def _results(settings: Settings, reader: Reading, reference: str | None) -> tupl
     if reference is None:
         run_ids = [str(row["run_id"]) for row in reader.rows(ENDED)]
     else:
-        run_ids = [str(run["run_id"]) for run in find_runs(reader, find_subject(reader, reference), ("completed",))]
+        subject = find_subject(reader, reference)
+        found_runs = find_runs(reader, subject, ("completed",))
+        is_asked = subject.kind == "run"
+        run_ids = [str(run["run_id"]) for run in found_runs if is_asked or run["scope"] == RUN_SCOPE]
     blobs = make_blobs(settings)
     found: dict[str, str] = {}
     unreadable: dict[str, str] = {}
