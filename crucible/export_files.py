@@ -49,7 +49,7 @@ def write_table(
     quote before them. Raises ``UsageError`` if the file exists and ``is_replacing`` is false, and if two columns have
     one name; ``StorageError``.
     """
-    _check_names(table.schema.names, form)
+    _check_names(table.schema.names)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
@@ -72,10 +72,9 @@ def write_table(
     return size_bytes
 
 
-def _check_names(names: Sequence[str], form: str) -> None:
+def _check_names(names: Sequence[str]) -> None:
     """Of two columns of one name readers see one, and in an object there is room for one."""
-    taken = [*names, NONFINITE] if form == "jsonl" else list(names)
-    twice = sorted({name for name in taken if taken.count(name) > 1})
+    twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         message = f"two columns are called {', '.join(map(repr, twice))}: give each its own name, as in SELECT x AS y"
         raise UsageError(message)
@@ -118,7 +117,13 @@ def _is_json(column: pa.ChunkedArray) -> bool:
     return True
 
 
+def _nonfinite_name(names: Collection[str]) -> str:
+    """What the object of NaN and infinity is called: ``nonfinite``, with as many ``_`` as no column's name has."""
+    return next(name for count in range(len(names) + 1) if (name := NONFINITE + "_" * count) not in names)
+
+
 def _write_jsonl(table: pa.Table, file: BinaryIO, json_columns: Collection[str]) -> None:
+    beside = _nonfinite_name(table.schema.names)
     for row in _rows(table):
         values: dict[str, Any] = {}
         nonfinite: dict[str, str] = {}
@@ -127,7 +132,7 @@ def _write_jsonl(table: pa.Table, file: BinaryIO, json_columns: Collection[str])
                 nonfinite[name] = repr(value)
             values[name] = _parsed(value) if name in json_columns else _plain(value)
         if nonfinite:
-            values[NONFINITE] = nonfinite
+            values[beside] = nonfinite
         file.write(json.dumps(values, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace") + b"\n")
 
 

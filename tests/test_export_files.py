@@ -130,5 +130,7 @@ def test_two_columns_of_one_name_are_refused_for_one_of_them_would_be_lost(tmp_p
 
 
 def test_in_json_lines_no_column_takes_the_name_of_what_is_told_beside_them(tmp_path):
-    with pytest.raises(UsageError, match="two columns are called 'nonfinite'"):
-        write_table(pa.table({"nonfinite": [1]}), tmp_path / "out", "jsonl")
+    table = pa.table({"nonfinite": [3], "best": [float("nan")]})
+    write_table(table, tmp_path / "out.jsonl", "jsonl")
+    row = json.loads((tmp_path / "out.jsonl").read_text())
+    assert row == {"nonfinite": 3, "best": None, "nonfinite_": {"best": "nan"}}

@@ -60,7 +60,7 @@ def test_a_budget_of_cost_stops_a_grid_once_it_is_spent(project):
     assert row["spent"] == round(0.1 * completed, 12)
     assert 5 <= completed < 12
     raised = project.run("budget", "grid#1", "--cost", "-1", code=2)
-    assert "expected a positive number" in raised.stderr
+    assert "expected a positive, finite number" in raised.stderr
     assert "without a budget of runs" in project.run("budget", "grid#1", "--runs", "3", code=2).stderr
 
 
