@@ -9,7 +9,7 @@ from typing import Any
 from crucible.projections.report.drawn_range import TOO_GREAT, drawn, drawn_end, is_drawn
 from crucible.projections.report.facts import Facts, values_of
 from crucible.projections.report.ledger import Ledger, literal
-from crucible.projections.report.model import Figure, Id, Text
+from crucible.projections.report.model import Figure, Id, Number, Text
 from crucible.projections.report.numerals import written
 from crucible.projections.report.overview import level_number
 from crucible.projections.report.through_reuse import POINTS
@@ -62,9 +62,8 @@ class Curves:
     """Values are positive and span so much that only a logarithmic axis shows them."""
 
 
-def curve_figures(ledger: Ledger, facts: Facts) -> Iterator[Figure]:
-    """A figure for each logged metric that has a direction; for others only if there is none."""
-    where = facts.where
+def curve_numbers(ledger: Ledger, where: str) -> Iterator[tuple[int, str, str | None, Number]]:
+    """Place, name, unit and bands of each logged metric that makes a curve: two steps, and something to draw."""
     for place, (name, unit) in enumerate(logged_metrics(ledger, where)):
         condition = f"m.name = {literal(name)} AND {where}"
         steps = thinned(ledger, condition)
@@ -80,6 +79,13 @@ def curve_figures(ledger: Ledger, facts: Facts) -> Iterator[Figure]:
         )
         if not is_curve(number.value):
             continue
+        yield place, name, unit, number
+
+
+def curve_figures(ledger: Ledger, facts: Facts) -> Iterator[Figure]:
+    """A figure for each logged metric that has a direction; for others only if there is none."""
+    where = facts.where
+    for place, name, unit, number in curve_numbers(ledger, where):
         points, is_log = points_of(number.value)
         best, by = best_cells(ledger, facts)
         drawing = _laid_out(facts, name, unit, points, best, is_log=is_log)

@@ -7,15 +7,11 @@ from typing import Any
 
 from crucible.errors import UsageError
 from crucible.projections.report.curves import (
-    BANDS,
     Curves,
     Line,
     Panel,
-    curve_sql,
-    is_curve,
-    logged_metrics,
+    curve_numbers,
     points_of,
-    thinned,
 )
 from crucible.projections.report.experiment import numbered
 from crucible.projections.report.history import history, notes
@@ -170,21 +166,7 @@ def _results(ledger: Ledger, key: str, *, is_smoke: bool) -> Iterator[Block]:
 
 
 def _curves(ledger: Ledger, where: str) -> Iterator[Figure]:
-    for place, (name, unit) in enumerate(logged_metrics(ledger, where)):
-        condition = f"m.name = {literal(name)} AND {where}"
-        steps = thinned(ledger, condition)
-        if len(steps) < 2:  # noqa: PLR2004  a curve has at least two points
-            continue
-        number = ledger.number(
-            f"curve of {name}",
-            BANDS,
-            curve_sql(condition, steps),
-            unit=unit,
-            text=lambda bands: f"{len(bands)} values",
-            parameters={"level": LEVEL},
-        )
-        if not is_curve(number.value):
-            continue
+    for place, name, unit, number in curve_numbers(ledger, where):
         points, is_log = points_of(number.value)
         lines = tuple(Line("", 0, tuple(found)) for found in points.values())
         drawing = Curves(name, unit, "", (Panel("", lines),), is_ordered=False, is_log=is_log)

@@ -155,7 +155,9 @@ def test_an_output_folder_that_no_record_should_name_harms_itself_alone(copied):
         journal.close()
     copied.run("run", "quick.py", "--new", "-j", "2")
     copied.wait_for(RUNS, lambda rows: rows and rows[0]["n"] >= 8)
-    copied.run("ls")
+    assert "completed" in copied.run("ls").stdout
+    written = copied.sql("select count(*) n from mirrors where subject_kind = 'run' and problem is null")
+    assert written[0]["n"] >= 8
 
 
 HEADER = {"event_id", "occurred_at_us", "actor", "causation_id", "correlation_id", "traceparent"}
