@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import collections
-import dataclasses
 import os
 import random
 import signal
@@ -26,13 +25,15 @@ import uuid
 from pathlib import Path
 
 from crucible.definition.load import load_experiment
-from crucible.faults import JOURNAL_VARIABLE, VARIABLE
+from crucible.faults import GATE_VARIABLE, JOURNAL_VARIABLE, VARIABLE
 from crucible.journal import open_journal
 from crucible.place import Place
 from crucible.producers.submit import Sender
-from crucible.records import SubmissionClosed
+from crucible.records import WorkerStarted
+from crucible.rules.world import World
 from crucible.tail import Tail
 from tests.crash.takeover_judge import Account, compare, read_account, scratch_left
+from tests.crash.takeover_life import Life
 from tests.processors.processes import processes_with
 
 STEPS = 60
@@ -90,23 +91,6 @@ experiment = cr.Experiment("takeover", seed=3, repeat={REPEATS},
 """
 
 
-@dataclasses.dataclass
-class Life:
-    """A worker process and how it is to end."""
-
-    process: subprocess.Popen[bytes]
-    plan: str | None
-    """Point at which it is killed; None: not at all."""
-    is_pause: bool
-    journal: Path
-    started_s: float
-    strike_s: float
-    """When a worker without a named point is killed, or its stage is."""
-
-    def has_struck(self) -> bool:
-        return self.journal.exists()
-
-
 class Takeover:
     """One log, its engine, its workers and what is done to them."""
 
@@ -120,16 +104,17 @@ class Takeover:
         self.paused = 0
         self.killed_at_us: dict[int, int] = {}
         """When each killed process was killed, by pid."""
-        self.paused_pids: set[int] = set()
         self.lives: list[Life] = []
         self.leaving: list[Life] = []
-        self.resuming: list[tuple[float, Life]] = []
+        self.resting: list[Life] = []
+        """Workers that are paused."""
         self.problems: list[str] = []
         folder.mkdir(parents=True)
         (folder / "mine.py").write_text(EXPERIMENT)
         self.journal = open_journal(self.place, actor="test")
         self.tail = Tail(self.journal, ("events",))
-        self.closed: set[str] = set()
+        self.world = World()
+        self.worker_pids: dict[str, int] = {}
         self.engine = self._start("engine", {})
 
     def run(self, plans: list[tuple[str, bool]]) -> None:
@@ -137,10 +122,12 @@ class Takeover:
         waiting = list(plans)
         submissions = [self.submit()]
         deadline = time.monotonic() + PATIENCE_S * (len(plans) + 2)
-        while waiting or self.resuming or any(life.plan for life in self.lives) or not self._is_done(submissions):
+        while waiting or self.resting or any(life.plan for life in self.lives) or not self._is_done(submissions):
             if time.monotonic() > deadline:
                 self.problems.append(f"it did not come to an end; still to do: {waiting}")
                 return
+            self._read()
+            self._resume_fenced()
             while len(self.lives) < WORKERS:
                 self.lives.append(self._worker(*(waiting.pop(0) if waiting else (None, False))))
             if (waiting or any(life.plan for life in self.lives)) and self._is_done(submissions):
@@ -149,16 +136,17 @@ class Takeover:
                 self._look(life, waiting)
             if waiting:
                 self._let_go()
-            self._resume_paused()
             time.sleep(0.01)
 
     def close(self) -> list[int]:
         """Stop everything in order; the processes that are left."""
-        for life in self.lives:
+        for life in [*self.lives, *self.resting]:
             life.process.send_signal(signal.SIGTERM)
-        for life in [*self.lives, *self.leaving]:
+            life.resume()
+        for life in [*self.lives, *self.resting, *self.leaving]:
             if life.process.wait(60) != 0:
                 self.problems.append(f"a worker ended with {life.process.returncode} when it was to drain")
+            life.close()
         self.engine.send_signal(signal.SIGTERM)
         self.engine.wait(60)
         self.journal.close()
@@ -189,10 +177,15 @@ class Takeover:
         )
 
     def _is_done(self, submissions: list[str]) -> bool:
+        known = [self.world.submission(submission_id) for submission_id in submissions]
+        return all(submission is not None and submission.closed is not None for submission in known)
+
+    def _read(self) -> None:
         for entry in self.tail.catch_up():
-            if isinstance(entry.record, SubmissionClosed):
-                self.closed.add(entry.record.submission_id)
-        return set(submissions) <= self.closed
+            if entry.record is not None:
+                self.world.apply(entry.record)
+            if isinstance(entry.record, WorkerStarted):
+                self.worker_pids[entry.record.worker_id] = entry.record.pid
 
     def _start(self, role: str, environ: dict[str, str]) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "tests.crash.takeover_host", role, str(self.folder), str(LEASE_MS)]
@@ -200,13 +193,17 @@ class Takeover:
         return subprocess.Popen(command, env={**os.environ, MARK: self.mark, **environ}, stdin=subprocess.DEVNULL)
 
     def _worker(self, plan: str | None, is_pause: bool) -> Life:
-        journal = self.folder / f"struck-{uuid.uuid4().hex}"
+        name = uuid.uuid4().hex
+        journal, gate = self.folder / f"struck-{name}", self.folder / f"gate-{name}"
         environ = {}
         if plan is not None and ":" in plan:
             visit = self.chance.randint(1, 3) if plan.startswith("checkpoint") else 1
-            environ = {VARIABLE: f"{plan}={'stop' if is_pause else 'kill'}@{visit}", JOURNAL_VARIABLE: str(journal)}
+            environ = {VARIABLE: f"{plan}={'hold' if is_pause else 'kill'}@{visit}", JOURNAL_VARIABLE: str(journal)}
+        if is_pause:
+            os.mkfifo(gate)
+            environ[GATE_VARIABLE] = str(gate)
         strike_s = time.monotonic() + self.chance.uniform(0.8, 2.0)
-        return Life(self._start("worker", environ), plan, is_pause, journal, time.monotonic(), strike_s)
+        return Life(self._start("worker", environ), plan, is_pause, journal, gate, time.monotonic(), strike_s)
 
     def _look(self, life: Life, waiting: list[tuple[str, bool]]) -> None:
         """See whether a worker came to its point, or kill it where none is named."""
@@ -253,19 +250,21 @@ class Takeover:
             self.fell[life.plan] += 1
 
     def _note_pause(self, life: Life) -> None:
-        """A worker has paused itself: another takes its place until its lease is long over."""
+        """A worker came to the point that it is paused at: another takes its place until its claim has ended."""
+        life.pause(self.place.log)
         self.lives.remove(life)
-        self.paused_pids.add(life.process.pid)
-        self.resuming.append((time.monotonic() + LEASE_MS / 1000 + STALE_SLACK_S + 1, life))
+        self.resting.append(life)
 
-    def _resume_paused(self) -> None:
-        for due_s, life in list(self.resuming):
-            if time.monotonic() >= due_s:
-                self.resuming.remove((due_s, life))
-                life.process.send_signal(signal.SIGCONT)
-                self.paused += 1
-                life.plan, life.is_pause, life.strike_s = None, False, time.monotonic() + 1
-                self.lives.append(life)
+    def _resume_fenced(self) -> None:
+        """Let paused workers go on whose claim has ended; the world was read after they were stopped."""
+        holders = {run.live_claim.worker_id for run in self.world.runs.values() if run.live_claim is not None}
+        pids = {self.worker_pids[worker_id] for worker_id in holders}
+        for life in [life for life in self.resting if life.process.pid not in pids]:
+            self.resting.remove(life)
+            life.resume()
+            self.paused += 1
+            life.plan, life.is_pause, life.strike_s = None, False, time.monotonic() + 1
+            self.lives.append(life)
 
     def stale(self, account: Account) -> list[str]:
         """Claims of killed workers that lived on for more than a lease."""
