@@ -1,15 +1,18 @@
 """What one commit writes: rows by table, keys whose old rows go first, and columns of points.
 
-Small tables take rows through DuckDB's appender, which needs neither NumPy nor PyArrow; points and predictions go in as
-Arrow tables. Rows change by delete and insert: an UPDATE would block checkpoints while anyone reads.
+A few rows go in through DuckDB's appender, which needs neither NumPy nor PyArrow; many of them, points and predictions
+go in as Arrow tables. Rows change by delete and insert: an UPDATE would block checkpoints while anyone reads.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
+
+from crucible.projections.tables import TABLES_BY_NAME
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 Row = tuple[Any, ...]
 DELETE_KEYS_MAX = 1000
 """Keys in one DELETE."""
+ARROW_ROWS_MIN = 1000
+"""Rows of one table from which on the detour through Arrow is shorter."""
 
 
 class Buffer:
@@ -82,13 +87,8 @@ class Buffer:
         import pyarrow as pa
 
         for table, batches in self._arrow.items():
-            if not batches:
-                continue
-            connection.register("incoming", pa.Table.from_batches(batches))
-            try:
-                connection.execute(f"INSERT INTO {table} SELECT * FROM incoming")
-            finally:
-                connection.unregister("incoming")
+            if batches:
+                _insert(connection, table, pa.Table.from_batches(batches))
         self._arrow.clear()
 
     def write(self, connection: Any) -> None:
@@ -105,9 +105,47 @@ class Buffer:
 
 
 def _append(connection: Any, table: str, rows: list[Row]) -> None:
-    if rows:
+    if len(rows) >= ARROW_ROWS_MIN:
+        _insert(connection, table, _arrow_table(table, rows))
+    elif rows:
         with connection.appender(table) as appender:
             appender.append_rows(rows)
+
+
+def _insert(connection: Any, table: str, incoming: pa.Table) -> None:
+    connection.register("incoming", incoming)
+    try:
+        connection.execute(f"INSERT INTO {table} SELECT * FROM incoming")
+    finally:
+        connection.unregister("incoming")
+
+
+def _arrow_table(table: str, rows: list[Row]) -> pa.Table:
+    import pyarrow as pa
+
+    schema = _arrow_schema(table)
+    columns = zip(*rows, strict=True)
+    return pa.Table.from_arrays(
+        [pa.array(column, field.type, from_pandas=False) for column, field in zip(columns, schema, strict=True)],
+        schema=schema,
+    )
+
+
+@functools.cache
+def _arrow_schema(table: str) -> pa.Schema:
+    import pyarrow as pa
+
+    types = {
+        "BIGINT": pa.int64(),
+        "BLOB": pa.binary(),
+        "BOOLEAN": pa.bool_(),
+        "DOUBLE": pa.float64(),
+        "INTEGER": pa.int32(),
+        "JSON": pa.string(),
+        "TIMESTAMP": pa.timestamp("us"),
+        "VARCHAR": pa.string(),
+    }
+    return pa.schema([(column.name, types[column.type]) for column in TABLES_BY_NAME[table].columns])
 
 
 def _delete(connection: Any, table: str, column: str, keys: Sequence[Any]) -> None:

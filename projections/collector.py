@@ -10,7 +10,7 @@ import contextlib
 import gc
 from collections.abc import Iterator
 
-ALLOCATIONS = 200_000
+ALLOCATIONS = 1_000_000
 """Containers made, and not freed, between two looks at the young ones; Python's own default is 700."""
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from crucible.digest import MODULUS, ModelDigest, TableDigest
@@ -62,9 +62,12 @@ def excluded_columns() -> list[tuple[str, Column]]:
     return [(table.name, column) for table in TABLES for column in table.columns if column.is_physical]
 
 
-def content_query(table: Table) -> str | None:
-    """A SELECT of a table's content, numbers resolved to the ids that they stand for; None if it has none."""
-    columns = [_expression(column) for column in table.columns if not column.is_physical]
+def content_query(table: Table, expression: Callable[[Column], str] | None = None) -> str | None:
+    """A SELECT of a table's content, numbers resolved to the ids that they stand for; None if it has none.
+
+    ``expression`` gives the SQL of a column of ``t``; by default as a value that JSON has.
+    """
+    columns = [(expression or _expression)(column) for column in table.columns if not column.is_physical]
     if not columns:
         return None
     joins = ""

@@ -109,7 +109,8 @@ class Mirror:
         """Write the manifest of a submission's experiment."""
         folder = digest = problem = None
         try:
-            folder, data = self._experiment(cursor, submission_id)
+            query = "SELECT experiment, output_dir FROM submissions WHERE submission_id = ?"
+            folder, data = self._manifest(cursor, *cursor.execute(query, [submission_id]).fetchone())
             digest = hashlib.sha256(data).hexdigest()
             folder.mkdir(parents=True, exist_ok=True)
             with publishing(self._place):
@@ -137,20 +138,23 @@ class Mirror:
                 found.append(Expected("run", run["run_id"], run["generation"], folder, outline.files, ends))
         return found
 
-    def expected_submission(self, cursor: Any, submission_id: str, generation: int) -> Expected:
-        """What the folder of a submission's experiment holds when it is as it should be."""
-        folder, data = self._experiment(cursor, submission_id)
+    def expected_submissions(
+        self, cursor: Any, experiment: str, output_dir: str, submissions: Sequence[tuple[str, int]]
+    ) -> list[Expected]:
+        """What an experiment's folder has to hold, for each of its submissions (id, generation)."""
+        folder, data = self._manifest(cursor, experiment, output_dir)
         manifest = Written(MANIFEST, len(data), hashlib.sha256(data).hexdigest())
         ends = {part["submission_id"]: part["generation"] for part in json.loads(data)["submissions"]}
-        return Expected("submission", submission_id, generation, folder, [manifest], ends)
+        return [
+            Expected("submission", submission_id, generation, folder, [manifest], ends)
+            for submission_id, generation in submissions
+        ]
 
     def place_of(self, output_dir: str, folder: str) -> Path:
         """Where a run's folder lies, unless a run of another log was there first."""
         return self._root / output_dir / folder
 
-    def _experiment(self, cursor: Any, submission_id: str) -> tuple[Path, bytes]:
-        query = "SELECT experiment, output_dir FROM submissions WHERE submission_id = ?"
-        experiment, output_dir = cursor.execute(query, [submission_id]).fetchone()
+    def _manifest(self, cursor: Any, experiment: str, output_dir: str) -> tuple[Path, bytes]:
         data = page_bytes(experiment_manifest(cursor, experiment, output_dir))
         return self._root / output_dir / safe_name(experiment), data
 

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
+import orjson
+
 from crucible.blobs import BlobStore
 from crucible.errors import StorageError
 from crucible.faults import fault_point
@@ -25,7 +27,7 @@ SYNCED_FILES_MAX = 16
 """More new files than these are made durable by one sync of everything: an fsync each would take far longer."""
 json_line = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 """A value as JSON in one line."""
-_page = json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=2, sort_keys=True).encode
+_PAGE = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -121,8 +123,12 @@ class NewFolder(Outline):
 
 
 def page_bytes(value: Any) -> bytes:
-    """One JSON value for people: indented, keys sorted."""
-    return f"{_page(value)}\n".encode()
+    """One JSON value for people: indented, keys sorted. Raises ``ValueError`` for NaN and infinity."""
+    line = json_line(value)  # it refuses what orjson would write as null
+    try:
+        return orjson.dumps(value, option=_PAGE)
+    except orjson.JSONEncodeError:  # an integer beyond 64 bits, keys that are no text
+        return f"{json.dumps(json.loads(line), ensure_ascii=False, indent=2, sort_keys=True)}\n".encode()
 
 
 def replace_page(folder: Path, name: str, data: bytes) -> None:

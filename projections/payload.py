@@ -12,8 +12,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import orjson
+
 from crucible.errors import RecordError
 from crucible.records.record import HEADER_NAMES, RECORD_TYPES, Record
+from crucible.records.schema import latest_schema
 
 FLOAT_MARK = "$float"
 EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  DuckDB's TIMESTAMP has no zone; ours are UTC
@@ -54,7 +57,13 @@ def header_names() -> frozenset[str]:
 def payload_of(record: Record) -> str:
     """The fields of a record's type as JSON."""
     values = record.__dict__
-    return json_text({name: values[name] for name in record.FIELD_NAMES[len(HEADER_NAMES) :]})
+    fields = {name: values[name] for name in record.FIELD_NAMES[len(HEADER_NAMES) :]}
+    if _holds_fractions(type(record).__name__):
+        return json_text(fields)
+    try:
+        return orjson.dumps(fields).decode()
+    except orjson.JSONEncodeError:  # an integer beyond 64 bits, half a surrogate pair
+        return json_text(fields)
 
 
 def record_of(record_type: str, header: dict[str, Any], payload: str) -> Record:
@@ -72,6 +81,20 @@ def json_text(value: Any) -> str:
         return _write(value)
     except ValueError:
         return _encode(_mark(value))
+
+
+@functools.cache
+def _holds_fractions(name: str) -> bool:
+    """Whether a field may be NaN, which orjson would write as null, or a number that it would write in other digits."""
+    return _names_fractions(latest_schema(name).tree["fields"])
+
+
+def _names_fractions(schema: Any) -> bool:
+    if isinstance(schema, str):
+        return schema in {"float", "double"}
+    if isinstance(schema, list):
+        return any(map(_names_fractions, schema))
+    return any(_names_fractions(schema[name]) for name in ("type", "items", "values", "fields") if name in schema)
 
 
 @functools.lru_cache(maxsize=CHECKED_TEXTS)

@@ -35,7 +35,7 @@ COMMIT_ROWS = 10_000
 """Rows at which a commit is made."""
 FAR_RECORDS = 10_000
 """Records on the log beyond what was read at which the model is far behind: nobody looks for the newest row yet."""
-FAR_COMMIT_ROWS = 50_000
+FAR_COMMIT_ROWS = 20_000
 """Rows at which a commit is made while the model is far behind: each commit has its price, whatever is in it."""
 COMMIT_INTERVAL_S = 0.25
 """Longest time for which what was read waits for more; the first record after a quiet time is committed at once."""
@@ -164,7 +164,7 @@ class Projector:
                 if progress is not None:
                     progress(sum(self._writer.progress[key].next_offset for key in ends), sum(ends.values()))
             self._commit_all()
-        self._closer.judge_all()
+            self._closer.judge_all()
         return self._committed
 
     def settle(self) -> Position:

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from crucible.blobs import BlobStore
 from crucible.errors import BlobError
-from crucible.projections.closing import RUNS_AT_ONCE
 from crucible.projections.mirror import Expected, Mirror, read_manifest
 from crucible.projections.mirror_files import Written
 from crucible.projections.mirror_publish import CONTENT, MANIFEST
 from crucible.projections.verification.check import REBUILD, Check, Failure
 from crucible.projections.writer import Replacement
 
+RUNS_AT_ONCE = 500
+"""Runs whose folders are reckoned with at once: nothing is written, so that it costs little to be interrupted."""
 _RUNS = "SELECT run_id, generation FROM runs WHERE is_complete ORDER BY run_no"
 _RUNNING_AGAIN = """
 SELECT run_id, output_dir, folder FROM runs WHERE NOT is_complete AND generation > 1 AND NOT is_purged ORDER BY run_no
@@ -70,9 +73,12 @@ def expected_folders(cursor: Any, mirror: Mirror, recorded: RecordedFolders | No
     for start in range(0, len(runs), RUNS_AT_ONCE):
         yield from mirror.expected_runs(cursor, runs[start : start + RUNS_AT_ONCE], places)
     again = set(cursor.execute(_OPEN_AGAIN).fetchall())
+    experiments: dict[tuple[str, str], list[tuple[str, int]]] = defaultdict(list)
     for submission_id, generation, experiment, output_dir in cursor.execute(_SUBMISSIONS).fetchall():
+        experiments[experiment, output_dir].append((submission_id, generation))
+    for (experiment, output_dir), submissions in experiments.items():
         if (experiment, output_dir) not in again:
-            yield mirror.expected_submission(cursor, submission_id, generation)
+            yield from mirror.expected_submissions(cursor, experiment, output_dir, submissions)
 
 
 def check_mirrors(
@@ -122,7 +128,7 @@ def folder_problems(expected: Expected, blobs: BlobStore) -> Iterator[str]:
             yield f"{folder / file.path} {problem}"
     if expected.subject_kind == "run":
         wanted = {file.path for file in expected.files}
-        for path in _ours(folder):
+        for path in sorted(_ours(folder)):
             if path not in wanted:
                 yield f"{folder / path} is not from the log: files of one's own belong beside, not below, {CONTENT[-2]}"
 
@@ -163,10 +169,12 @@ def _is_blob(path: Path, digest: str, blobs: BlobStore) -> bool:
 def _ours(folder: Path) -> Iterator[str]:
     """The files under names that are ours."""
     for name in CONTENT:
-        path = folder / name
-        if path.is_dir():
-            yield from sorted(str(each.relative_to(folder)) for each in path.rglob("*") if not each.is_dir())
-        elif path.exists():
+        path = os.path.join(folder, name)  # noqa: PTH118  a Path for each file takes longer than to look at it
+        if os.path.isdir(path):  # noqa: PTH112
+            for place, folders, files in os.walk(path):
+                links = [each for each in folders if os.path.islink(os.path.join(place, each))]  # noqa: PTH114, PTH118
+                yield from (os.path.relpath(os.path.join(place, each), folder) for each in (*files, *links))  # noqa: PTH118
+        elif os.path.lexists(path):
             yield name
 
 

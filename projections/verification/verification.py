@@ -16,6 +16,7 @@ from crucible.errors import CrucibleError
 from crucible.journal import Journal, open_journal
 from crucible.log.protocol import PartitionKey
 from crucible.place import Place
+from crucible.projections.collector import rare_collections
 from crucible.projections.fresh_model import FreshModel
 from crucible.projections.mirror import Mirror
 from crucible.projections.readmodel import Account
@@ -64,6 +65,10 @@ class Verification:
 
     def run(self) -> list[Check]:
         """Make every check."""
+        with rare_collections():
+            return self._checks()
+
+    def _checks(self) -> list[Check]:
         log, contents = check_log(self._place.log)
         checks = [log, check_schemas(contents)]
         count, damaged = find_damaged(self._blobs)

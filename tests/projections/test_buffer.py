@@ -1,8 +1,12 @@
 """A record's rows are taken back wholly, and nothing else is."""
 
+import datetime as dt
+
+import duckdb
 import pytest
 
-from crucible.projections.buffer import Buffer
+from crucible.projections.buffer import ARROW_ROWS_MIN, Buffer
+from crucible.projections.tables import TABLES, Table
 
 
 class Written:
@@ -58,3 +62,34 @@ def test_rows_that_could_not_all_be_made_leave_none():
     connection = Written()
     buffer.write(connection)
     assert connection.rows == {"a": [(1,)]}
+
+
+def example(type_: str, number: int) -> object:
+    """A value of a column, some of them odd."""
+    moment = dt.datetime(1970, 1, 1) + dt.timedelta(seconds=number, microseconds=number * 7)  # noqa: DTZ001
+    values = {
+        "BIGINT": (number, -(2**63), 2**63 - 1),
+        "BLOB": (bytes([number % 256]), b"", b"\x00\xff"),
+        "BOOLEAN": (True, False, number % 5 == 0),
+        "DOUBLE": (number / 7, -0.0, float("inf")),
+        "INTEGER": (number, -(2**31), 2**31 - 1),
+        "JSON": ('{"a": 1}', "[]", "null"),
+        "TIMESTAMP": (moment, dt.datetime(1970, 1, 1), dt.datetime(9999, 12, 31, 23, 59, 59, 999_999)),  # noqa: DTZ001
+        "VARCHAR": (f"text {number}", "", "n\u0000ul and \U0001f9ea"),
+    }[type_]
+    return None if number % 4 == 3 else values[number % 4]
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_many_rows_at_once_and_few_at_a_time_make_the_same_table(table: Table):
+    rows = [tuple(example(column.type, number) for column in table.columns) for number in range(ARROW_ROWS_MIN)]
+    found = []
+    for portion in (ARROW_ROWS_MIN, ARROW_ROWS_MIN // 10):
+        with duckdb.connect() as connection:
+            connection.execute(table.sql)
+            for start in range(0, len(rows), portion):
+                buffer = Buffer()
+                buffer.insert_all(table.name, rows[start : start + portion])
+                buffer.write(connection)
+            found.append(connection.execute(f"SELECT * FROM {table.name}").fetchall())
+    assert list(map(repr, found[0])) == list(map(repr, found[1])) == list(map(repr, rows))
