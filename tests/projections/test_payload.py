@@ -38,5 +38,3 @@ def test_numbers_and_texts_that_the_fast_encoder_refuses_are_written_all_the_sam
 def test_what_is_not_finite_is_marked():
     metric = {**stage_completed().metrics[0], "value": float("nan")}
     assert json.loads(payload_of(stage_completed(metrics=[metric])))["metrics"][0]["value"] == {"$float": "nan"}
-
-
