@@ -12,6 +12,7 @@
     │   ├── LogError               the log can't be used as it is
     │   │   ├── LogCorruptError    a batch does not match its checksum
     │   │   ├── AppendUnknownError an append may or may not have happened: send it again, same ids
+    │   │   ├── LogUnreachableError the log does not answer now; nothing was appended: try again later
     │   │   └── LogRefusedError    place, file system or limit that we do not take
     │   ├── RecordError            bytes that are no record
     │   ├── BlobError              a blob is missing or does not match its digest
@@ -117,6 +118,10 @@ class LogCorruptError(LogError):
 
 class AppendUnknownError(LogError):
     """The append may or may not have happened: send the same records again."""
+
+
+class LogUnreachableError(LogError):
+    """The log does not answer now. Nothing was appended; trying again later may help."""
 
 
 class LogRefusedError(LogError):

@@ -7,6 +7,7 @@ outcome is unknown again with the same ids, and reads schemas that it does not k
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import threading
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ from crucible.records.schema import RecordSchema, latest_schema, own_schemas, pa
 from crucible.version import VERSION
 
 if TYPE_CHECKING:
+    from crucible.log.address import KafkaAddress
+    from crucible.log.kafka.options import KafkaOptions
     from crucible.rules.draft import Draft
 
 APPEND_ATTEMPTS_MAX = 5
@@ -82,7 +85,9 @@ class Journal:
     def identify(self) -> str:
         """Give an empty log its identity, and return that of this log. Of several writers at once the first counts."""
         if self._log_id is None and not self.log.end("events", 0):
-            self.append(self.make(LogCreated, log_id=self.ids.uuid7(), crucible_version=VERSION))
+            created = self._batch([self.make(LogCreated, log_id=self.ids.uuid7(), crucible_version=VERSION)])
+            # Readers look for it in partition 0, wherever its key would go.
+            self._append([dataclasses.replace(created, partition=0)])
         return self.log_id
 
     def make(
@@ -190,6 +195,8 @@ class Journal:
                 record_type=type(record).__name__,
                 value=self._codec.encode(record),
                 traceparent=record.traceparent,
+                actor=record.actor,
+                occurred_at_us=record.occurred_at_us,
             )
             for record in records
         ]
@@ -270,7 +277,30 @@ def open_journal(place: Place, *, actor: str, clock: Clock | None = None, ids: I
 
     place.create()
     clock = clock or SystemClock()
-    journal = Journal(EmbeddedLog(place.log, clock=clock), clock=clock, ids=ids or SystemIds(), actor=actor)
+    return journal_of(EmbeddedLog(place.log, clock=clock), actor=actor, clock=clock, ids=ids)
+
+
+def open_kafka_journal(
+    address: KafkaAddress,
+    options: KafkaOptions | None = None,
+    *,
+    actor: str,
+    clock: Clock | None = None,
+    ids: Ids | None = None,
+) -> Journal:
+    """The journal of a log on Kafka; topics that are not there are made. ``options``: those of the environment.
+
+    Raises ``DefinitionError`` for options that are wrong, ``DependencyError`` without the extra ``kafka``, and
+    ``LogError``.
+    """
+    from crucible.log.kafka import open_kafka_log
+
+    return journal_of(open_kafka_log(address, options), actor=actor, clock=clock, ids=ids)
+
+
+def journal_of(log: Log, *, actor: str, clock: Clock | None = None, ids: Ids | None = None) -> Journal:
+    """The journal of an open log, to which an identity is given if it is empty. Closes the log if that fails."""
+    journal = Journal(log, clock=clock or SystemClock(), ids=ids or SystemIds(), actor=actor)
     try:
         journal.identify()
     except BaseException:

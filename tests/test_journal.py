@@ -128,7 +128,7 @@ def test_values_carry_what_an_engine_puts_into_headers():
     record = heartbeat(event_id="one", traceparent="00-1-2-01")
     make_journal(log).append(record)
     (value,) = log.calls[-1][0].values
-    assert value == Outgoing("one", "StageHeartbeat", encode(record), "00-1-2-01")
+    assert value == Outgoing("one", "StageHeartbeat", encode(record), "00-1-2-01", record.actor, record.occurred_at_us)
 
 
 @pytest.mark.parametrize("records", [(), (heartbeat(run_id="a"), heartbeat(run_id="b")), (heartbeat(), metric_batch())])

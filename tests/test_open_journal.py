@@ -2,9 +2,10 @@ import multiprocessing
 
 import pytest
 
-from crucible.errors import LogRefusedError
-from crucible.journal import open_journal
+from crucible.errors import LogError, LogRefusedError
+from crucible.journal import journal_of, open_journal
 from crucible.log.embedded import EmbeddedLog
+from crucible.log.memory import MemoryLog
 from crucible.log.protocol import Batch, Outgoing
 from crucible.place import Place
 from crucible.records import LogCreated, StageHeartbeat
@@ -27,6 +28,23 @@ def test_a_folder_becomes_a_log_with_an_identity_and_keeps_it(tmp_path):
     assert (created.actor, created.log_id, created.occurred_at_us) == ("first", again.log_id, START_US)
     assert beat == heartbeat()
     again.close()
+
+
+def test_the_identity_of_a_log_of_many_partitions_is_found_in_the_first():
+    for seed in range(8):
+        log = MemoryLog({"events": 5}, seed)
+        log_id = journal_of(log, actor="test", clock=VirtualClock(), ids=SeededIds(seed)).log_id
+        (stored,) = log.read("events", 0, 0)
+        assert stored.key == log_id
+
+
+def test_a_log_that_gets_no_identity_is_closed():
+    log = MemoryLog({})
+    log.append([Batch("events", "key", [Outgoing("id", "Foreign", b"foreign")])])
+    with pytest.raises(LogRefusedError):
+        journal_of(log, actor="test")
+    with pytest.raises(LogError, match="closed"):
+        log.end("events", 0)
 
 
 def test_a_tail_is_woken_by_another_journal_of_the_same_folder(tmp_path):

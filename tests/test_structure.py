@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("crucible", "producers", "processors", "projections")
+FOLDERS = ("crucible", "producers", "processors", "projections", "tools")
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 70
 MAY_IMPORT = {
@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "producers": set(),
     "processors": set(),
     "projections": set(),
+    "tools": set(),
     "crucible/cli": {"producers", "processors", "projections"},
 }
 
@@ -52,6 +53,8 @@ def test_producers_processors_and_projections_meet_only_on_the_log():
             if parts[0] in {"producers", "processors", "projections", "schemas"}:
                 wrong.append(f"{name} imports {module}: import crucible.{module}")
                 continue
+            if parts[0] == "tools" and part != "tools":
+                wrong.append(f"{name} imports {module}: tools are not installed")
             is_part = parts[0] == "crucible" and len(parts) > 1 and parts[1] in MAY_IMPORT
             if is_part and parts[1] != part and parts[1] not in MAY_IMPORT[part]:
                 wrong.append(f"{name} imports {module}")

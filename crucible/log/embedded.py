@@ -66,7 +66,7 @@ class EmbeddedLog:
 
     def append(self, batches: Sequence[Batch]) -> Sequence[Appended]:
         """Append batches in one transaction, as ``Log.append``."""
-        check_batches(batches)
+        check_batches(batches, self.partitions)
         if not batches:
             return ()
         bodies = [make_body(batch.topic, batch.key, [outgoing.value for outgoing in batch.values]) for batch in batches]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from crucible.errors import LogRefusedError
 from crucible.log.protocol import BATCH_BYTES_MAX, BATCH_VALUES_MAX, KEY_BYTES_MAX, TOPICS, Batch
+from crucible.records.record import Topic
 
 
-def check_batches(batches: Sequence[Batch]) -> None:
-    """Raise ``LogRefusedError`` for the first batch that is empty, above a limit, or of an unknown topic."""
+def check_batches(batches: Sequence[Batch], partitions: Callable[[Topic], Sequence[int]]) -> None:
+    """Raise ``LogRefusedError`` for the first batch that is empty, above a limit, or of no topic or partition."""
     for batch in batches:
         problem = _problem(batch)
+        if problem is None and batch.partition is not None and batch.partition not in partitions(batch.topic):
+            problem = f"there is no partition {batch.partition}"
         if problem is not None:
             message = f"{batch.topic}, key {batch.key[:80]!r}: {problem}; nothing was appended"
             raise LogRefusedError(message)

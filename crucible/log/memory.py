@@ -58,7 +58,7 @@ class MemoryLog:
 
     def append(self, batches: Sequence[Batch]) -> Sequence[Appended]:
         """Append batches, as ``Log.append``, or do what ``choose_fault`` says."""
-        check_batches(batches)
+        check_batches(batches, self.partitions)
         with self._changed:
             self._require_open()
             fault = self.choose_fault(batches) if batches else None
@@ -128,7 +128,9 @@ class MemoryLog:
             self._changed.notify_all()
 
     def _store(self, batch: Batch) -> Appended:
-        partition = zlib.crc32(batch.key.encode()) % self._counts[batch.topic]
+        partition = batch.partition
+        if partition is None:
+            partition = zlib.crc32(batch.key.encode()) % self._counts[batch.topic]
         values = self._values[batch.topic, partition]
         first = len(values)
         now_us = self._clock.now_us()

@@ -32,6 +32,10 @@ class Outgoing:
     record_type: str
     value: bytes
     traceparent: str | None = None
+    actor: str | None = None
+    """Who wrote it."""
+    occurred_at_us: int | None = None
+    """When it happened, in microseconds since the epoch."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,6 +45,8 @@ class Batch:
     topic: Topic
     key: str
     values: Sequence[Outgoing]
+    partition: int | None = None
+    """Where it goes; None: where its key goes, as always but for the record that gives a log its identity."""
 
 
 class Stored(NamedTuple):

@@ -12,6 +12,7 @@ same log; an engine that has no such thing sets ``is_shared`` to False, and thos
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import pytest
@@ -124,6 +125,20 @@ class LogConformance(LogSharing):
                 homes.setdefault(each.key, set()).add(partition)
         assert len(homes) == 7  # noqa: PLR2004
         assert all(len(partitions) == 1 for partitions in homes.values())
+
+    def test_a_batch_may_name_its_partition(self) -> None:
+        """Whatever its key is: the identity of a log has to be found."""
+        for partition in self.log.partitions("events"):
+            named = dataclasses.replace(batch("events", "key", b"%d" % partition), partition=partition)
+            (appended,) = self.log.append([named])
+            assert (appended.partition, appended.first_offset) == (partition, 0)
+            (stored,) = self.log.read("events", partition, 0)
+            assert (stored.partition, stored.value) == (partition, b"%d" % partition)
+
+    def test_a_batch_may_not_name_a_partition_that_is_none(self) -> None:
+        """One beyond the last."""
+        beyond = len(self.log.partitions("events"))
+        self.refuse(dataclasses.replace(batch("events", "key", b"value"), partition=beyond), str(beyond))
 
     def test_appending_nothing_does_nothing(self) -> None:
         """A call without batches."""

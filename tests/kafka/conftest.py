@@ -1,0 +1,55 @@
+"""The broker of the tests: one that is given, one in Docker, or one of our own; without any they skip and say why."""
+
+import itertools
+import os
+import subprocess
+
+import pytest
+
+from crucible.log.address import KafkaAddress
+from tools.kafka import Cluster, NoKafkaError
+
+IMAGE = "apache/kafka:4.3.0"
+PREFIXES = itertools.count(1)
+
+
+def has_docker():
+    """Whether a Docker daemon answers: the command alone says nothing."""
+    try:
+        return subprocess.run(["docker", "info"], capture_output=True, timeout=20, check=False).returncode == 0
+    except (OSError, subprocess.SubprocessError):
+        return False
+
+
+def missing(reason):
+    """Skip; where everything has to be tested, fail."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"no Kafka to test with: {reason}")
+    pytest.skip(f"no Kafka to test with: {reason}")
+
+
+@pytest.fixture(scope="session")
+def bootstrap():
+    """Addresses of a broker without passwords, for tests that only use it."""
+    given = os.environ.get("CRUCIBLE_TEST_BOOTSTRAP")
+    if given:
+        yield given
+        return
+    if has_docker():
+        from testcontainers.kafka import KafkaContainer
+
+        with KafkaContainer(IMAGE).with_kraft() as container:
+            yield container.get_bootstrap_server()
+        return
+    try:
+        cluster = Cluster.start()
+    except NoKafkaError as error:
+        missing(str(error))
+    with cluster:
+        yield cluster.bootstrap
+
+
+@pytest.fixture
+def address(bootstrap):
+    """A log of one's own on that broker."""
+    return KafkaAddress(tuple(bootstrap.split(",")), f"test{os.getpid()}-{next(PREFIXES)}")

@@ -1,0 +1,1 @@
+"""Tools for people who work on Crucible: no part of what is installed."""
