@@ -42,7 +42,7 @@ def fill(zygote: Zygote, folder: Path) -> None:
     loaded = load_experiment(f"{file}:grid")
     with Host(settings, zygote, jobs=2) as host:
         host.start_worker()
-        host.sender.submit(submission_fields(loaded, settings.output_dir, is_smoke=False, environment_json="{}"))
+        host.sender.submit(submission_fields(loaded, str(settings.output_dir), is_smoke=False, environment_json="{}"))
         deadline = time.monotonic() + TIMEOUT_S
         with host.reader() as reader:
             while not reader.rows("SELECT 1 FROM submissions WHERE closed_at IS NOT NULL"):

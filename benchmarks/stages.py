@@ -102,7 +102,7 @@ def ours(zygote: Zygote, folder: Path, name: str, calls: int, *, jobs: int) -> l
         host.start_worker()
         watcher = Watcher(host.journal)
         watcher.start()
-        host.sender.submit(submission_fields(loaded, settings.output_dir, is_smoke=False, environment_json="{}"))
+        host.sender.submit(submission_fields(loaded, str(settings.output_dir), is_smoke=False, environment_json="{}"))
         if not watcher.closed.wait(TIMEOUT_S):
             host.check()
             message = f"{name}: not closed within {TIMEOUT_S} s"
@@ -117,7 +117,7 @@ def grid(zygote: Zygote, folder: Path) -> float:
     with Host(settings, zygote, jobs=2) as host, host.reader() as reader:
         host.start_worker()
         began = time.perf_counter()
-        host.sender.submit(submission_fields(loaded, settings.output_dir, is_smoke=False, environment_json="{}"))
+        host.sender.submit(submission_fields(loaded, str(settings.output_dir), is_smoke=False, environment_json="{}"))
         while not reader.rows("SELECT 1 FROM submissions WHERE closed_at IS NOT NULL"):
             host.check()
             time.sleep(POLL_S)

@@ -41,12 +41,12 @@ def follow(
     (``"Stage*"``); ``run`` is a run id. Ends after ``timeout_s`` seconds without a record; None: never.
     Raises ``UsageError`` if there is no log here, ``since`` is no position, or a type is no record's name.
     """
+    from crucible.cli.located import located_settings
     from crucible.journal import open_journal
-    from crucible.settings import load_settings
     from crucible.tail import Tail
 
     _check_types(types or ())
-    settings = load_settings()
+    settings = located_settings()
     if not settings.log.exists():
         message = f"there is no log at {settings.log}; crucible run makes one"
         raise UsageError(message)

@@ -25,8 +25,6 @@ from crucible.records.schema import RecordSchema, latest_schema, own_schemas, pa
 from crucible.version import VERSION
 
 if TYPE_CHECKING:
-    from crucible.log.address import KafkaAddress
-    from crucible.log.kafka.options import KafkaOptions
     from crucible.rules.draft import Draft
 
 APPEND_ATTEMPTS_MAX = 5
@@ -269,33 +267,15 @@ def _schema_batch(schema: RecordSchema) -> Batch:
 
 
 def open_journal(place: Place, *, actor: str, clock: Clock | None = None, ids: Ids | None = None) -> Journal:
-    """The journal of the embedded log at ``place``, which is made if it is not there.
+    """The journal of the log of ``place``, which is made if it is not there.
 
     Of several processes that make it at once the first one's ``LogCreated`` counts. Raises ``LogError``.
     """
-    from crucible.log.embedded import EmbeddedLog
+    from crucible.log.opening import open_log
 
     place.create()
     clock = clock or SystemClock()
-    return journal_of(EmbeddedLog(place.log, clock=clock), actor=actor, clock=clock, ids=ids)
-
-
-def open_kafka_journal(
-    address: KafkaAddress,
-    options: KafkaOptions | None = None,
-    *,
-    actor: str,
-    clock: Clock | None = None,
-    ids: Ids | None = None,
-) -> Journal:
-    """The journal of a log on Kafka; topics that are not there are made. ``options``: those of the environment.
-
-    Raises ``DefinitionError`` for options that are wrong, ``DependencyError`` without the extra ``kafka``, and
-    ``LogError``.
-    """
-    from crucible.log.kafka import open_kafka_log
-
-    return journal_of(open_kafka_log(address, options), actor=actor, clock=clock, ids=ids)
+    return journal_of(open_log(place, clock=clock), actor=actor, clock=clock, ids=ids)
 
 
 def journal_of(log: Log, *, actor: str, clock: Clock | None = None, ids: Ids | None = None) -> Journal:

@@ -13,6 +13,25 @@ class Place:
     """A ``.crucible`` folder: the log and the blobs, which are the truth, and what is made from them."""
 
     root: Path
+    log_address: str | None = None
+    """``kafka://…`` if the log is there, and the folder holds what is made from it; None: the log is in the folder."""
+
+    @property
+    def home(self) -> Path:
+        """The folder that output folders are below if they are relative: the project."""
+        root = self.root.absolute()
+        return root.parent if self.log_address is None else root.parent.parent
+
+    def recorded(self, folder: Path) -> str:
+        """How a record names an output folder: on Kafka from the project on, for readers have theirs elsewhere."""
+        if self.log_address is not None and folder.is_relative_to(self.home):
+            return str(folder.relative_to(self.home))
+        return str(folder)
+
+    @property
+    def log_text(self) -> str:
+        """Where the log is, for people."""
+        return self.log_address or str(self.root)
 
     @property
     def log(self) -> Path:
@@ -66,7 +85,8 @@ class Place:
 
     def create(self) -> None:
         """Make the folders that are not there. Raises ``LogRefusedError``."""
-        for folder in (self.root, self.log, self.blobs, self.scratch, self.spool, self.workers):
+        log = [self.log] if self.log_address is None else []
+        for folder in (self.root, *log, self.blobs, self.scratch, self.spool, self.workers):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from crucible.errors import DefinitionError, Problem, UsageError
+from crucible.log.address import is_kafka_address, parse_kafka_address
 from crucible.place import Place
 
 FILE_NAME = "crucible.toml"
@@ -36,7 +37,7 @@ class Settings:
     project: Path
     """Folder of the nearest ``crucible.toml``, else the current folder."""
     log: Path
-    """Folder of the log (``CRUCIBLE_LOG``)."""
+    """Folder of the log (``CRUCIBLE_LOG``), or of what is kept here of a log that is on Kafka."""
     output_dir: Path
     """Folder of the run folders."""
     adapter: str | None
@@ -56,10 +57,18 @@ class Settings:
     read_model_memory: str
     """Memory limit of the read model, in DuckDB's words."""
 
+    log_address: str | None = None
+    """``kafka://…`` if the log is there; None: it is in the folder ``log``."""
+
     @property
     def place(self) -> Place:
         """The folder of the log as paths."""
-        return Place(self.log)
+        return Place(self.log, log_address=self.log_address)
+
+    @property
+    def log_text(self) -> str:
+        """Where the log is, for people."""
+        return self.log_address or str(self.log)
 
 
 def nearest_settings_file(start: Path) -> Path | None:
@@ -88,7 +97,8 @@ def load_settings(*, start: Path | None = None, environ: Mapping[str, str] | Non
     _check(values, problems)
     if problems:
         raise DefinitionError(problems)
-    values["log"] = _log_folder(values.pop("log"), project)
+    values["log_address"] = _log_address(values["log"])
+    values["log"] = _log_folder(None if values["log_address"] else values["log"], project)
     values["output_dir"] = project / Path(str(values["output_dir"])).expanduser()
     values["queues"] = tuple(values["queues"])
     _check_places({"folder of the project": project, "log": values["log"], "output_dir": values["output_dir"]})
@@ -236,12 +246,22 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
+def _log_address(given: str | Path | None) -> str | None:
+    """The address of a log that is in no folder. Raises ``DefinitionError`` for one that nobody serves."""
+    text = "" if given is None else str(given)
+    if "://" not in text or text.startswith("file://"):
+        return None
+    if not is_kafka_address(text):
+        scheme = text.partition("://")[0]
+        message = (
+            f"CRUCIBLE_LOG: no engine for {scheme}:// here; give a folder, for example .crucible, or kafka://host:port"
+        )
+        raise UsageError(message)
+    return str(parse_kafka_address(text))
+
+
 def _log_folder(given: str | Path | None, project: Path) -> Path:
     if given is None:
         return project / FOLDER_NAME
     text = str(given)
-    if "://" in text and not text.startswith("file://"):
-        scheme = text.partition("://")[0]
-        message = f"CRUCIBLE_LOG={text}: no engine for {scheme}:// here; give a folder, for example .crucible"
-        raise UsageError(message)
     return (project / Path(text.removeprefix("file://")).expanduser()).resolve()

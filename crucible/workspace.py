@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crucible.cli.located import located_settings
 from crucible.errors import DependencyError
 from crucible.lookup import NOT_HIDDEN
 from crucible.scope import RUN_SCOPE
-from crucible.settings import Settings, load_settings
+from crucible.settings import Settings
 from crucible.where import compile_sort, compile_where, names_in
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def _pick(table: str, column: str, name: str, alias: str) -> str:
 
 def open_workspace(log: str | Path | None = None) -> Workspace:
     """The log of this folder, or the one in ``log``: what the command line would use."""
-    return Workspace(load_settings(log=str(log) if log is not None else None))
+    return Workspace(located_settings(log=str(log) if log is not None else None))
 
 
 @dataclasses.dataclass(frozen=True)

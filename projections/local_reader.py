@@ -90,13 +90,13 @@ def _open_caught_up(place: Place, actor: str, stack: contextlib.ExitStack) -> tu
 
 def _open_current(place: Place) -> tuple[Any, Position] | None:
     """A connection to the model if it is of this log, has read all of it, and judged what has ended."""
-    from crucible.log.embedded import EmbeddedLog
+    from crucible.log.opening import open_log
 
     if not place.read_model.exists() or rebuilt_path(place.read_model).exists():
         return None
     offsets: dict[PartitionKey, int] = {}
     try:
-        with contextlib.closing(EmbeddedLog(place.log)) as log:
+        with contextlib.closing(open_log(place)) as log:
             connection, _ = try_open(place.read_model, lambda opened: _difference(opened, log, offsets))
     except CrucibleError:
         return None

@@ -90,7 +90,7 @@ class Mirror:
         self._journal = journal
         self._place = place
         self._blobs = BlobStore(place.blobs)
-        self._root = place.root.absolute().parent
+        self._root = place.home
 
     def write_runs(self, cursor: Any, runs: Sequence[tuple[str, int]], *, is_anew: bool = False) -> list[Replacement]:
         """Write the folders of these runs (id, generation); a folder that can't be written is a row with the reason.

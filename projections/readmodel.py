@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crucible.errors import ReadModelError
+from crucible.errors import LogCorruptError, LogError, LogRefusedError, ReadModelError
 from crucible.journal import Journal
 from crucible.log.protocol import PartitionKey
+from crucible.logger import warning
 from crucible.place import Place
 from crucible.position import Position
 from crucible.projections.closing import Closer
@@ -45,6 +46,8 @@ PAGE_ENTRIES: dict[Topic, int] = {"commands": 1_000, "events": 1_000, "telemetry
 """Records in one read: at most about 100,000 points."""
 IDLE_WAIT_S = 0.1
 """How long to sleep for the log's bell before looking whether to stop."""
+LOG_PAUSE_S = 0.5
+"""How long a log that does not answer is left alone."""
 CHECKPOINT_IDLE_ROWS = 1_000
 """Rows committed since the last checkpoint above which a quiet time is used for one."""
 CHECKPOINT_IDLE_S = 2.0
@@ -191,14 +194,23 @@ class Projector:
 
     def _follow(self, stop: threading.Event) -> None:
         while not stop.is_set() and self._closing_failure is None:
-            with self._lock:
-                is_more = self._read()
-                if not is_more and self._is_due():
-                    self._commit_all()
-            if not is_more:
-                self._rest(stop)
+            try:
+                self._follow_on(stop)
+            except (LogCorruptError, LogRefusedError):
+                raise
+            except LogError as error:
+                warning("projector", "the log failed; it is asked again", error=str(error), pause_s=LOG_PAUSE_S)
+                stop.wait(LOG_PAUSE_S)
         with self._lock:
             self._commit_all()
+
+    def _follow_on(self, stop: threading.Event) -> None:
+        with self._lock:
+            is_more = self._read()
+            if not is_more and self._is_due():
+                self._commit_all()
+        if not is_more:
+            self._rest(stop)
 
     def _close_what_ends(self, stop: threading.Event) -> None:
         try:

@@ -96,7 +96,7 @@ class Rebuild:
 
     def run(self) -> Rebuilt:
         """Build, compare and swap. Raises ``LogCorruptError`` for a damaged log: nothing is built from that."""
-        log, contents = check_log(self._place.log)
+        log, contents = check_log(self._place)
         if log.failures:
             message = f"{log.failures[0].what} (crucible verify lists every fault). {log.failures[0].mend}"
             raise LogCorruptError(message)

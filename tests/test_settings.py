@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from crucible.errors import DefinitionError, UsageError
+from crucible.place import Place
 from crucible.settings import load_settings
 
 
@@ -36,8 +37,28 @@ def test_the_log_can_be_elsewhere(tmp_path):
 
 
 def test_an_engine_that_is_not_there_is_refused_by_name(tmp_path):
-    with pytest.raises(UsageError, match="kafka"):
-        load_settings(start=tmp_path, environ={"CRUCIBLE_LOG": "kafka://host:9092/prefix"})
+    with pytest.raises(UsageError, match="redis"):
+        load_settings(start=tmp_path, environ={"CRUCIBLE_LOG": "redis://host:9092/prefix"})
+
+
+def test_a_log_on_kafka_has_an_address_and_a_folder_of_what_is_made_from_it(tmp_path):
+    settings = load_settings(start=tmp_path, environ={"CRUCIBLE_LOG": "kafka://host:9092/team"})
+    assert (settings.log_address, settings.log_text) == ("kafka://host:9092/team", "kafka://host:9092/team")
+    assert settings.log == tmp_path / ".crucible"
+
+
+def test_every_problem_of_an_address_is_told(tmp_path):
+    with pytest.raises(DefinitionError) as caught:
+        load_settings(start=tmp_path, environ={"CRUCIBLE_LOG": "kafka://host,other:0/a b"})
+    assert len(caught.value.problems) == 3
+
+
+def test_an_output_folder_is_recorded_from_the_project_on_where_readers_have_other_projects(tmp_path):
+    there = Place(tmp_path / ".crucible" / "an-id", log_address="kafka://host:9092/team")
+    assert there.home == tmp_path
+    assert there.recorded(tmp_path / "artifacts" / "crucible") == "artifacts/crucible"
+    assert there.recorded(tmp_path.parent / "other") == str(tmp_path.parent / "other")
+    assert Place(tmp_path / ".crucible").recorded(tmp_path / "artifacts") == str(tmp_path / "artifacts")
 
 
 def test_every_problem_is_reported_at_once_with_the_nearest_name(tmp_path):

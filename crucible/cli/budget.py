@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from crucible.canonical import canonical_json
 from crucible.cli.compose import open_manager, open_reader
 from crucible.cli.exits import FAILED, FINE, STOPPED
+from crucible.cli.located import located_settings
 from crucible.cli.text import columns, plain, say
 from crucible.errors import UsageError
 from crucible.lookup import find_subject
 from crucible.records import CommandObsolete
-from crucible.settings import load_settings
 
 if TYPE_CHECKING:
     from crucible.cli.compose import Reading
@@ -38,7 +38,7 @@ Row = Mapping[str, Any]
 
 def budget(reference: str, *, time_s: float | None, cost: float | None, runs: int | None) -> int:
     """Show what a submission may use and has used, or change it."""
-    settings = load_settings()
+    settings = located_settings()
     given = {"time_s": time_s, "cost": cost, "runs": runs}
     limits = {kind: value for kind, value in given.items() if value is not None}
     wrong = [f"{OPTIONS[kind]} {value:g}" for kind, value in limits.items() if not 0 < value < math.inf]

@@ -17,7 +17,7 @@ from typing import Final
 
 from crucible.cli.checkup import Finding
 from crucible.cli.text import duration, size_text
-from crucible.errors import CrucibleError, LogCorruptError
+from crucible.errors import CrucibleError, LogCorruptError, UsageError
 from crucible.log.filesystem import REFUSED_FILE_SYSTEMS, find_file_system
 from crucible.place import Place
 from crucible.settings import Settings
@@ -34,15 +34,28 @@ YEAR_MIN: Final = 2024
 FLEETING_FILE_SYSTEMS: Final = frozenset({"tmpfs", "ramfs"})
 
 
-def broker_finding() -> Finding | None:
-    """A finding if the log is to be at a broker: this version has no engine for one."""
-    text = os.environ.get("CRUCIBLE_LOG", "")
-    scheme = text.partition("://")[0] if "://" in text else ""
-    if not scheme or scheme == "file":
-        return None
-    what = "Kafka engine" if scheme.startswith("kafka") else f"engine for {scheme}://"
-    message = f"CRUCIBLE_LOG={scheme}://…: this version has no {what}; the broker was not asked"
-    return Finding("log", "problem", message, "set CRUCIBLE_LOG to a folder on a local disk")
+def broker_findings(settings: Settings) -> Iterator[Finding]:
+    """What the brokers of a log on Kafka say; nothing is made there."""
+    from crucible.log.opening import open_log
+    from crucible.log.protocol import TOPICS
+
+    start = time.perf_counter()
+    try:
+        with contextlib.closing(open_log(settings.place, may_create=False)) as log:
+            opened_ms = (time.perf_counter() - start) * 1000
+            counts = {topic: sum(log.end(topic, part) for part in log.partitions(topic)) for topic in TOPICS}
+            parts = {topic: len(log.partitions(topic)) for topic in TOPICS}
+    except UsageError as error:
+        yield Finding("log", "fine", f"{settings.log_text} answers: {error}")
+        return
+    except CrucibleError as error:
+        yield Finding("log", "problem", str(error), "look at CRUCIBLE_LOG, CRUCIBLE_KAFKA_… and the brokers")
+        return
+    text = ", ".join(f"{count} {topic} in {parts[topic]}" for topic, count in counts.items())
+    text = f"{settings.log_text} opens in {opened_ms:.0f} ms: {text}; topics are as they have to be"
+    yield Finding(
+        "log", "fine", f"{settings.log_text} opens in {opened_ms:.0f} ms: {text}; topics are as they have to be"
+    )
 
 
 def place_findings(settings: Settings) -> Iterator[Finding]:

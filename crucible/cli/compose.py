@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
-from crucible.cli.engine import EngineLock, Seat, tuned_process
+from crucible.cli.engine import ROLES, EngineLock, Seat, tuned_process
 from crucible.errors import LogCorruptError, LogRefusedError, ReadModelError, UsageError
 from crucible.settings import Settings
 
@@ -134,7 +134,9 @@ class LivingReader:
                 return self._reader
             self._check()
             if time.monotonic() > deadline:
-                message = f"the engine of {self._settings.log} holds its lock but does not answer; end it and try again"
+                message = (
+                    f"the engine of {self._settings.log_text} holds its lock but does not answer; end it and try again"
+                )
                 raise ReadModelError(message)
             time.sleep(RETRY_S)
 
@@ -253,7 +255,8 @@ class Host:
         self.settings.place.create()
         self.journal: Journal = open_journal(self.settings.place, actor=self.settings.actor)
         self._stack.callback(self.journal.close)
-        self.seat = Seat(self.settings, self.journal)
+        is_following = self.settings.log_address is not None and self._jobs == 0
+        self.seat = Seat(self.settings, self.journal, frozenset({"projector"}) if is_following else ROLES)
         self._stack.callback(self.seat.leave)
         self.seat.take()
         self.sender = Sender(self.journal)
@@ -287,6 +290,8 @@ class Host:
 
 
 def _require_log(settings: Settings) -> None:
+    if settings.log_address is not None:
+        return  # `crucible.cli.located` has found it
     has_log = settings.place.log.exists() if settings.log.is_dir() else settings.log.exists()
     if not has_log:
         message = f"there is no log at {settings.log}; crucible run makes one"

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from crucible.cli.compose import open_manager
 from crucible.cli.exits import FINE, WRONG
+from crucible.cli.located import located_settings
 from crucible.cli.text import plain, say
 from crucible.errors import UsageError
 from crucible.lookup import find_run, find_runs, find_subject, runs_to_retry
 from crucible.records import CommandAccepted, CommandObsolete, CommandRejected
-from crucible.settings import load_settings
 
 UNFINISHED = ("pending", "running")
 RETRIED = ("failed", "canceled")
@@ -18,7 +18,7 @@ RETRIED = ("failed", "canceled")
 
 def cancel(reference: str, reason: str) -> int:
     """Stop a run, a submission, or every unfinished run of an experiment."""
-    with open_manager(load_settings()) as (reader, sender):
+    with open_manager(located_settings()) as (reader, sender):
         subject = find_subject(reader, reference)
         if subject.kind == "run":
             answers = [sender.cancel_run(subject.id, reason)]
@@ -38,7 +38,7 @@ def retry(reference: str | None, from_stage: str | None, failed: str | None) -> 
     if (reference is None) == (failed is None):
         message = "retry takes either a run or --failed EXPERIMENT"
         raise UsageError(message)
-    with open_manager(load_settings()) as (reader, sender):
+    with open_manager(located_settings()) as (reader, sender):
         if failed is not None:
             runs = runs_to_retry(find_runs(reader, find_subject(reader, failed), ("failed",)))
         else:
@@ -67,7 +67,7 @@ def tag(reference: str, tags: Sequence[str]) -> int:
     if not all(removed + added):
         message = "a tag can't be empty"
         raise UsageError(message)
-    with open_manager(load_settings()) as (reader, sender):
+    with open_manager(located_settings()) as (reader, sender):
         subject = find_subject(reader, reference)
         if subject.kind == "experiment":
             message = f"{reference} is an experiment; tag a run, or a submission such as {reference}#1"
@@ -79,7 +79,7 @@ def tag(reference: str, tags: Sequence[str]) -> int:
 
 def note(reference: str, text: str) -> int:
     """Attach a note."""
-    with open_manager(load_settings()) as (reader, sender):
+    with open_manager(located_settings()) as (reader, sender):
         subject = find_subject(reader, reference)
         if subject.kind == "experiment":
             subject = find_run(reader, reference)
@@ -90,7 +90,7 @@ def note(reference: str, text: str) -> int:
 
 def mark(name: str) -> int:
     """Give the present position a name."""
-    with open_manager(load_settings()) as (reader, sender):
+    with open_manager(located_settings()) as (reader, sender):
         sender.set_mark(name)
         (row,) = reader.rows("SELECT position FROM marks WHERE name = ?", [name])
     say(f"mark:{plain(name)} is {row['position']}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from crucible.cli.compose import Reading, open_reader
 from crucible.cli.exits import FINE
+from crucible.cli.located import located_settings
 from crucible.cli.meter import Meter
 from crucible.cli.text import columns, say
 from crucible.cli.wiring import make_blobs
@@ -15,7 +16,7 @@ from crucible.errors import BlobError
 from crucible.lookup import find_runs, find_subject
 from crucible.position import Position
 from crucible.scope import RUN_SCOPE
-from crucible.settings import Settings, load_settings
+from crucible.settings import Settings
 
 if TYPE_CHECKING:
     from crucible.digest import LogDigest, ModelDigest
@@ -25,7 +26,7 @@ ENDED = "SELECT run_id FROM runs WHERE status = 'completed' AND scope = 'run' OR
 
 def digest(reference: str | None, *, as_of: str | None, has_tables: bool, has_excluded: bool, form: str) -> int:
     """Print the three digests, one a line."""
-    settings = load_settings()
+    settings = located_settings()
     with open_reader(settings, as_of=as_of) as reader:
         position, model = reader.model_digest()
         log = _log_digest(settings, position)

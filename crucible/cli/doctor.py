@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from crucible.cli.checkup import Finding, installation
-from crucible.cli.checkup_place import broker_finding, place_findings
+from crucible.cli.checkup_place import broker_findings, place_findings
 from crucible.cli.exits import FINE, STORAGE
 from crucible.cli.text import plain, say
 from crucible.errors import CrucibleError
@@ -33,15 +33,14 @@ def doctor(form: str) -> int:
 
 def _findings() -> Iterator[Finding]:
     yield from installation()
-    broker = broker_finding()
-    if broker is not None:
-        yield broker
-        return
     try:
         settings = load_settings()
     except CrucibleError as error:
         advice = "correct crucible.toml and the variables CRUCIBLE_…"
         yield Finding("settings", "problem", "; ".join(str(error).splitlines()), advice)
         return
-    yield Finding("settings", "fine", f"log {settings.log}, run folders {settings.output_dir}")
-    yield from place_findings(settings)
+    yield Finding("settings", "fine", f"log {settings.log_text}, run folders {settings.output_dir}")
+    if settings.log_address is not None:
+        yield from broker_findings(settings)
+    else:
+        yield from place_findings(settings)

@@ -13,10 +13,11 @@ from typing import Any
 from crucible.blobs import BlobStore
 from crucible.cli.compose import Reading, open_reader
 from crucible.cli.exits import FINE
+from crucible.cli.located import located_settings
 from crucible.cli.text import columns, say, size_text
 from crucible.garbage import Collector, kept_digests, scratch_folders, tree_bytes
 from crucible.lookup import Subject, find_subject
-from crucible.settings import Settings, load_settings
+from crucible.settings import Settings
 
 EXPERIMENTS_SHOWN_MAX = 20
 AGE_S = 86_400.0
@@ -41,7 +42,7 @@ Names = Sequence[tuple[str, str, str]]
 
 def du(reference: str | None, form: str) -> int:
     """Print what takes how much space: of the whole log, or the content of what a reference means."""
-    settings = load_settings()
+    settings = located_settings()
     scratch = scratch_folders(settings.place)
     with open_reader(settings) as reader:
         sizes = _sizes(settings)
@@ -76,7 +77,7 @@ def _facts(reader: Reading, settings: Settings, names: Names, sizes: Mapping[str
     folders = {str(row["folder"]) for row in reader.rows("SELECT folder FROM mirrors WHERE folder <> ''")}
     of_runs, linked = _folders(folders)
     return {
-        "log": str(settings.log),
+        "log": settings.log_text,
         "places": {
             "log": tree_bytes(place.log),
             "blobs": sum(sizes.values()),
@@ -158,9 +159,9 @@ def _folders(folders: Iterable[str]) -> tuple[int, int]:
 
 
 def _can_go(settings: Settings, live: set[str], scratch: Sequence[Path]) -> int:
-    from crucible.log.embedded import EmbeddedLog
+    from crucible.log.opening import open_log
 
-    with contextlib.closing(EmbeddedLog(settings.place.log)) as log:
+    with contextlib.closing(open_log(settings.place)) as log:
         collector = Collector(settings.place, log, older_than_s=AGE_S, now=time.time())
         return sum(each.size_bytes for each in collector.find(live, scratch))
 

@@ -1,6 +1,7 @@
 """The engine: manager, reaper, read model and query port of one log, under its engine lock.
 
 Whoever gets the lock is the engine; everybody else is a client, and takes over when the lock is free. kill -9 frees it.
+On Kafka the lock is that of a folder's read model; there may be any number of managers, and they need none.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from crucible.errors import CrucibleError, InternalError, LogRefusedError
 from crucible.place import Place
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from crucible.projections.query_port import QueryPort
     from crucible.projections.readmodel import Projector
 
+Role = Literal["manager", "projector"]
+"""What an engine is: what decides (manager and reaper), what is asked (read model and query port), or both."""
+ROLES: frozenset[Role] = frozenset({"manager", "projector"})
 STOP_TIMEOUT_S = 30.0
 TAKEOVER_POLL_S = 0.2
 SWITCH_INTERVAL_S = 0.001
@@ -47,7 +51,7 @@ def tuned_process() -> Iterator[None]:
 
 def require_place(place: Place) -> None:
     """Raise ``LogRefusedError`` if the folder of a log was removed while it is in use: nothing more could be kept."""
-    if not place.log.is_dir():
+    if not (place.log if place.log_address is None else place.root).is_dir():
         message = f"the log at {place.root} was removed while it was in use; what it held is gone with it"
         raise LogRefusedError(message)
 
@@ -103,13 +107,16 @@ class Part(threading.Thread):
 
 
 class Engine:
-    """The parts of a living engine. Made with the lock held; gives it back when stopped."""
+    """The parts of a living engine. Made with the lock held, if it needs one; gives it back when stopped."""
 
-    def __init__(self, settings: Settings, journal: Journal, lock: EngineLock) -> None:
-        """Start nothing yet."""
+    def __init__(
+        self, settings: Settings, journal: Journal, lock: EngineLock | None, roles: frozenset[Role] = ROLES
+    ) -> None:
+        """Start nothing yet. Without any role it puts on the log what dead processes left, as every engine does."""
         self._settings = settings
         self._journal = journal
         self._lock = lock
+        self._roles = roles
         self._stop = threading.Event()
         self._parts: list[Part] = []
         self.projector: Projector | None = None
@@ -125,20 +132,19 @@ class Engine:
             make_reaper,
         )
 
-        self.projector = make_projector(self._settings, self._journal)
-        manager = make_manager(self._settings, self._journal)
-        reaper = make_reaper(self._settings, self._journal)
-        adopter = make_adopter(self._settings, self._journal)
-        runs = {
-            "projector": self.projector.run,
-            "manager": manager.run,
-            "reaper": reaper.run,
-            "adopter": adopter,
-        }
+        runs: dict[str, Callable[[threading.Event], None]] = {}
+        if "projector" in self._roles:
+            self.projector = make_projector(self._settings, self._journal)
+            runs["projector"] = self.projector.run
+        if "manager" in self._roles:
+            runs["manager"] = make_manager(self._settings, self._journal).run
+            runs["reaper"] = make_reaper(self._settings, self._journal).run
+        runs["adopter"] = make_adopter(self._settings, self._journal)
         self._parts = [Part(name, run, self._stop) for name, run in runs.items()]
         for part in self._parts:
             part.start()
-        self._port = make_query_port(self._settings, self.projector)
+        if self.projector is not None:
+            self._port = make_query_port(self._settings, self.projector)
 
     @property
     def failure(self) -> BaseException | None:
@@ -166,16 +172,23 @@ class Engine:
         if self.projector is not None:
             self.projector.close()
             self.projector = None
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
 
 class Seat:
     """A process's place at the engine: it is the engine at once, or takes over when the lock is free."""
 
-    def __init__(self, settings: Settings, journal: Journal) -> None:
-        """Try for the lock; if another process holds it, keep trying in a thread."""
+    def __init__(self, settings: Settings, journal: Journal, roles: frozenset[Role] = ROLES) -> None:
+        """Try for the lock; if another process holds it, keep trying in a thread.
+
+        On Kafka a manager needs no lock: it is at work from the beginning, whoever projects.
+        """
         self._settings = settings
         self._journal = journal
+        self._is_apart = settings.log_address is not None and "manager" in roles
+        self._roles: frozenset[Role] = frozenset({"projector"}) if self._is_apart else roles
+        self._manager: Engine | None = None
         self._lock = EngineLock(settings.place)
         self._leaving = threading.Event()
         self._guard = threading.Lock()
@@ -191,6 +204,9 @@ class Seat:
 
     def take(self) -> None:
         """Become the engine, now or when the lock is free."""
+        if self._is_apart:
+            self._manager = Engine(self._settings, self._journal, None, frozenset({"manager"}))
+            self._manager.start()
         if self._try():
             return
         self._waiting = threading.Thread(target=self._wait, name="crucible-seat", daemon=True)
@@ -201,22 +217,24 @@ class Seat:
         require_place(self._settings.place)
         if self._problem is not None:
             raise self._problem
-        if (engine := self.engine) is not None:
-            engine.check()
+        for engine in (self._manager, self.engine):
+            if engine is not None:
+                engine.check()
 
     def leave(self) -> None:
         """Stop being the engine, and stop waiting to become it."""
         self._leaving.set()
         if self._waiting is not None:
             self._waiting.join(STOP_TIMEOUT_S)
-        if (engine := self.engine) is not None:
-            engine.stop()
+        for engine in (self._manager, self.engine):
+            if engine is not None:
+                engine.stop()
         self._lock.release()
 
     def _try(self) -> bool:
         if not self._lock.try_take():
             return False
-        engine = Engine(self._settings, self._journal, self._lock)
+        engine = Engine(self._settings, self._journal, self._lock, self._roles)
         try:
             engine.start()
         except BaseException:

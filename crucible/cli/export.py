@@ -8,10 +8,10 @@ from pathlib import Path
 
 from crucible.cli.compose import Reading, open_reader
 from crucible.cli.exits import FINE
+from crucible.cli.located import located_settings
 from crucible.cli.text import say, size_text
 from crucible.errors import UsageError
 from crucible.export_files import FORMATS, write_table
-from crucible.settings import load_settings
 
 NAME = re.compile(r"\s*[A-Za-z_]\w*\s*")
 TABLES = "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'main' ORDER BY 1"
@@ -21,7 +21,7 @@ def export(what: str, *, form: str | None, output: Path, is_forced: bool, is_esc
     """Write what a table, a view or a SELECT holds to a file; all that is wrong is said at once."""
     chosen = form or output.suffix.lower().removeprefix(".")
     problems = _problems(chosen, form, output, is_forced=is_forced, is_escaping=is_escaping)
-    with open_reader(load_settings()) as reader:
+    with open_reader(located_settings()) as reader:
         query = _query(reader, what, problems)
         if problems:
             raise UsageError("\n".join(problems))

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from crucible.cli.compose import open_reader
 from crucible.cli.exits import FINE
+from crucible.cli.located import located_settings
 from crucible.cli.text import columns, say, size_text
 from crucible.errors import UsageError
-from crucible.settings import load_settings
 
 if TYPE_CHECKING:
     from crucible.garbage import Garbage
@@ -34,14 +34,14 @@ WORDS = {
 def gc(*, is_yes: bool, older_than: str, form: str) -> int:
     """List what can go, and remove it with ``is_yes``."""
     older_than_s = age_s(older_than)
-    settings = load_settings()
+    settings = located_settings()
     from crucible.garbage import Collector, scratch_folders
-    from crucible.log.embedded import EmbeddedLog
+    from crucible.log.opening import open_log
 
     scratch = scratch_folders(settings.place)
     with open_reader(settings) as reader:
         live = {str(row["claim_id"]) for row in reader.rows("SELECT claim_id FROM claims WHERE status = 'live'")}
-    with contextlib.closing(EmbeddedLog(settings.place.log)) as log:
+    with contextlib.closing(open_log(settings.place)) as log:
         collector = Collector(settings.place, log, older_than_s=older_than_s, now=time.time())
         found = collector.find(live, scratch)
         gone = collector.remove(found) if is_yes else []

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 from crucible.cli.compose import Reading, open_manager
 from crucible.cli.exits import FINE
+from crucible.cli.located import located_settings
 from crucible.cli.references import find_subjects
 from crucible.cli.text import plain, say
 from crucible.lookup import HIDDEN_TAG, Subject
 from crucible.records import CommandObsolete
-from crucible.settings import load_settings
 
 
 def hide(references: Sequence[str], *, is_undo: bool) -> int:
     """Hide what the references mean from lists, or show it again; an experiment means all its submissions."""
-    with open_manager(load_settings()) as (reader, sender):
+    with open_manager(located_settings()) as (reader, sender):
         subjects = [part for subject in find_subjects(reader, references) for part in _parts(reader, subject, is_undo)]
         tags: tuple[list[str], list[str]] = ([], [HIDDEN_TAG]) if is_undo else ([HIDDEN_TAG], [])
         answers = [sender.change_tags(subject.kind, subject.id, *tags) for subject in subjects]

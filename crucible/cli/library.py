@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crucible.cli.located import located_settings
 from crucible.cli.run import RunCall, run_loaded
-from crucible.settings import load_settings
 from crucible.workspace import Outcome, Workspace
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def run_experiment(
     from crucible.definition.load import load_object
     from crucible.processors.zygote import Zygote
 
-    settings = load_settings(jobs=jobs, output_dir=output_dir)
+    settings = located_settings(may_create=True, jobs=jobs, output_dir=output_dir)
     loaded = load_object(experiment, sets=sets, adapter_default=settings.adapter)
     file = str(experiment.code_path or experiment.name)
     call = RunCall(file=file, sets=tuple(sets), is_smoke=is_smoke, wants_resume=resume, wants_new=new, is_forced=force)

@@ -22,7 +22,7 @@ WAL = ".wal"
 
 def require_log(settings: Settings) -> None:
     """Raise ``UsageError`` if there is no log."""
-    if not settings.place.log.exists():
+    if settings.log_address is None and not settings.place.log.exists():
         message = f"there is no log at {settings.log}; crucible run makes one"
         raise UsageError(message)
 

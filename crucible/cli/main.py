@@ -262,6 +262,22 @@ def worker(jobs: int | None, queues: tuple[str, ...]) -> int:
 
 
 @app.command()
+def manager() -> int:
+    """Decide on a log on Kafka: manager and reaper, without a read model. There may be several."""
+    from crucible.cli.parts import manager as act
+
+    return act()
+
+
+@app.command()
+def projector() -> int:
+    """Project a log on Kafka: read model, run folders and query port, without a manager."""
+    from crucible.cli.parts import projector as act
+
+    return act()
+
+
+@app.command()
 def engine() -> int:
     """Serve the log: all but the workers.
 

@@ -1,4 +1,4 @@
-"""``crucible worker``, ``crucible engine``, ``crucible log salvage``: parts as processes of their own."""
+"""``crucible worker``, ``engine``, ``manager``, ``projector``, ``log salvage``: parts as processes of their own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from crucible.cli import exits
-from crucible.cli.engine import tuned_process
+from crucible.cli.engine import ROLES, Role, tuned_process
+from crucible.cli.located import located_settings
 from crucible.cli.text import outlive_reader, say
 from crucible.errors import LogRefusedError, UsageError
 from crucible.settings import load_settings
@@ -24,12 +25,12 @@ def worker(jobs: int | None, queues: list[str] | None) -> int:
 
     zygote = Zygote.start()
     with contextlib.closing(zygote):
-        settings = load_settings(jobs=jobs, queues=queues)
+        settings = located_settings(may_create=True, jobs=jobs, queues=queues)
         outlive_reader()
         if settings.jobs < 1:
             message = "a worker needs at least one job: -j 1"
             raise UsageError(message)
-        from crucible.cli.engine import require_place
+        from crucible.cli.engine import Engine, require_place
         from crucible.cli.worker_thread import WorkerThread
         from crucible.journal import open_journal
 
@@ -38,12 +39,16 @@ def worker(jobs: int | None, queues: list[str] | None) -> int:
         with contextlib.closing(journal), tuned_process():
             work = WorkerThread(settings, journal, zygote, jobs=settings.jobs)
             stop = _on_signals(work.drain, work.kill)
+            adopter = Engine(settings, journal, None, frozenset())
+            if settings.log_address is not None:  # nobody else may look after this folder
+                adopter.start()
             work.start()
-            say(f"log: {settings.log}")
+            say(f"log: {settings.log_text}")
             say(f"worker {work.worker.worker_id} with {settings.jobs} slots; Ctrl-C drains")
             try:
                 while work.is_alive:
                     require_place(settings.place)
+                    adopter.check()
                     stop.wait(CHECK_EVERY_S)
                 work.check()
             except LogRefusedError:
@@ -51,25 +56,68 @@ def worker(jobs: int | None, queues: list[str] | None) -> int:
                 raise
             finally:
                 work.close()
+                adopter.stop()
     return exits.INTERRUPTED if stop.is_set() else exits.FINE
 
 
 def engine() -> int:
     """Be the engine of the log until told to stop; wait for the lock if another process has it."""
+    return _serve(ROLES, "the engine")
+
+
+def projector() -> int:
+    """Project a log on Kafka until told to stop; wait for the folder's lock if another process has it."""
+    _require_kafka("projector")
+    return _serve(frozenset({"projector"}), "the projector")
+
+
+def manager() -> int:
+    """Decide on a log on Kafka until told to stop."""
+    from crucible.cli.engine import Engine, require_place
+    from crucible.journal import open_journal
+
+    _require_kafka("manager")
+    settings = located_settings(may_create=True)
+    outlive_reader()
+    with contextlib.closing(open_journal(settings.place, actor=settings.actor)) as journal, tuned_process():
+        engine = Engine(settings, journal, None, frozenset({"manager"}))
+        stop = _on_signals(lambda: None, lambda: None)
+        try:
+            engine.start()
+            say(f"log: {settings.log_text}")
+            say("this is a manager; Ctrl-C stops it")
+            while not stop.wait(CHECK_EVERY_S):
+                require_place(settings.place)
+                engine.check()
+        finally:
+            engine.stop()
+    return exits.INTERRUPTED
+
+
+def _require_kafka(command: str) -> None:
+    """Raise ``UsageError`` on an embedded log, where one process is both."""
+    if load_settings().log_address is None:
+        message = (
+            f"crucible {command} serves a log on Kafka (CRUCIBLE_LOG=kafka://…); on this one crucible engine is both"
+        )
+        raise UsageError(message)
+
+
+def _serve(roles: frozenset[Role], name: str) -> int:
     from crucible.cli.engine import Seat
     from crucible.journal import open_journal
 
-    settings = load_settings()
+    settings = located_settings(may_create=True)
     outlive_reader()
     settings.place.create()
     journal = open_journal(settings.place, actor=settings.actor)
     with contextlib.closing(journal), tuned_process():
-        seat = Seat(settings, journal)
+        seat = Seat(settings, journal, roles)
         stop = _on_signals(lambda: None, lambda: None)
         try:
             seat.take()
-            say(f"log: {settings.log}")
-            say("this is the engine; Ctrl-C stops it" if seat.engine else "another process is the engine; waiting")
+            say(f"log: {settings.log_text}")
+            say(f"this is {name}; Ctrl-C stops it" if seat.engine else f"another process is {name}; waiting")
             while not stop.wait(CHECK_EVERY_S):
                 seat.check()
         finally:

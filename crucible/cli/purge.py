@@ -9,12 +9,12 @@ from typing import Any
 
 from crucible.cli.compose import Reading, open_manager
 from crucible.cli.exits import FINE, STORAGE, WRONG, worst
+from crucible.cli.located import located_settings
 from crucible.cli.references import find_subjects
 from crucible.cli.text import plain, say, size_text, warn
 from crucible.errors import UsageError
 from crucible.lookup import find_runs
 from crucible.records import CommandAccepted, CommandObsolete, CommandRejected
-from crucible.settings import load_settings
 
 PURGE_WAIT_S = 60.0
 """How long to wait until the content is gone; the engine goes on with it."""
@@ -34,7 +34,7 @@ def purge(references: Sequence[str], *, reason: str, is_yes: bool) -> int:
     if not reason.strip():
         message = "--reason is empty: say why; it stays on the log when the content is gone"
         raise UsageError(message)
-    with open_manager(load_settings()) as (reader, sender):
+    with open_manager(located_settings()) as (reader, sender):
         runs = _runs(reader, references)
         if not is_yes:
             _ask(runs)

@@ -9,11 +9,11 @@ from typing import Any
 
 from crucible.cli.compose import Reading, open_reader
 from crucible.cli.exits import FINE
+from crucible.cli.located import located_settings
 from crucible.cli.text import columns, duration, say, warn
 from crucible.errors import UsageError
 from crucible.lookup import NOT_HIDDEN
 from crucible.scope import EXPERIMENT_SCOPE, RUN_SCOPE
-from crucible.settings import load_settings
 from crucible.where import compile_sort, compile_where, names_in, unknown_names
 
 LIMIT_MAX = 100_000
@@ -28,7 +28,7 @@ FORMATS = ("table", "csv", "json", "arrow")
 def sql(query: str, form: str, as_of: str | None = None) -> int:
     """Print the answer to one SELECT."""
     _check_format(form)
-    settings = load_settings()
+    settings = located_settings()
     with open_reader(settings, as_of=as_of) as reader:
         if form == "arrow":
             sys.stdout.buffer.write(reader.arrow(query))
@@ -64,7 +64,7 @@ def list_runs(
         f" {STALE} AS is_stale"
         f" FROM runs r {conditions} ORDER BY {order} LIMIT ?"
     )
-    settings = load_settings()
+    settings = located_settings()
     now_ms = time.time() * 1000 if as_of is None else 0  # of the past nobody can say who was silent
     with open_reader(settings, as_of=as_of) as reader:
         runs = list(reader.rows(query, [now_ms, *parameters, *more, limit]))

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from crucible.cli.compose import Reading, open_manager, open_reader
 from crucible.cli.exits import FINE
+from crucible.cli.located import located_settings
 from crucible.cli.text import say
 from crucible.errors import StorageError, UsageError
 from crucible.lookup import Subject, find_subject
-from crucible.settings import Settings, load_settings
+from crucible.settings import Settings
 
 RENDER_TIMEOUT_S = 660.0
 """How long a report is waited for."""
@@ -34,7 +35,7 @@ def report(reference: str, formats: str, output: Path | None, as_of: str | None)
     require_renderers()
     if output is not None:
         _check_folder(output)
-    settings = load_settings()
+    settings = located_settings()
     if as_of is not None:
         return _of_the_past(settings, reference, chosen, output, as_of)
     with open_manager(settings) as (reader, sender):

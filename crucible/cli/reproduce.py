@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from crucible.cli import exits
 from crucible.cli.compose import Host, open_reader
 from crucible.cli.environment_changes import code_changes, environment_changes, shortened
+from crucible.cli.located import located_settings
 from crucible.cli.progress import Follower
 from crucible.cli.run import Interrupts, await_folders, say_failures, start_zygote
 from crucible.cli.text import columns, number, outlive_reader, plain, say, warn
 from crucible.cli.wiring import capture, make_blobs
 from crucible.errors import BlobError, UsageError
 from crucible.lookup import find_subject
-from crucible.settings import Settings, load_settings
+from crucible.settings import Settings
 
 if TYPE_CHECKING:
     from crucible.blobs import BlobStore
@@ -66,7 +67,7 @@ def reproduce(reference: str, *, stage: str | None, against: str | None, jobs: i
     if against is not None and stage is not None:
         message = "--against compares whole runs that exist: leave --stage out"
         raise UsageError(message)
-    settings = load_settings(jobs=jobs)
+    settings = located_settings(may_create=True, jobs=jobs)
     if against is not None:
         return _compare_existing(settings, reference, against, form)
     outlive_reader()
@@ -112,7 +113,7 @@ def _submit(host: Host, plan: Reproduction, environment_json: str) -> str:
         begun = reader.rows(UNFINISHED, key)
         submission_id = begun[0]["submission_id"] if begun else host.sender.submit(plan.fields(environment_json))
         name = _name_of(_row(reader, submission_id))
-    say(f"log: {host.settings.log}")
+    say(f"log: {host.settings.log_text}")
     count = len(plan.runs)
     say(f"{plan.subject.name}: {count} run{'' if count == 1 else 's'} {'resumed' if begun else 'again'} as {name}")
     return str(submission_id)

@@ -15,11 +15,12 @@ from crucible.cli import exits
 from crucible.cli.analysis import analysis_facts, print_summary
 from crucible.cli.budget import say_stops
 from crucible.cli.compose import Host
+from crucible.cli.located import located_settings
 from crucible.cli.progress import REUSED, Follower, reused_text
 from crucible.cli.show import FINDINGS, VERDICTS, print_verdicts
 from crucible.cli.text import columns, outlive_reader, plain, say, warn
 from crucible.errors import UsageError
-from crucible.settings import Settings, load_settings
+from crucible.settings import Settings
 
 if TYPE_CHECKING:
     from crucible.cli.compose import Reading
@@ -66,7 +67,7 @@ def run_experiment(call: RunCall, *, jobs: int | None, output_dir: Path | None) 
     if call.wants_resume and call.wants_new:
         message = "--resume and --new exclude each other"
         raise UsageError(message)
-    settings = load_settings(jobs=jobs, output_dir=output_dir)
+    settings = located_settings(may_create=True, jobs=jobs, output_dir=output_dir)
     outlive_reader()
     zygote = None if settings.jobs == 0 or call.is_dry_run else start_zygote()
     try:
@@ -83,7 +84,7 @@ def run_loaded(
     loaded: Loaded, call: RunCall, settings: Settings, zygote: Zygote | None, *, output_dir: Path | None
 ) -> tuple[str, int]:
     """Run a loaded experiment on the settings' log and print what came out; submission id and exit code."""
-    say(f"log: {settings.log}")
+    say(f"log: {settings.log_text}")
     with Host(settings, zygote, jobs=settings.jobs) as host:
         submission_id = _choose(host, loaded, call, output_dir)
         host.start_worker()
@@ -210,11 +211,12 @@ def _submit(host: Host, loaded: Loaded, call: RunCall, output_dir: Path | None) 
     is_reusing = not call.is_forced and not call.is_smoke  # a smoke test is there to be executed
     with make_blobs(host.settings).keeping():  # what was kept of the environment has no name before the command has
         environment_json = capture(host.settings, loaded.code_path, folder)
-        fields = submission_fields(loaded, folder, is_smoke=call.is_smoke, environment_json=environment_json)
+        recorded = host.settings.place.recorded(folder)
+        fields = submission_fields(loaded, recorded, is_smoke=call.is_smoke, environment_json=environment_json)
         return host.sender.submit({**fields, "is_reusing": is_reusing})
 
 
-def submission_fields(loaded: Loaded, output_dir: Path, *, is_smoke: bool, environment_json: str) -> dict[str, object]:
+def submission_fields(loaded: Loaded, output_dir: str, *, is_smoke: bool, environment_json: str) -> dict[str, object]:
     """What ``SubmitExperiment`` says of a loaded experiment, all of which is to be executed."""
     from crucible.canonical import canonical_json
     from crucible.definition.dataset_files import dataset_file_digests
@@ -230,7 +232,7 @@ def submission_fields(loaded: Loaded, output_dir: Path, *, is_smoke: bool, envir
         "code_digest": loaded.code_digest,
         "code_blob": None,
         "environment_json": environment_json,
-        "output_dir": str(output_dir),
+        "output_dir": output_dir,
         "is_smoke": is_smoke,
         "is_reusing": False,
         "selection_json": None,

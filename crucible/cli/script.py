@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crucible.cli.located import located_settings
 from crucible.errors import CrucibleError, FencedError, StageError
-from crucible.settings import Settings, load_settings
+from crucible.settings import Settings
 
 if TYPE_CHECKING:
     from crucible.definition.model import Definition
@@ -42,7 +43,7 @@ def start_run(
     from crucible.definition.script import script_definition
     from crucible.ports import SystemIds
 
-    settings = load_settings(log=None if log is None else str(log))
+    settings = located_settings(may_create=True, log=None if log is None else str(log))
     queue = f"script:{SystemIds().uuid7()}"
     definition = script_definition(
         name, params=params or {}, metrics=metrics or {}, queue=queue, adapter_default=settings.adapter, **fields
@@ -57,7 +58,7 @@ def start_run(
         "code_path": None if code_path is None else str(code_path),
         "code_digest": digest,
         "code_blob": None,
-        "output_dir": str(_output_folder(settings, definition)),
+        "output_dir": settings.place.recorded(_output_folder(settings, definition)),
         "is_smoke": False,
     }
     with Script(settings, submission, queue) as run:

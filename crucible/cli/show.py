@@ -11,11 +11,12 @@ from crucible.cli.analysis import analysis_facts, print_analysis
 from crucible.cli.budget import BREAKERS, BUDGETS, print_breakers, print_budgets
 from crucible.cli.compose import Reading, open_reader
 from crucible.cli.exits import FINE
+from crucible.cli.located import located_settings
 from crucible.cli.progress import REUSED, reused_text
 from crucible.cli.text import columns, duration, moment_text, number, plain, say
 from crucible.errors import UsageError
 from crucible.lookup import HIDDEN_TAG, Subject, find_run, find_subject
-from crucible.settings import Settings, load_settings
+from crucible.settings import Settings
 
 CHECKPOINTS_SHOWN_MAX = 5
 DIGEST = re.compile("[0-9a-f]{64}")
@@ -56,7 +57,7 @@ def show(reference: str, form: str, as_of: str | None = None) -> int:
     if form not in {"table", "json"}:
         message = f"--format {form}: expected table or json"
         raise UsageError(message)
-    settings = load_settings()
+    settings = located_settings()
     with open_reader(settings, as_of=as_of) as reader:
         subject = find_subject(reader, reference)
         facts = _facts(reader, subject)
@@ -72,7 +73,7 @@ def show(reference: str, form: str, as_of: str | None = None) -> int:
 
 def diff(first: str, second: str) -> int:
     """Print what two runs differ in; equal things are not printed."""
-    with open_reader(load_settings()) as reader:
+    with open_reader(located_settings()) as reader:
         sides = [find_run(reader, text) for text in (first, second)]
         facts = [_run_facts(reader, subject.id) for subject in sides]
     kinds = ("run", "params", "metrics", "datasets", "checkpoints", "artifacts", "code")

@@ -9,13 +9,14 @@ from typing import Any
 
 from crucible.cli.compose import Reading, open_reader
 from crucible.cli.exits import FINE
+from crucible.cli.located import located_settings
 from crucible.cli.text import columns, plain, say, warn
 from crucible.errors import UsageError
 from crucible.following import follow
 from crucible.lookup import find_run
 from crucible.position import Position
 from crucible.records.telemetry import LogLines
-from crucible.settings import Settings, load_settings
+from crucible.settings import Settings
 
 EVENTS_SHOWN_MAX = 100_000
 TERMINAL = ("RunCompleted", "RunFailed", "RunCanceled")
@@ -32,7 +33,7 @@ Printed = set[tuple[str, int]]
 
 def logs(reference: str, is_following: bool) -> int:
     """Print what a run's stages printed; with ``is_following`` until the run ends. Each line once, and every one."""
-    settings = load_settings()
+    settings = located_settings()
     printed: Printed = set()
     with open_reader(settings) as reader:
         run = find_run(reader, reference)
@@ -76,7 +77,7 @@ def events(reference: str | None, is_following: bool, form: str) -> int:
     if form not in {"table", "json"}:
         message = f"--format {form}: expected table or json"
         raise UsageError(message)
-    with open_reader(load_settings()) as reader:
+    with open_reader(located_settings()) as reader:
         run = find_run(reader, reference) if reference is not None else None
         position = reader.position
         rows = reader.rows(

@@ -7,9 +7,9 @@ import json
 from crucible.cli import exits
 from crucible.cli.engine import EngineLock, tuned_process
 from crucible.cli.living import copy_living, require_log
+from crucible.cli.located import located_settings
 from crucible.cli.pace import watch
 from crucible.cli.text import say
-from crucible.settings import load_settings
 
 
 def verify(form: str) -> int:
@@ -17,7 +17,7 @@ def verify(form: str) -> int:
     from crucible.projections.verification.verification import Verification
     from crucible.projections.workbench import open_workbench
 
-    settings = load_settings()
+    settings = located_settings()
     require_log(settings)
     with tuned_process(), open_workbench(settings.place) as bench:
         copied = copy_living(settings.place, bench)
@@ -41,7 +41,7 @@ def verify(form: str) -> int:
             }
             for check in checks
         ]
-        say(json.dumps({"log": str(settings.log), "is_fine": not failed, "checks": parts}, indent=2))
+        say(json.dumps({"log": settings.log_text, "is_fine": not failed, "checks": parts}, indent=2))
     else:
         for check in checks:
             say(f"{check.name:<12}{check.state:<13}{check.summary}".rstrip())
@@ -57,7 +57,7 @@ def rebuild() -> int:
     from crucible.projections.rebuilding import Rebuild
     from crucible.projections.workbench import open_workbench
 
-    settings = load_settings()
+    settings = located_settings()
     require_log(settings)
     with tuned_process(), open_workbench(settings.place) as bench:
         copied = copy_living(settings.place, bench)

@@ -68,7 +68,7 @@ def make_report(reader: Reader, kind: str, subject_id: str, *, position: str, lo
 
 def report_folder(cursor: Any, place: Place, kind: str, subject_id: str) -> Path:
     """The folder ``reports`` of a run, or of a submission's experiment."""
-    root: Path = place.root.absolute().parent
+    root = place.home
     if kind == "run":
         known = cursor.execute(
             "SELECT folder FROM mirrors WHERE subject_kind = 'run' AND subject_id = ? AND folder <> ''", [subject_id]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shlex
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from crucible.codec import HEADER_BYTES, MAGIC
 from crucible.errors import LogError
 from crucible.log.audit import Fault, audit
 from crucible.log.frame import Frame, stored_values
+from crucible.log.opening import open_log
+from crucible.log.protocol import TOPICS, Log, Stored
+from crucible.place import Place
 from crucible.projections.verification.check import REBUILD, Check, Failure, not_checked
 from crucible.records.record import Topic
 from crucible.records.schema import own_schemas
@@ -28,18 +33,54 @@ class LogContents:
     """Ids on topic ``schemas``."""
 
     def visit(self, frame: Frame) -> None:
-        """Count a batch."""
-        self.records[frame.topic] += frame.value_count
+        """Count a batch of an embedded log."""
         self.bytes += len(frame.data)
-        for stored in stored_values(frame, 0, frame.first, frame.value_count):
-            if frame.topic == "schemas":
+        self.count(frame.topic, stored_values(frame, 0, frame.first, frame.value_count))
+
+    def count(self, topic: Topic, values: Sequence[Stored]) -> None:
+        """Count values."""
+        self.records[topic] += len(values)
+        for stored in values:
+            if topic == "schemas":
                 self.schemas.update(_id_of(stored.value))
             elif stored.value[:1] == MAGIC and len(stored.value) >= HEADER_BYTES:
                 self.used_schemas[int.from_bytes(stored.value[1:HEADER_BYTES], "big")] += 1
 
 
-def check_log(folder: Path) -> tuple[Check, LogContents]:
+def check_log(place: Place) -> tuple[Check, LogContents]:
     """Read the whole log; what of it is not as it was appended."""
+    return _check_embedded(place.log) if place.log_address is None else _check_kafka(place)
+
+
+def _check_kafka(place: Place) -> tuple[Check, LogContents]:
+    """Each batch carries its checksum, which the client compares; no offset may lack."""
+    contents = LogContents()
+    faults: list[str] = []
+    try:
+        with contextlib.closing(open_log(place, may_create=False)) as log:
+            for topic in TOPICS:
+                for partition in log.partitions(topic):
+                    faults += _read_partition(log, topic, partition, contents)
+    except LogError as error:
+        faults.append(str(error))
+    mend = "look at the brokers' logs; crucible log copy takes what can still be read to another log"
+    summary = f"{sum(contents.records.values()):,} records in {len(contents.records)} topics, {contents.bytes:,} bytes"
+    return Check("log", summary, [Failure(fault, mend) for fault in faults]), contents
+
+
+def _read_partition(log: Log, topic: Topic, partition: int, contents: LogContents) -> Iterator[str]:
+    offset, end = 0, log.end(topic, partition)
+    while offset < end:
+        page = log.read(topic, partition, offset)
+        first = page[0].offset if page else end
+        if first > offset:
+            yield f"{topic}, partition {partition}, offsets {offset} to {first - 1}: the records are gone"
+        contents.bytes += sum(len(stored.value) for stored in page)
+        contents.count(topic, page)
+        offset = page[-1].offset + 1 if page else end
+
+
+def _check_embedded(folder: Path) -> tuple[Check, LogContents]:
     contents = LogContents()
     try:
         faults: list[Fault | LogError] = list(audit(folder, contents.visit))

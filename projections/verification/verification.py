@@ -69,7 +69,7 @@ class Verification:
             return self._checks()
 
     def _checks(self) -> list[Check]:
-        log, contents = check_log(self._place.log)
+        log, contents = check_log(self._place)
         checks = [log, check_schemas(contents)]
         count, damaged = find_damaged(self._blobs)
         if log.failures:

@@ -43,6 +43,8 @@ class KafkaOptions:
     """Partitions of commands, events and telemetry in new topics; None: the default of each."""
     replication: int | None = None
     """Copies of each partition of new topics; None: three, or as many as there are brokers."""
+    may_create: bool = True
+    """Topics are made if none is there."""
 
     def client_arguments(self) -> dict[str, Any]:
         """Security arguments of an aiokafka client. Raises ``DefinitionError`` for files that are none."""

@@ -11,7 +11,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
-from crucible.errors import LogRefusedError
+from crucible.errors import LogRefusedError, UsageError
 from crucible.log.kafka.names import kafka_topic
 from crucible.log.kafka.options import KafkaOptions
 from crucible.log.protocol import TOPICS
@@ -37,9 +37,15 @@ class Found:
 
 
 async def partition_counts(admin: AIOKafkaAdminClient, prefix: str, options: KafkaOptions) -> dict[Topic, int]:
-    """How many partitions each topic has; makes all of them if none is there. Raises ``LogRefusedError``."""
+    """How many partitions each topic has; makes all of them if none is there and that may be.
+
+    Raises ``LogRefusedError`` for topics that are wrong, ``UsageError`` if there is none and none may be made.
+    """
     cluster = await admin.describe_cluster()
     found = await _found(admin, prefix)
+    if not found and not options.may_create:
+        message = f"there is no log with the prefix {prefix} on these brokers; crucible run makes one"
+        raise UsageError(message)
     if not found:
         await _create(admin, prefix, options, len(cluster["brokers"]))
         found = await _await_topics(admin, prefix)

@@ -1,0 +1,45 @@
+"""Settings for commands: those of ``crucible.settings``, with a log on Kafka found and its folder here known.
+
+What is made here of a log on Kafka lies in ``.crucible/<log id>``: another log under the same address, after its
+topics were made anew, has another folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from crucible.errors import UsageError
+from crucible.settings import Settings, load_settings
+
+
+def located_settings(*, may_create: bool = False, start: Path | None = None, **flags: Any) -> Settings:
+    """As ``load_settings``. Where the log is on Kafka it is asked for its id, and made if there is none and it may.
+
+    Raises as ``load_settings`` and ``open_log``, and ``UsageError`` if there is no log.
+    """
+    return locate(load_settings(start=start, **flags), may_create=may_create)
+
+
+def locate(settings: Settings, *, may_create: bool = False) -> Settings:
+    """The settings with the folder of a log on Kafka. Raises as ``located_settings``."""
+    if settings.log_address is None:
+        return settings
+    return dataclasses.replace(settings, log=settings.log / _log_id(settings, may_create=may_create))
+
+
+def _log_id(settings: Settings, *, may_create: bool) -> str:
+    from crucible.journal import Journal
+    from crucible.log.opening import open_log
+    from crucible.ports import SystemClock, SystemIds
+
+    log = open_log(settings.place, may_create=may_create)
+    with contextlib.closing(Journal(log, clock=SystemClock(), ids=SystemIds(), actor=settings.actor)) as journal:
+        if may_create:
+            return journal.identify()
+        if not log.end("events", 0):
+            message = f"there is no log at {settings.log_text}; crucible run makes one"
+            raise UsageError(message)
+        return journal.log_id
