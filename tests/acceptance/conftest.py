@@ -114,6 +114,13 @@ class Project:
             assert time.monotonic() < deadline, f"processes left behind: {left}"
             time.sleep(0.05)
 
+    def kill(self) -> None:
+        """End what was started and is still there."""
+        for process in self.started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+            process.communicate()
+
 
 @pytest.fixture
 def project(tmp_path):
@@ -121,7 +128,4 @@ def project(tmp_path):
     folder.mkdir()
     made = Project(folder)
     yield made
-    for process in made.started:
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-        process.communicate()
+    made.kill()

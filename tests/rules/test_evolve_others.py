@@ -167,7 +167,7 @@ def test_a_repeat_of_a_label_has_no_effect(scene):
     assert scene.world.labels["s1"].notes == ("odd",)
 
 
-@pytest.mark.parametrize("kind", ["TagsChanged", "NoteAdded"])
+@pytest.mark.parametrize("kind", ["TagsChanged", "NoteAdded", "ReportRequested"])
 def test_a_label_of_a_command_that_was_not_accepted_is_void(scene, kind):
     scene.answer("CommandRejected", "command-1", "AddNote", "s1")
     key = {"subject_kind": "submission", "subject_id": "s1", "causation_id": "command-1"}

@@ -263,14 +263,16 @@ EFFECTS = {
     "RunPurged": lambda scene: scene.failed(),
     "TagsChanged": lambda scene: scene.create(),
     "NoteAdded": lambda scene: scene.create(),
+    "ReportRequested": lambda scene: scene.create(),
 }
+LABELS = {"TagsChanged", "NoteAdded", "ReportRequested"}
 
 
 @pytest.mark.parametrize("kind", EFFECTS)
 @pytest.mark.parametrize("answer", ["CommandRejected", "CommandObsolete"])
 def test_an_effect_of_a_command_that_another_manager_did_not_accept_is_void(scene, kind, answer):
     EFFECTS[kind](scene)
-    key = {"subject_kind": "run", "subject_id": RUN} if kind in {"TagsChanged", "NoteAdded"} else {"run_id": RUN}
+    key = {"subject_kind": "run", "subject_id": RUN} if kind in LABELS else {"run_id": RUN}
     more = {"generation": 2, "from_stage": "fit"} if kind == "RunReopened" else {}
     before = scene.run
     assert scene.answer(answer, "command-1") is None

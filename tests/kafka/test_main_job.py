@@ -1,0 +1,61 @@
+"""The main job on a real broker: one process for everything, and the same parts as processes of their own."""
+
+import json
+
+import pytest
+
+from tests.acceptance.conftest import QUICK, Project
+
+OTHER = QUICK.replace("[0.25, 0.5]", "[0.25, 0.5, 0.75]")
+
+
+@pytest.fixture
+def user(tmp_path, address):
+    """A folder whose log is on Kafka."""
+    project = Project(tmp_path / "user")
+    project.write("quick.py", QUICK)
+    project.environ["CRUCIBLE_LOG"] = str(address)
+    yield project
+    project.kill()
+
+
+def result_digest(project, *reference):
+    facts = json.loads(project.run("digest", *reference, "--format", "json").stdout)
+    return facts["result"]["digest"]
+
+
+def test_one_process_is_manager_worker_and_read_model_as_on_an_embedded_log(user, tmp_path, address):
+    done = user.run("run", "quick.py", "-j", "2")
+    assert f"log: {address}" in done.stdout
+    (folder,) = (user.folder / ".crucible").iterdir()
+    (log_id,) = json.loads(user.run("sql", "select value from meta where name = 'log_id'", "--format", "json").stdout)
+    assert folder.name == log_id["value"]
+
+    embedded = Project(tmp_path / "embedded")
+    embedded.write("quick.py", QUICK)
+    embedded.run("run", "quick.py", "-j", "2")
+    assert result_digest(user) == result_digest(embedded)
+    assert (user.folder / "artifacts/crucible/quick").is_dir()
+
+
+def test_a_bigger_grid_reuses_and_every_command_reads_from_the_broker(user):
+    user.run("run", "quick.py", "-j", "2")
+    user.write("quick.py", OTHER)
+    assert "4 of 6" in user.run("run", "quick.py", "-j", "2").stdout
+    assert user.run("verify").stdout.count(" fine ") == 9
+    for command in (["ls"], ["show", "quick#2"], ["rebuild"], ["gc"], ["du"], ["doctor"], ["report", "quick#2"]):
+        user.run(*command)
+
+
+def test_a_log_that_is_not_there_is_not_made_by_who_only_reads(user, address):
+    told = user.run("ls", code=2).stderr
+    assert str(address.prefix) in told
+    assert "crucible run makes one" in told
+    assert not (user.folder / ".crucible").exists()
+
+
+def test_without_a_broker_a_command_says_so_and_leaves_nothing(user):
+    told = user.run("run", "quick.py", code=5, CRUCIBLE_LOG="kafka://127.0.0.1:1/nobody").stderr
+    assert "127.0.0.1:1" in told
+    assert "Traceback" not in told
+    assert not (user.folder / ".crucible").exists()
