@@ -13,6 +13,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from crucible.errors import AppendUnknownError, LogError, LogRefusedError, LogUnreachableError
 from crucible.log.kafka.clients import Clients, discard
@@ -20,9 +21,12 @@ from crucible.log.kafka.failures import explain_append
 from crucible.log.kafka.headers import headers_of
 from crucible.log.kafka.names import Names
 from crucible.log.protocol import BATCH_BYTES_MAX, BATCH_VALUES_MAX, Appended, Batch, PartitionKey
+from crucible.records.record import Topic
 
 APPEND_TIMEOUT_S = 20.0
 """How long a batch may be on its way until its outcome is called unknown: longer than the election of a leader."""
+PACK_AFTER_S = 0.002
+"""When a batch has been on its way for so long, the next one is packed meanwhile."""
 HEADER_BYTES = 200
 """About what the headers of a value take."""
 GRACE_S = 5.0
@@ -45,6 +49,15 @@ class _Producer:
     client: AIOKafkaProducer
     in_flight: int = 0
     idle: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class _Parcel:
+    """A record batch of Kafka, and the batches in it."""
+
+    batches: Sequence[_Waiting]
+    producer: _Producer
+    builder: BatchBuilder
 
 
 class Appender:
@@ -94,47 +107,61 @@ class Appender:
     async def _drain(self, key: PartitionKey) -> None:
         """Send what waits for a partition until nothing does."""
         queue = self._queues[key]
+        parcel: _Parcel | None = None
         try:
-            while queue:
-                taken = _take(queue)
-                try:
-                    offset = await self._send(key, taken)
-                except LogError as error:
-                    _fail(taken, queue, error)
-                    continue
-                for waiting in taken:
-                    waiting.first_offset.set_result(offset)
-                    offset += len(waiting.batch.values)
+            while parcel is not None or queue:
+                parcel = parcel or await self._pack(key, queue)
+                if parcel is not None:
+                    parcel = await self._deliver(key, parcel, queue)
         finally:
             del self._queues[key]
-            closed = LogUnreachableError("the log was closed before the batch was sent")
-            _fail([each for each in queue if not each.first_offset.done()], collections.deque(), closed)
+            _fail(queue, collections.deque(), LogUnreachableError("the log was closed before the batch was sent"))
 
-    async def _send(self, key: PartitionKey, taken: Sequence[_Waiting]) -> int:
-        """Send batches as one; the offset of the first value. Raises ``LogError``."""
+    async def _pack(self, key: PartitionKey, queue: collections.deque[_Waiting]) -> _Parcel | None:
+        """Make a record batch of what waits longest; None: it can't be made, and who waits was told why."""
+        taken = _take(queue)
+        try:
+            producer = await self._connected()
+            builder = producer.client.create_batch()
+            for waiting in taken:
+                _fill(builder, key[0], waiting.batch)
+        except LogError as error:
+            _fail(taken, queue, error)
+            return None
+        return _Parcel(taken, producer, builder)
+
+    async def _deliver(self, key: PartitionKey, parcel: _Parcel, queue: collections.deque[_Waiting]) -> _Parcel | None:
+        """Send a record batch and tell who waits. Meanwhile the next one is packed, if it would be full."""
+        following: _Parcel | None = None
+        sending = asyncio.ensure_future(self._send(key, parcel))
+        try:
+            await asyncio.wait([sending], timeout=PACK_AFTER_S)
+            if not sending.done() and _is_plenty(queue):
+                following = await self._pack(key, queue)
+            offset = await sending
+        except LogError as error:
+            queue.extendleft(reversed(following.batches if following else ()))
+            _fail(parcel.batches, queue, error)
+            return None
+        for waiting in parcel.batches:
+            waiting.first_offset.set_result(offset)
+            offset += len(waiting.batch.values)
+        return following
+
+    async def _send(self, key: PartitionKey, parcel: _Parcel) -> int:
+        """Send a record batch; the offset of its first value. Raises ``LogError``."""
         topic, number = key
-        producer = await self._connected()
-        builder = producer.client.create_batch()
-        for waiting in taken:
-            record_key = waiting.batch.key.encode()
-            for outgoing in waiting.batch.values:
-                headers = headers_of(topic, outgoing)
-                if builder.append(timestamp=None, key=record_key, value=outgoing.value, headers=headers) is None:
-                    message = f"{topic}, key {waiting.batch.key[:80]!r}: with keys and headers the batch is too large"
-                    raise LogRefusedError(message)
+        producer = parcel.producer
         producer.in_flight += 1
         producer.idle.clear()
         doing = f"appending to {self._names.topic(topic)}, partition {number}, at {self._clients.place}"
         try:
             async with asyncio.timeout(APPEND_TIMEOUT_S):
-                sent = await producer.client.send_batch(builder, self._names.topic(topic), partition=number)
+                sent = await producer.client.send_batch(parcel.builder, self._names.topic(topic), partition=number)
                 offset: int = (await sent).offset
         except Exception as error:
             self._retire(producer)
             raise explain_append(error, doing) from error
-        except asyncio.CancelledError:
-            _fail(taken, collections.deque(), AppendUnknownError(f"{doing}: the log was closed meanwhile"))
-            raise
         finally:
             producer.in_flight -= 1
             if not producer.in_flight:
@@ -168,6 +195,27 @@ async def _dispose(producer: _Producer) -> None:
     await asyncio.wait([waiting], timeout=GRACE_S)
     waiting.cancel()
     await discard(producer.client)
+
+
+def _fill(builder: BatchBuilder, topic: Topic, batch: Batch) -> None:
+    """Put a batch into a record batch. Raises ``LogRefusedError`` if it is too large for one."""
+    key = batch.key.encode()
+    for outgoing in batch.values:
+        if builder.append(timestamp=None, key=key, value=outgoing.value, headers=headers_of(topic, outgoing)) is None:
+            message = (
+                f"{topic}, key {batch.key[:80]!r}: with its keys and headers the batch is too large; append several"
+            )
+            raise LogRefusedError(message)
+
+
+def _is_plenty(queue: collections.deque[_Waiting]) -> bool:
+    """Whether what waits would fill a record batch well, so that nothing is gained by waiting for more."""
+    size_bytes = 0
+    for waiting in queue:
+        size_bytes += _size(waiting.batch)
+        if size_bytes * 2 > BATCH_BYTES_MAX:
+            return True
+    return False
 
 
 def _take(queue: collections.deque[_Waiting]) -> list[_Waiting]:

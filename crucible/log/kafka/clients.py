@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
-from crucible.log.kafka.failures import Failure, explain
+from crucible.log.kafka.failures import Failure, explain_connection
 from crucible.log.kafka.names import Names
+from crucible.log.kafka.noise import quieten
 
 REQUEST_TIMEOUT_MS = 5_000
 """How long a broker may take to answer a request: then the connection is given up and the request sent again."""
@@ -31,7 +34,7 @@ class Clients:
 
     servers: tuple[str, ...]
     security: Mapping[str, Any] = dataclasses.field(repr=False)
-    compression: str = "lz4"
+    compression: str = "zstd"
 
     @property
     def place(self) -> str:
@@ -76,13 +79,15 @@ class Clients:
         return admin
 
     async def _start(self, client: Any, doing: str) -> None:
+        noise, started = quieten(), time.monotonic()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await client.start()
         except BaseException as error:
             await discard(client)
             if isinstance(error, Failure):
-                raise explain(error, f"{doing} Kafka at {self.place}") from error
+                reasons = noise.reasons(started, threading.get_ident())
+                raise explain_connection(error, reasons, f"{doing} Kafka at {self.place}") from error
             raise
 
     def _arguments(self) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aiokafka import errors
 
@@ -20,6 +21,7 @@ from crucible.errors import (
     LogRefusedError,
     LogUnreachableError,
 )
+from crucible.log.kafka.options import VARIABLE
 
 
 class Kind(enum.Enum):
@@ -69,9 +71,9 @@ KINDS: Mapping[type[BaseException], Kind] = {
     getattr(errors, name): kind for kind, names in _BY_KIND.items() for name in names.split()
 }
 ADVICE: Mapping[type[BaseException], str] = {
-    errors.SaslAuthenticationFailed: "user or password is wrong: see CRUCIBLE_KAFKA_SASL_USERNAME and _SASL_PASSWORD",
-    errors.UnsupportedSaslMechanismError: "the brokers take another mechanism: see CRUCIBLE_KAFKA_SASL_MECHANISM",
-    errors.IllegalSaslStateError: "the listener takes no passwords: see CRUCIBLE_KAFKA_SECURITY_PROTOCOL",
+    errors.SaslAuthenticationFailed: f"wrong user or password: see {VARIABLE}SASL_USERNAME and {VARIABLE}SASL_PASSWORD",
+    errors.UnsupportedSaslMechanismError: f"the brokers take another mechanism: see {VARIABLE}SASL_MECHANISM",
+    errors.IllegalSaslStateError: f"the listener takes no passwords: see {VARIABLE}SECURITY_PROTOCOL",
     errors.TopicAuthorizationFailedError: "this user has no right to do that with this topic: ask who runs the cluster",
     errors.ClusterAuthorizationFailedError: "this user may write to no topic: ask who runs the cluster",
     errors.MessageSizeTooLargeError: "the topic's max.message.bytes is too small: see `crucible topics check`",
@@ -114,6 +116,31 @@ def explain(error: BaseException, doing: str) -> LogError:
     if kind is Kind.CORRUPT:
         return LogCorruptError(message)
     return LogRefusedError(message) if kind is Kind.REFUSED else LogUnreachableError(message)
+
+
+def explain_connection(error: BaseException, reasons: Sequence[BaseException], doing: str) -> LogError:
+    """Our error for a client that could not connect: what it says is less than what it has logged."""
+    causes = reasons or [error]
+    said = "; ".join(dict.fromkeys(_connection_told(cause) for cause in causes))
+    is_refused = any(kind_of(cause) is Kind.REFUSED for cause in causes)
+    return (LogRefusedError if is_refused else LogUnreachableError)(f"{doing}: {said}")
+
+
+def _connection_told(cause: BaseException) -> str:
+    said = told(cause)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        said = f"the broker's certificate is not trusted ({cause.verify_message}): see {VARIABLE}SSL_CAFILE"
+    elif isinstance(cause, ssl.SSLError):
+        said = f"TLS fails ({cause.reason}): does that port speak TLS? See {VARIABLE}SECURITY_PROTOCOL"
+    elif isinstance(cause, socket.gaierror):
+        said = f"the name of the host is not known ({cause.strerror})"
+    elif isinstance(cause, TimeoutError):
+        said = f"no answer in time: is it a Kafka broker, and is {VARIABLE}SECURITY_PROTOCOL that of this port?"
+    elif isinstance(cause, ConnectionRefusedError):
+        said = f"nobody listens there ({cause}): is the broker running, and is the port right?"
+    elif isinstance(cause, errors.KafkaConnectionError | ConnectionError | EOFError):
+        said = f"{said}: the connection was closed, as brokers do if {VARIABLE}SECURITY_PROTOCOL is not theirs"
+    return said
 
 
 def explain_append(error: BaseException, doing: str) -> LogError:

@@ -52,6 +52,13 @@ class _Connection:
     reader: Reader
     tail: Tail
     fetching: dict[PartitionKey, asyncio.Lock] = dataclasses.field(default_factory=dict)
+    tasks: set[asyncio.Task[Any]] = dataclasses.field(default_factory=set)
+
+    def read_ahead(self, fetching: Coroutine[Any, Any, Sequence[Stored]]) -> None:
+        """Fetch what nobody has asked for yet; why it fails will be told to whoever asks."""
+        task = asyncio.get_running_loop().create_task(_silently(fetching))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     def close(self) -> None:
         """Stop the clients and the loop."""
@@ -190,6 +197,14 @@ class KafkaLog:
         return True
 
     async def _fetch(self, connection: _Connection, key: PartitionKey, offset: int) -> Sequence[Stored]:
+        """Values from ``offset`` on, and those after them soon: whoever reads a page is likely to want the next one."""
+        page = await self._page(connection, key, offset)
+        following = page[-1].offset + 1
+        if following < self._ends.known(key):
+            connection.read_ahead(self._page(connection, key, following))
+        return page
+
+    async def _page(self, connection: _Connection, key: PartitionKey, offset: int) -> Sequence[Stored]:
         """Values from ``offset`` on: one fetch of a partition at a time, and what it brings is for all."""
         async with connection.fetching.setdefault(key, asyncio.Lock()):
             page = self._pages.take(key, offset, BATCH_VALUES_MAX)
@@ -254,6 +269,11 @@ class KafkaLog:
         finally:
             await discard(admin)
         return Names(self._address.prefix, counts)
+
+
+async def _silently(fetching: Coroutine[Any, Any, Sequence[Stored]]) -> None:
+    with contextlib.suppress(LogError):
+        await fetching
 
 
 def _outside(key: PartitionKey, offset: int, end: int) -> LogError:

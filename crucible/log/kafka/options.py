@@ -38,7 +38,7 @@ class KafkaOptions:
     """The client's certificate, PEM."""
     ssl_keyfile: Path | None = None
     """The client's key, PEM."""
-    compression: Literal["lz4", "zstd"] = "lz4"
+    compression: Literal["lz4", "zstd"] = "zstd"
     partitions: int | None = None
     """Partitions of commands, events and telemetry in new topics; None: the default of each."""
     replication: int | None = None
@@ -92,7 +92,7 @@ def kafka_options(environ: Mapping[str, str] | None = None) -> KafkaOptions:
         ssl_cafile=_file(given, "SSL_CAFILE", problems),
         ssl_certfile=_file(given, "SSL_CERTFILE", problems),
         ssl_keyfile=_file(given, "SSL_KEYFILE", problems),
-        compression=_choice(given, "COMPRESSION", COMPRESSIONS, "lz4", problems),  # type: ignore[arg-type]
+        compression=_choice(given, "COMPRESSION", COMPRESSIONS, "zstd", problems),  # type: ignore[arg-type]
         partitions=_count(given, "PARTITIONS", PARTITIONS_MAX, problems),
         replication=_count(given, "REPLICATION", REPLICATION_MAX, problems),
     )

@@ -10,6 +10,7 @@ import bisect
 import collections
 import threading
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from crucible.log.protocol import READ_BYTES_MAX, PartitionKey, Stored
 
@@ -17,6 +18,17 @@ PAGES_BYTES_MAX = 64 * 1024 * 1024
 """Most memory of pages, in all."""
 STORED_BYTES = 200
 """What a value takes in memory beside its bytes, roughly."""
+
+
+class _Page(NamedTuple):
+    """Consecutive values and the bytes of them."""
+
+    values: Sequence[Stored]
+    size_bytes: int
+
+    @property
+    def memory_bytes(self) -> int:
+        return self.size_bytes + STORED_BYTES * len(self.values)
 
 
 class Pages:
@@ -27,19 +39,25 @@ class Pages:
         self._bytes_max = bytes_max
         self._lock = threading.Lock()
         self._firsts: dict[PartitionKey, list[int]] = {}
-        self._pages: collections.OrderedDict[tuple[PartitionKey, int], Sequence[Stored]] = collections.OrderedDict()
+        self._pages: collections.OrderedDict[tuple[PartitionKey, int], _Page] = collections.OrderedDict()
         self._bytes = 0
 
-    def put(self, partition: PartitionKey, page: Sequence[Stored]) -> None:
+    @property
+    def memory_bytes(self) -> int:
+        """What is kept takes about this much memory."""
+        return self._bytes
+
+    def put(self, partition: PartitionKey, values: Sequence[Stored]) -> None:
         """Keep values; the page that was used least lately goes when there are too many."""
-        if not page:
+        if not values:
             return
-        first = page[0].offset
+        first = values[0].offset
+        page = _Page(values, sum([len(stored.value) for stored in values]))
         with self._lock:
             self._drop((partition, first))
             bisect.insort(self._firsts.setdefault(partition, []), first)
             self._pages[partition, first] = page
-            self._bytes += _size(page)
+            self._bytes += page.memory_bytes
             while self._bytes > self._bytes_max and len(self._pages) > 1:
                 self._drop(next(iter(self._pages)))
 
@@ -51,11 +69,12 @@ class Pages:
             if place < 0:
                 return ()
             page = self._pages[partition, firsts[place]]
-            if page[-1].offset < offset:
+            if page.values[-1].offset < offset:
                 return ()
             self._pages.move_to_end((partition, firsts[place]))
-        begin = offset - page[0].offset
-        return bounded(page[begin : begin + limit])
+        begin = offset - page.values[0].offset
+        values = page.values[begin : begin + limit]
+        return values if page.size_bytes <= READ_BYTES_MAX else bounded(values)
 
     def forget(self, partition: PartitionKey) -> None:
         """Drop what is kept of a partition."""
@@ -66,7 +85,7 @@ class Pages:
     def _drop(self, key: tuple[PartitionKey, int]) -> None:
         page = self._pages.pop(key, None)
         if page is not None:
-            self._bytes -= _size(page)
+            self._bytes -= page.memory_bytes
             self._firsts[key[0]].remove(key[1])
 
 
@@ -78,7 +97,3 @@ def bounded(page: Sequence[Stored]) -> Sequence[Stored]:
         if size_bytes > READ_BYTES_MAX and number > 0:
             return page[:number]
     return page
-
-
-def _size(page: Sequence[Stored]) -> int:
-    return sum([len(stored.value) for stored in page]) + STORED_BYTES * len(page)
