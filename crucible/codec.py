@@ -85,11 +85,13 @@ class _Reader:
 
 
 class Codec:
-    """Encodes records and decodes what it has the schema of: our own versions, and those it has learned from a log."""
+    """Encodes records and decodes what it has the schema of: what it has learned from a log, else our own versions."""
 
     def __init__(self) -> None:
         self._schemas: dict[int, RecordSchema] = dict(own_schemas())
+        self._learned: set[int] = set()
         self._readers: dict[bytes, _Reader | None] = {}
+        self._prefixes: dict[type[Record], bytes] = {}
 
     def encode(self, record: Record) -> bytes:
         """The bytes of a record. Raises ``RecordError`` that names record and field if its schema says otherwise."""
@@ -106,7 +108,7 @@ class Codec:
         if writer.has_rule and (problem := _made(type(record), values).problem()):
             message = f"{type(record).__name__}: {problem}"
             raise RecordError(message)
-        return writer.prefix + body
+        return self._prefixes.get(type(record), writer.prefix) + body
 
     def decode(self, value: bytes) -> Record | None:
         """The record of these bytes; None for a type that this version does not know.
@@ -150,9 +152,9 @@ class Codec:
         schema = self._schemas.get(self.schema_id(value))
         return schema.name if schema is not None else None
 
-    def has_schema_of(self, value: bytes) -> bool:
-        """Whether records of this value's schema can be decoded or skipped. Raises ``RecordError`` as ``schema_id``."""
-        return value[:HEADER_BYTES] in self._readers or self.schema_id(value) in self._schemas
+    def has_decoded(self, value: bytes) -> bool:
+        """Whether a value with this header was decoded or skipped before."""
+        return value[:HEADER_BYTES] in self._readers
 
     def has_schema(self, schema_id: int) -> bool:
         """Whether records of this schema id can be decoded or skipped."""
@@ -163,14 +165,26 @@ class Codec:
         return self._schemas.get(schema_id)
 
     def learn(self, schema: RecordSchema) -> None:
-        """Take in a schema found on a log. Raises ``LogRefusedError`` if its id stands for another schema already."""
-        known = self._schemas.setdefault(schema.schema_id, schema)
-        if known.identity != schema.identity:
+        """Take in a schema of a log, which alone says what its ids stand for: it wins over one of ours with that id.
+
+        Raises ``LogRefusedError`` if the log says otherwise already.
+        """
+        schema_id = schema.schema_id
+        if schema_id not in self._learned:
+            self._schemas[schema_id] = schema
+            self._learned.add(schema_id)
+            self._readers.pop(_header(schema_id), None)
+        elif (known := self._schemas[schema_id]).identity != schema.identity:
             message = (
-                f"schema id {schema.schema_id} stands for two schemas, of {known.name} and {schema.name}: "
-                "this log can't be written by this version; use a schema registry, or another log"
+                f"schema id {schema_id} stands for two schemas, of {known.name} and {schema.name}: the ids of this log "
+                "and those of this version or registry don't go together; "
+                "use the registry that the log was begun with, or another log"
             )
             raise LogRefusedError(message)
+
+    def write_as(self, schema: RecordSchema) -> None:
+        """From now on, write records of this schema's type with its id."""
+        self._prefixes[RECORD_TYPES[schema.name]] = _header(schema.schema_id)
 
     def _reader(self, value: bytes) -> _Reader | None:
         schema_id = self.schema_id(value)
@@ -180,6 +194,10 @@ class Codec:
             raise RecordError(message)
         reader = self._readers[value[:HEADER_BYTES]] = _make_reader(schema)
         return reader
+
+
+def _header(schema_id: int) -> bytes:
+    return MAGIC + schema_id.to_bytes(HEADER_BYTES - 1, "big")
 
 
 def _without_address(error: Exception) -> str:
@@ -276,7 +294,7 @@ def _make_writer(record_type: type[Record]) -> _Writer:
     named: dict[str, Any] = {}
     head, columns = split_columns(schema.tree)
     return _Writer(
-        prefix=MAGIC + schema.schema_id.to_bytes(4, "big"),
+        prefix=_header(schema.schema_id),
         parsed=_parse(schema),
         fields=tuple(
             (field["name"], scalar_types(field["type"]), preparer(field["type"], named))

@@ -15,6 +15,7 @@
     │   │   ├── LogUnreachableError the log does not answer now; nothing was appended: try again later
     │   │   └── LogRefusedError    place, file system or limit that we do not take
     │   ├── RecordError            bytes that are no record
+    │   ├── RegistryError          the schema registry is down, refuses, or answers what makes no sense
     │   ├── BlobError              a blob is missing or does not match its digest
     │   ├── SpoolError             telemetry can't be kept: full disk or limit reached
     │   └── ReadModelError         the read model can't be used; delete it, the next command rebuilds it
@@ -130,6 +131,10 @@ class LogRefusedError(LogError):
 
 class RecordError(StorageError):
     """Bytes that are no record of ours."""
+
+
+class RegistryError(StorageError):
+    """The schema registry gives no id."""
 
 
 class BlobError(StorageError):

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import json
-import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from crucible.canonical import canonical_json
 from crucible.codec import Codec
 from crucible.errors import AppendUnknownError, LogError, LogRefusedError, RecordError
 from crucible.log.protocol import Appended, Batch, Log, Outgoing, Stored
+from crucible.log_schemas import LogSchemas, SchemaRegistry
 from crucible.place import Place
 from crucible.ports import Clock, Ids, SystemClock, SystemIds
 from crucible.records.log_events import LogCreated
-from crucible.records.record import RECORD_TYPES, R, Record, Topic
-from crucible.records.schema import RecordSchema, latest_schema, own_schemas, parse_schema_text
+from crucible.records.record import R, Record, Topic
+from crucible.records.schema import RecordSchema
 from crucible.version import VERSION
 
 if TYPE_CHECKING:
@@ -48,15 +46,14 @@ class Entry(NamedTuple):
 class Journal:
     """A log of records. Every method may be called from any thread."""
 
-    def __init__(self, log: Log, *, clock: Clock, ids: Ids, actor: str) -> None:
+    def __init__(self, log: Log, *, clock: Clock, ids: Ids, actor: str, registry: SchemaRegistry | None = None) -> None:
+        """Without a ``registry`` the ids of schemas come from the log itself."""
         self.log = log
         self.clock = clock
         self.ids = ids
         self.actor = actor
         self._codec = Codec()
-        self._lock = threading.Lock()
-        self._schemas_read: dict[int, int] = {}
-        self._on_log: set[int] = set()
+        self.schemas = LogSchemas(log, self._codec, registry, send=self._send)
         self._log_id: str | None = None
         self._recent: list[Entry | None] = [None] * RECENT_EVENTS
 
@@ -83,9 +80,10 @@ class Journal:
     def identify(self) -> str:
         """Give an empty log its identity, and return that of this log. Of several writers at once the first counts."""
         if self._log_id is None and not self.log.end("events", 0):
+            self.schemas.settle()
             created = self._batch([self.make(LogCreated, log_id=self.ids.uuid7(), crucible_version=VERSION)])
             # Readers look for it in partition 0, wherever its key would go.
-            self._append([dataclasses.replace(created, partition=0)])
+            self._send([dataclasses.replace(created, partition=0)])
         return self.log_id
 
     def make(
@@ -124,13 +122,13 @@ class Journal:
         ``AppendUnknownError``. Raises ``RecordError`` for a record that is not what its schema says and
         ``LogRefusedError`` for a batch that the log does not take, both before anything is written.
         """
-        (appended,) = self._append([self._batch(records)])
+        (appended,) = self._append([records])
         return appended
 
     def append_batches(self, batches: Sequence[Sequence[Record]]) -> None:
         """Append many batches, each as ``append`` does, with few commits; returns once all are durable."""
         if batches:
-            self._append([self._batch(records) for records in batches])
+            self._append(batches)
 
     def read(self, topic: Topic, partition: int, offset: int, limit: int = 10_000) -> list[Entry]:
         """Up to ``limit`` entries from ``offset`` on; empty at the end. Raises as ``Log.read``."""
@@ -145,8 +143,8 @@ class Journal:
         """What a value of this log says: for readers that choose by key what they decode. Raises as ``Log.read``."""
         codec = self._codec
         try:
-            if not codec.has_schema_of(stored.value):
-                self._read_schemas()
+            if not codec.has_decoded(stored.value):
+                self.schemas.find(codec.schema_id(stored.value))
             return Entry(stored, codec.decode(stored.value), None)
         except RecordError as error:
             return Entry(stored, None, str(error))
@@ -158,16 +156,15 @@ class Journal:
             schema_id = codec.schema_id(value)
         except RecordError:
             return None
-        if not codec.has_schema(schema_id):
-            self._read_schemas()
+        self.schemas.find(schema_id)
         return codec.schema(schema_id)
 
     def record_type(self, stored: Stored) -> str | None:
         """The name of a value's record type, told without decoding it; None: it is none. Raises as ``Log.read``."""
         codec = self._codec
         try:
-            if not codec.has_schema(codec.schema_id(stored.value)):
-                self._read_schemas()
+            if not codec.has_decoded(stored.value):
+                self.schemas.find(codec.schema_id(stored.value))
             return codec.record_name(stored.value)
         except RecordError:
             return None
@@ -200,11 +197,13 @@ class Journal:
         ]
         return Batch(topic=records[0].TOPIC, key=records[0].key, values=values)
 
-    def _append(self, batches: Sequence[Batch]) -> Sequence[Appended]:
-        used = {int.from_bytes(value.value[1:5], "big") for batch in batches for value in batch.values}
-        if not used <= self._on_log:
-            self._announce(used)
-        return self._send(batches)
+    def _append(self, batches: Sequence[Sequence[Record]]) -> Sequence[Appended]:
+        is_settled = self.schemas.is_settled({type(record) for records in batches for record in records})
+        made = [self._batch(records) for records in batches]
+        if not is_settled:
+            self.schemas.settle()
+            made = [self._batch(records) for records in batches]
+        return self._send(made)
 
     def _send(self, batches: Sequence[Batch]) -> Sequence[Appended]:
         delay_s = APPEND_DELAY_S
@@ -216,55 +215,6 @@ class Journal:
                 delay_s *= 2
         return self.log.append(batches)
 
-    def announce(self, schema_ids: Sequence[int]) -> None:
-        """Put schemas of this version on the log that records there use and that it lacks."""
-        self._announce(set(schema_ids))
-
-    def _announce(self, used: set[int]) -> None:
-        """Put the schemas on the log that it lacks: all that this version writes, so that a log pays once."""
-        self._read_schemas()
-        with self._lock:
-            if used <= self._on_log:
-                return
-            written = [latest_schema(name) for name in RECORD_TYPES]
-            missing = [schema for schema in written if schema.schema_id not in self._on_log]
-            self._send([_schema_batch(schema) for schema in missing])
-            self._on_log.update(schema.schema_id for schema in missing)
-
-    def _read_schemas(self) -> None:
-        """Learn what others have put on topic ``schemas``. Raises ``LogRefusedError`` for a collision of ids."""
-        with self._lock:
-            for partition in self.log.partitions("schemas"):
-                end = self.log.end("schemas", partition)
-                offset = self._schemas_read.get(partition, 0)
-                while offset < end:
-                    page = self.log.read("schemas", partition, offset)
-                    if not page:
-                        message = f"the log at {self.log.location} gives nothing of schemas/{partition} at {offset}"
-                        raise LogError(message)
-                    for stored in page:
-                        self._learn(stored)
-                    offset = page[-1].offset + 1
-                    self._schemas_read[partition] = offset
-
-    def _learn(self, stored: Stored) -> None:
-        """Take in one schema. A value that is none is passed over: records that need it become dead letters."""
-        try:
-            value = json.loads(stored.value)
-            schema = own_schemas().get(value["id"])
-            if schema is None or schema.text != value["schema"]:
-                schema = parse_schema_text(value["schema"], int(value["id"]))
-        except (RecordError, ValueError, KeyError, TypeError):
-            return
-        self._codec.learn(schema)
-        self._on_log.add(schema.schema_id)
-
-
-def _schema_batch(schema: RecordSchema) -> Batch:
-    value = canonical_json({"subject": schema.subject, "id": schema.schema_id, "schema": schema.text}).encode()
-    outgoing = Outgoing(event_id=f"schema-{schema.schema_id}", record_type="Schema", value=value)
-    return Batch(topic="schemas", key=schema.subject, values=[outgoing])
-
 
 def open_journal(place: Place, *, actor: str, clock: Clock | None = None, ids: Ids | None = None) -> Journal:
     """The journal of the log of ``place``, which is made if it is not there.
@@ -275,15 +225,27 @@ def open_journal(place: Place, *, actor: str, clock: Clock | None = None, ids: I
 
     place.create()
     clock = clock or SystemClock()
-    return journal_of(open_log(place, clock=clock), actor=actor, clock=clock, ids=ids)
+    log = open_log(place, clock=clock)
+    return journal_of(log, actor=actor, clock=clock, ids=ids, registry=_registry_of(place, clock))
 
 
-def journal_of(log: Log, *, actor: str, clock: Clock | None = None, ids: Ids | None = None) -> Journal:
+def journal_of(
+    log: Log, *, actor: str, clock: Clock | None = None, ids: Ids | None = None, registry: SchemaRegistry | None = None
+) -> Journal:
     """The journal of an open log, to which an identity is given if it is empty. Closes the log if that fails."""
-    journal = Journal(log, clock=clock or SystemClock(), ids=ids or SystemIds(), actor=actor)
+    journal = Journal(log, clock=clock or SystemClock(), ids=ids or SystemIds(), actor=actor, registry=registry)
     try:
         journal.identify()
     except BaseException:
         journal.close()
         raise
     return journal
+
+
+def _registry_of(place: Place, clock: Clock) -> SchemaRegistry | None:
+    if place.registry is None:
+        return None
+    from crucible.registry_address import parse_registry_address
+    from crucible.registry_client import RegistryClient
+
+    return RegistryClient(parse_registry_address(place.registry), clock=clock, prefix=place.topic_prefix)

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from crucible.errors import LogRefusedError
+from crucible.log.address import DEFAULT_PREFIX, parse_kafka_address
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -15,6 +16,8 @@ class Place:
     root: Path
     log_address: str | None = None
     """``kafka://…`` if the log is there, and the folder holds what is made from it; None: the log is in the folder."""
+    registry: str | None = dataclasses.field(default=None, repr=False, compare=False)
+    """Address of the schema registry that gives ids to what is written here; None: ids come from the log."""
 
     @property
     def home(self) -> Path:
@@ -27,6 +30,11 @@ class Place:
         if self.log_address is not None and folder.is_relative_to(self.home):
             return str(folder.relative_to(self.home))
         return str(folder)
+
+    @property
+    def topic_prefix(self) -> str:
+        """What the names of the log's topics begin with."""
+        return DEFAULT_PREFIX if self.log_address is None else parse_kafka_address(self.log_address).prefix
 
     @property
     def log_text(self) -> str:

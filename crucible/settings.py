@@ -19,6 +19,7 @@ from typing import Any
 from crucible.errors import DefinitionError, Problem, UsageError
 from crucible.log.address import is_kafka_address, parse_kafka_address
 from crucible.place import Place
+from crucible.registry_address import FORM, parse_registry_address, without_login
 
 FILE_NAME = "crucible.toml"
 FOLDER_NAME = ".crucible"
@@ -56,14 +57,15 @@ class Settings:
     """Most bytes of telemetry waiting for the log, for each process."""
     read_model_memory: str
     """Memory limit of the read model, in DuckDB's words."""
-
+    registry: str | None = dataclasses.field(repr=False)
+    """Address of the schema registry that gives schemas their ids; it may hold a login."""
     log_address: str | None = None
     """``kafka://…`` if the log is there; None: it is in the folder ``log``."""
 
     @property
     def place(self) -> Place:
         """The folder of the log as paths."""
-        return Place(self.log, log_address=self.log_address)
+        return Place(self.log, log_address=self.log_address, registry=self.registry)
 
     @property
     def log_text(self) -> str:
@@ -136,6 +138,7 @@ def _defaults() -> dict[str, Any]:
         "queues": ["default"],
         "spool_bytes_max": 1 << 30,
         "read_model_memory": "2GB",
+        "registry": None,
     }
 
 
@@ -197,13 +200,15 @@ def _check(values: dict[str, Any], problems: list[Problem]) -> None:
         if (value is None and default is None) or (isinstance(value, Path) and name in {"log", "output_dir"}):
             continue
         if not isinstance(value, wanted) or isinstance(value, bool):
-            problems.append(Problem(name, "wrong type", value=repr(value), expected=wanted.__name__))
+            shown = without_login(repr(value))
+            problems.append(Problem(name, "wrong type", value=shown, expected=wanted.__name__))
             values[name] = default
     limits = {"jobs": (0, JOBS_MAX), "lease_ms": (LEASE_MS_MIN, 86_400_000), "spool_bytes_max": (1 << 23, 1 << 50)}
     for name, (low, high) in limits.items():
         if not low <= values[name] <= high:
             problems.append(Problem(name, "out of range", value=str(values[name]), expected=f"{low} to {high}"))
     _check_texts(values, problems)
+    _check_registry(values["registry"], problems)
 
 
 def _check_texts(values: dict[str, Any], problems: list[Problem]) -> None:
@@ -229,6 +234,15 @@ def _check_texts(values: dict[str, Any], problems: list[Problem]) -> None:
         problems.append(
             Problem("read_model_memory", "is no size", value=value, expected="64MB at least, as 512MB or 2GB")
         )
+
+
+def _check_registry(text: str | None, problems: list[Problem]) -> None:
+    if text is None:
+        return
+    try:
+        parse_registry_address(text)
+    except ValueError as error:
+        problems.append(Problem("registry", str(error), value=f"{without_login(text)!r:.80}", expected=FORM))
 
 
 def _check_home(name: str, text: str, problems: list[Problem]) -> None:

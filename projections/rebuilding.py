@@ -103,7 +103,7 @@ class Rebuild:
         with contextlib.closing(open_journal(self._place, actor=self._actor)) as journal:
             announced = missing_schemas(contents)
             if announced:
-                journal.announce(announced)
+                journal.schemas.announce(announced)
             rebuilt = self._build(journal)
             rebuilt.differed += [f"schema {schema_id} was not on topic schemas" for schema_id in announced]
             return rebuilt

@@ -21,6 +21,8 @@ from crucible.records.record import RECORD_TYPES
 NAMESPACE = "crucible"
 SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
 """Folder of ``<topic>/<record>/v<version>.avsc``; a link in a checkout, a folder in an installed package."""
+SCHEMA_ID_MAX = 2**31 - 1
+"""Largest schema id: every client of a registry takes it for a signed number of four bytes."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,14 +38,18 @@ class RecordSchema:
     identity: str
     """The text without ``doc``: what the id is made from. Two texts of one identity are one schema."""
     schema_id: int
-    """0 to 2**31 - 1."""
+    """0 to ``SCHEMA_ID_MAX``."""
     tree: Mapping[str, Any]
     """The schema as parsed JSON."""
 
     @property
     def subject(self) -> str:
-        """Subject by topic and record name (Confluent's TopicRecordNameStrategy), and the key on ``schemas``."""
-        return f"{NAMESPACE}.{self.topic}-{NAMESPACE}.{self.name}"
+        """The key on topic ``schemas``: ``subject_at`` a log whose topics begin with ``crucible``."""
+        return self.subject_at(NAMESPACE)
+
+    def subject_at(self, prefix: str) -> str:
+        """Subject by topic and record name (Confluent's TopicRecordNameStrategy), of topics that begin so."""
+        return f"{prefix}.{self.topic}-{NAMESPACE}.{self.name}"
 
 
 def schema_id_of(identity: str) -> int:

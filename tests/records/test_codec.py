@@ -232,11 +232,28 @@ def test_other_docs_make_no_other_schema():
     assert changed("StageHeartbeat", lambda tree: tree.update(key="claim_id")).schema_id != own.schema_id
 
 
-def test_two_schemas_of_one_id_are_refused():
+def test_two_schemas_of_one_id_on_a_log_are_refused():
+    codec = Codec()
     own = latest_schema("StageHeartbeat")
-    other = parse_schema_text(latest_schema("StageClaimed").text, own.schema_id)
+    codec.learn(own)
     with pytest.raises(LogRefusedError, match="StageHeartbeat and StageClaimed"):
-        Codec().learn(other)
+        codec.learn(parse_schema_text(latest_schema("StageClaimed").text, own.schema_id))
+
+
+def test_what_a_log_says_of_an_id_wins_over_our_own_schema_of_it():
+    codec = Codec()
+    own = latest_schema("StageHeartbeat")
+    assert codec.decode(encode(heartbeat())) == heartbeat()
+    codec.learn(parse_schema_text(latest_schema("StageCompleted").text, own.schema_id))
+    value = b"\0" + own.schema_id.to_bytes(4, "big") + encode(stage_completed())[5:]
+    assert codec.decode(value) == stage_completed()
+
+
+def test_records_are_written_with_the_id_that_they_were_given():
+    codec = Codec()
+    codec.write_as(parse_schema_text(latest_schema("StageHeartbeat").text, 7))
+    assert codec.encode(heartbeat()) == b"\0\0\0\0\7" + encode(heartbeat())[5:]
+    assert codec.encode(stage_completed()) == encode(stage_completed())
 
 
 def test_ids_of_all_schemas_are_different_and_have_31_bits():
