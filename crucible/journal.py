@@ -226,7 +226,7 @@ def open_journal(place: Place, *, actor: str, clock: Clock | None = None, ids: I
     place.create()
     clock = clock or SystemClock()
     log = open_log(place, clock=clock)
-    return journal_of(log, actor=actor, clock=clock, ids=ids, registry=_registry_of(place, clock))
+    return journal_of(log, actor=actor, clock=clock, ids=ids, registry=registry_of(place, clock))
 
 
 def journal_of(
@@ -242,7 +242,8 @@ def journal_of(
     return journal
 
 
-def _registry_of(place: Place, clock: Clock) -> SchemaRegistry | None:
+def registry_of(place: Place, clock: Clock) -> SchemaRegistry | None:
+    """The schema registry that gives ids to what is written to a place's log, if there is one."""
     if place.registry is None:
         return None
     from crucible.registry_address import parse_registry_address

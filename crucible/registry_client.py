@@ -59,49 +59,56 @@ class RegistryClient:
             concurrent.futures.ThreadPoolExecutor(REQUESTS_AT_ONCE, "crucible-registry") as pool,
         ):
             first = self._register(client, schemas[0])  # alone: one that is down is asked for one schema only
-            try:
-                return [first, *pool.map(lambda schema: self._register(client, schema), schemas[1:])]
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+            return [first, *pool.map(lambda schema: self._register(client, schema), schemas[1:])]
+
+    def count_subjects(self) -> int:
+        """How many subjects it has: whether it can be reached and read at all. Raises as ``ids_of``."""
+        with _open_client(self._address) as client:
+            status, body = self._ask(client, "GET", "/subjects")
+        if status != HTTPStatus.OK:
+            raise self._error(self._refusal(status, "/subjects", _object(body)))
+        subjects = _json(body)
+        if not isinstance(subjects, list):
+            raise self._nonsense(body, "a list of subjects")
+        return len(subjects)
 
     def _register(self, client: httpx2.Client, schema: RecordSchema) -> int:
-        import httpx2
-
         subject = schema.subject_at(self._prefix)
-        try:
-            status, body = self._ask(client, f"/subjects/{quote(subject, safe='')}/versions", schema.text)
-        except httpx2.TransportError as error:
-            why = self._clean(f"{type(error).__name__}: {error}")
-            what = f"can't be reached ({why}); start it, or correct CRUCIBLE_REGISTRY"
-            raise self._error(what) from None
-        except httpx2.HTTPError as error:
-            what = f"gives no answer in HTTP ({self._clean(f'{type(error).__name__}: {error}')})"
-            raise self._error(what) from None
+        content = json.dumps({"schema": schema.text}).encode()
+        status, body = self._ask(client, "POST", f"/subjects/{quote(subject, safe='')}/versions", content)
         if status != HTTPStatus.OK:
             raise self._error(self._refusal(status, subject, _object(body)))
         schema_id = _object(body).get("id")
         if type(schema_id) is not int or not 0 <= schema_id <= SCHEMA_ID_MAX:
-            seen = self._clean(body[:ANSWER_SHOWN_BYTES].decode(errors="replace"))
-            what = f"answers {seen!r} where the id of a schema is expected; is it a schema registry?"
-            raise self._error(what)
+            raise self._nonsense(body, "the id of a schema")
         return schema_id
 
-    def _ask(self, client: httpx2.Client, path: str, schema: str) -> tuple[int, bytes]:
-        """Status and body of the answer to a POST; a failure that may pass is tried again."""
+    def _ask(self, client: httpx2.Client, method: str, path: str, content: bytes = b"") -> tuple[int, bytes]:
+        """Status and body of an answer; a failure that may pass is tried again."""
         import httpx2
 
-        content = json.dumps({"schema": schema}).encode()
+        try:
+            return self._ask_often(client, method, path, content)
+        except httpx2.TransportError as error:
+            why = self._clean(f"{type(error).__name__}: {error}")
+            what = f"can't be reached ({why}); start it, or correct CRUCIBLE_REGISTRY"
+        except httpx2.HTTPError as error:
+            what = f"gives no answer in HTTP ({self._clean(f'{type(error).__name__}: {error}')})"
+        raise self._error(what)
+
+    def _ask_often(self, client: httpx2.Client, method: str, path: str, content: bytes) -> tuple[int, bytes]:
+        import httpx2
+
         for attempt in range(ATTEMPTS_MAX - 1):
             try:
-                status, body = _post(client, f"{self._address.url}{path}", content)
+                status, body = _ask_once(client, method, f"{self._address.url}{path}", content)
             except httpx2.TransportError:
                 pass
             else:
                 if status != HTTPStatus.TOO_MANY_REQUESTS and status < HTTPStatus.INTERNAL_SERVER_ERROR:
                     return status, body
             self._clock.sleep(ATTEMPT_DELAY_S * 2**attempt)
-        return _post(client, f"{self._address.url}{path}", content)
+        return _ask_once(client, method, f"{self._address.url}{path}", content)
 
     def _refusal(self, status: int, subject: str, answer: dict[str, Any]) -> str:
         """Why a registry gives no id, and what to do, by the status of its answer."""
@@ -117,6 +124,10 @@ class RegistryClient:
         if status < HTTPStatus.BAD_REQUEST or status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
             return f"answers {status}{said}: it is none, or lies elsewhere; correct CRUCIBLE_REGISTRY"
         return f"answers {status} to schemas{said}"
+
+    def _nonsense(self, body: bytes, expected: str) -> RegistryError:
+        seen = self._clean(body[:ANSWER_SHOWN_BYTES].decode(errors="replace"))
+        return self._error(f"answers {seen!r} where {expected} is expected; is it a schema registry?")
 
     def _clean(self, text: str) -> str:
         """What somebody else has said: one line, not too long, and without the login."""
@@ -141,9 +152,9 @@ def _open_client(address: RegistryAddress) -> httpx2.Client:
     )
 
 
-def _post(client: httpx2.Client, path: str, content: bytes) -> tuple[int, bytes]:
+def _ask_once(client: httpx2.Client, method: str, url: str, content: bytes) -> tuple[int, bytes]:
     body = b""
-    with client.stream("POST", path, content=content) as answer:
+    with client.stream(method, url, content=content) as answer:
         for part in answer.iter_bytes():
             body += part
             if len(body) > ANSWER_BYTES_MAX:
@@ -151,12 +162,17 @@ def _post(client: httpx2.Client, path: str, content: bytes) -> tuple[int, bytes]
         return answer.status_code, body
 
 
+def _json(body: bytes) -> Any:
+    """What an answer says; None if it is no JSON."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
 def _object(body: bytes) -> dict[str, Any]:
     """The JSON object of an answer; empty if it is none."""
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
+    found = _json(body)
     return found if isinstance(found, dict) else {}
 
 

@@ -14,16 +14,16 @@ import hmac
 import json
 import os
 import secrets
-import socket
 import threading
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, cast
 
 from crucible.errors import CrucibleError, ReadModelError, UsageError
 from crucible.place import Place
 from crucible.position import Position
+from crucible.projections.connections import ConnectionServer
 from crucible.projections.identity import log_ends
 from crucible.projections.queries import (
     QUERY_TIME_MAX_S,
@@ -46,16 +46,12 @@ IDLE_TIMEOUT_S = 300.0
 """A connection without a request for this long is closed."""
 STRANGER_TIMEOUT_S = 10.0
 """As much for a connection that has not shown the token yet."""
-CONNECTIONS_MAX = 256
-"""Connections at a time; more are closed at once: each takes a thread, and a file that the log may need."""
 WAIT_MAX_S = 30.0
 """Longest wait for a position."""
 FRESH_WAIT_S = 2.0
 """Longest wait of ``GET /health?fresh`` for what was on the log when it was asked."""
 QUERIES_AT_ONCE = 8
 """Queries that run at a time; others wait."""
-CLOSE_WAIT_S = 10.0
-"""Longest wait for queries that were interrupted."""
 TOKEN_BYTES = 24
 PATHS = "unknown path; there are /query, /health, /statistics, /digest and /copy"
 
@@ -177,44 +173,10 @@ class QueryPort:
         return "application/json", body
 
 
-class _Server(ThreadingHTTPServer):
-    """A thread for each connection; remembers the connections, so that closing the port ends them."""
+class _Server(ConnectionServer):
+    """The port's server."""
 
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 64
     port: QueryPort
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._open: set[Any] = set()
-        self._changed = threading.Condition()
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        with self._changed:
-            is_full = len(self._open) >= CONNECTIONS_MAX
-            self._open.add(request)
-        if is_full:
-            self.shutdown_request(request)
-            return
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        super().shutdown_request(request)
-        with self._changed:
-            self._open.discard(request)
-            self._changed.notify_all()
-
-    def close_connections(self) -> None:
-        """End every connection and wait for its thread: an open cursor would keep the model's file locked."""
-        with self._changed:
-            for connection in self._open:
-                with contextlib.suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-            self._changed.wait_for(lambda: not self._open, CLOSE_WAIT_S)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away in the middle is no error of ours; its connection is closed by now."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -139,6 +139,23 @@ def test_a_registry_that_fails_keeps_records_off_the_log_and_is_asked_again_by_t
     assert records_on(log) == [heartbeat(beat=2), heartbeat(beat=3), claimed()]
 
 
+def test_a_record_that_was_encoded_while_another_thread_settled_the_ids_has_them_too(monkeypatch):
+    log = FakeLog()
+    journal = make_journal(log, Numbers(first=100))
+    encode_once = journal._codec.encode
+
+    def encode_slowly(record):
+        value = encode_once(record)
+        monkeypatch.undo()
+        journal.acting_as("other").append(claimed())
+        return value
+
+    monkeypatch.setattr(journal._codec, "encode", encode_slowly)
+    journal.append(heartbeat())
+    assert set(ids_used(log)) < set(ids_told(log))
+    assert records_on(log) == [claimed(), heartbeat()]
+
+
 def test_reading_asks_no_registry():
     log, registry = FakeLog(), Numbers()
     make_journal(log).append(heartbeat())

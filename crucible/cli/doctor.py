@@ -44,3 +44,19 @@ def _findings() -> Iterator[Finding]:
         yield from broker_findings(settings)
     else:
         yield from place_findings(settings)
+    if settings.registry is not None:
+        yield _registry(settings.registry)
+
+
+def _registry(text: str) -> Finding:
+    """Whether the schema registry that is to give ids can be reached and read."""
+    from crucible.ports import SystemClock
+    from crucible.registry_address import parse_registry_address
+    from crucible.registry_client import RegistryClient
+
+    address = parse_registry_address(text)
+    try:
+        count = RegistryClient(address, clock=SystemClock()).count_subjects()
+    except CrucibleError as error:
+        return Finding("schema registry", "problem", str(error), "no record can be written until it answers")
+    return Finding("schema registry", "fine", f"{address.url} answers, with {count} subjects")

@@ -31,12 +31,15 @@ def locate(settings: Settings, *, may_create: bool = False) -> Settings:
 
 
 def _log_id(settings: Settings, *, may_create: bool) -> str:
-    from crucible.journal import Journal
+    from crucible.journal import Journal, registry_of
     from crucible.log.opening import open_log
     from crucible.ports import SystemClock, SystemIds
 
-    log = open_log(settings.place, may_create=may_create)
-    with contextlib.closing(Journal(log, clock=SystemClock(), ids=SystemIds(), actor=settings.actor)) as journal:
+    clock = SystemClock()
+    log = open_log(settings.place, clock=clock, may_create=may_create)
+    registry = registry_of(settings.place, clock)
+    journal = Journal(log, clock=clock, ids=SystemIds(), actor=settings.actor, registry=registry)
+    with contextlib.closing(journal):
         if may_create:
             return journal.identify()
         if not log.end("events", 0):

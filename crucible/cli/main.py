@@ -288,6 +288,20 @@ def engine() -> int:
     return act()
 
 
+@app.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8081, show_default=True, help="0 takes a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; 0.0.0.0 for other hosts.")
+def registry(port: int, host: str) -> int:
+    """Serve the log's schemas as a schema registry.
+
+    Answers the read half of Confluent's HTTP API, so that Avro consumers and Kafka pages can read the topics. It needs
+    no engine and writes nothing.
+    """
+    from crucible.cli.parts import registry as act
+
+    return act(host, port)
+
+
 @app.command("list")
 @click.argument("what", type=click.Choice(["stages", "adapters", "datasets"]))
 @short_format_option

@@ -1,4 +1,4 @@
-"""``crucible worker``, ``engine``, ``manager``, ``projector``, ``log salvage``: parts as processes of their own."""
+"""``crucible worker``, ``engine``, ``manager``, ``projector``, ``registry``, ``log salvage``: each its own process."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def worker(jobs: int | None, queues: list[str] | None) -> int:
         settings.place.create()
         journal = open_journal(settings.place, actor=settings.actor)
         with contextlib.closing(journal), tuned_process():
+            journal.schemas.settle()
             work = WorkerThread(settings, journal, zygote, jobs=settings.jobs)
             stop = _on_signals(work.drain, work.kill)
             adopter = Engine(settings, journal, None, frozenset())
@@ -80,6 +81,7 @@ def manager() -> int:
     settings = located_settings(may_create=True)
     outlive_reader()
     with contextlib.closing(open_journal(settings.place, actor=settings.actor)) as journal, tuned_process():
+        journal.schemas.settle()
         engine = Engine(settings, journal, None, frozenset({"manager"}))
         stop = _on_signals(lambda: None, lambda: None)
         try:
@@ -112,6 +114,7 @@ def _serve(roles: frozenset[Role], name: str) -> int:
     settings.place.create()
     journal = open_journal(settings.place, actor=settings.actor)
     with contextlib.closing(journal), tuned_process():
+        journal.schemas.settle()
         seat = Seat(settings, journal, roles)
         stop = _on_signals(lambda: None, lambda: None)
         try:
@@ -122,6 +125,28 @@ def _serve(roles: frozenset[Role], name: str) -> int:
                 seat.check()
         finally:
             seat.leave()
+    return exits.INTERRUPTED
+
+
+def registry(host: str, port: int) -> int:
+    """Answer as a schema registry that is only read, until told to stop."""
+    from crucible.cli.engine import require_place
+    from crucible.cli.living import require_log
+    from crucible.cli.wiring import make_registry_port
+    from crucible.journal import journal_of
+    from crucible.log.opening import open_log
+
+    settings = located_settings()
+    require_log(settings)
+    outlive_reader()
+    log = open_log(settings.place, may_create=False)
+    with contextlib.closing(journal_of(log, actor=settings.actor)) as journal:
+        stop = _on_signals(lambda: None, lambda: None)
+        with contextlib.closing(make_registry_port(settings, journal, host=host, port=port)) as answering:
+            say(f"log: {settings.log_text}")
+            say(f"schema registry at {answering.url}, to be read only; Ctrl-C stops it")
+            while not stop.wait(CHECK_EVERY_S):
+                require_place(settings.place)
     return exits.INTERRUPTED
 
 

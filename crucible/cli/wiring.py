@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from crucible.producers.drain import Drain
     from crucible.projections.query_port import QueryPort
     from crucible.projections.readmodel import Projector
+    from crucible.projections.registry_port import RegistryPort
 
 ADOPT_EVERY_S = 2.0
 """How often spools of dead processes are looked for."""
@@ -64,6 +65,13 @@ def make_query_port(settings: Settings, projector: Projector) -> QueryPort:
     from crucible.projections.query_port import QueryPort
 
     return QueryPort(projector, settings.place)
+
+
+def make_registry_port(settings: Settings, journal: Journal, *, host: str, port: int) -> RegistryPort:
+    """A schema registry over a log's schemas, to be read only."""
+    from crucible.projections.registry_port import RegistryPort
+
+    return RegistryPort(journal.schemas, prefix=settings.place.topic_prefix, host=host, port=port)
 
 
 def make_blobs(settings: Settings) -> BlobStore:

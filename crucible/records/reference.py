@@ -23,9 +23,11 @@ INTRODUCTION = """\
 Generated from `schemas/` by `python -m crucible.records.reference`; a test fails if this page is not current.
 
 A value on the log is one zero byte, the schema's id in four big-endian bytes, and the Avro body. The id is the first
-31 bits of the SHA-256 of the schema's text: its JSON with sorted keys, no spaces and no `doc` attributes. Before its
-first use a schema is put on the topic `crucible.schemas` as `{"id": …, "schema": "…", "subject": "…"}`, keyed by its
-subject `crucible.<topic>-crucible.<record>`, so that a log can be read with nothing else at hand.
+31 bits of the SHA-256 of the schema's text: its JSON with sorted keys, no spaces and no `doc` attributes. Where a
+[schema registry](schema-registry.md) is named, the id is the one that it gives. Before its first use a schema is put on
+the topic `crucible.schemas` as `{"id": …, "schema": "…", "subject": "…"}`, keyed by its subject
+`crucible.<topic>-crucible.<record>`, so that a log can be read with nothing else at hand. What stands there is what an
+id means on this log.
 
 Versions are FULL_TRANSITIVE: each reads every other, older and newer. Every field has a default for readers; writers
 give every field. A type with `?` may be null; a number that was not measured is null, never 0. `[]` is a list, `{}` a

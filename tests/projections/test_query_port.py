@@ -16,7 +16,7 @@ from crucible import query
 from crucible.errors import ReadModelError, UsageError
 from crucible.place import Place
 from crucible.position import Position
-from crucible.projections import query_port
+from crucible.projections import connections, query_port
 from crucible.projections.queries import Watchdog
 from crucible.projections.query_port import QueryPort
 from crucible.query import QueryClient, connect
@@ -307,7 +307,7 @@ def test_a_watchdog_that_has_nothing_to_watch_ends():
 
 
 def test_strangers_can_not_use_up_the_files_of_the_process(port, client, monkeypatch):
-    monkeypatch.setattr(query_port, "CONNECTIONS_MAX", 4)
+    monkeypatch.setattr(connections, "CONNECTIONS_MAX", 4)
     strangers = [socket.create_connection(("127.0.0.1", port.number), timeout=10) for _ in range(8)]
     try:
         assert [stranger.recv(1) for stranger in strangers[-4:]] == [b""] * 4

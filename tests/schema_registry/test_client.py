@@ -1,9 +1,13 @@
 """Ids from a registry that is not ours, and what is said of one that gives none."""
 
 import base64
+import contextlib
 import json
 import socket
+import ssl
+import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from urllib.parse import quote
@@ -165,9 +169,28 @@ def test_an_answer_without_an_id_is_nonsense(body):
     assert asked == 1
 
 
+def test_an_answer_without_end_is_not_read_to_its_end():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sent = []
+
+        def pour():
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+                for _ in range(1000):
+                    connection.sendall(b" " * 100_000)
+                    sent.append(100_000)
+
+        thread = threading.Thread(target=pour)
+        thread.start()
+        assert "where the id of a schema is expected" in refused(f"http://127.0.0.1:{server.getsockname()[1]}")
+        thread.join(30)
+    assert sum(sent) < 50_000_000
+
+
 def test_a_server_that_speaks_no_http_is_no_registry():
     with socket.create_server(("127.0.0.1", 0)) as server:
-        import threading
 
         def greet():
             for _ in range(ATTEMPTS_MAX):
@@ -201,6 +224,20 @@ def test_a_body_that_is_cut_shows_no_half_of_a_login():
     assert token[:8].decode() not in said
 
 
+def test_a_certificate_is_checked_and_may_be_of_an_authority_of_ones_own(tmp_path, monkeypatch):
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=registry"
+    command += " -addext subjectAltName=IP:127.0.0.1 -addext keyUsage=digitalSignature,keyCertSign"
+    subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    with Answers(always(200, {"id": 5}), tls) as answers:
+        said = refused(answers.url)
+        assert "can't be reached" in said
+        assert "certificate verify failed" in said
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+        assert make_client(answers.url).ids_of([CLAIMED]) == [5]
+
+
 def test_a_failure_behind_the_first_schema_ends_all():
     def script(number):
         return (200, json.dumps({"id": number}).encode(), {}) if number < 4 else (422, b'{"message": "full"}', {})
@@ -210,8 +247,23 @@ def test_a_failure_behind_the_first_schema_ends_all():
     assert asked < len(SCHEMAS)
 
 
+def test_subjects_are_counted_to_see_whether_it_answers(registry, guarded_registry):
+    assert make_client(registry.url).count_subjects() == 0
+    make_client(registry.url).ids_of(SCHEMAS)
+    assert make_client(registry.url).count_subjects() == len(SCHEMAS)
+    with pytest.raises(RegistryError, match="wants a login"):
+        make_client(guarded_registry.url).count_subjects()
+
+
+def test_what_gives_no_list_of_subjects_is_no_registry():
+    with (
+        Answers(always(200, {"hello": "world"})) as answers,
+        pytest.raises(RegistryError, match="a list of subjects is expected"),
+    ):
+        make_client(answers.url).count_subjects()
+
+
 def test_without_the_http_client_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "httpx2", None)
     with pytest.raises(DependencyError, match=r"crucible-experiments\[registry\]"):
         make_client("http://127.0.0.1:1").ids_of([CLAIMED])
-
