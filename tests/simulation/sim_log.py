@@ -85,7 +85,8 @@ class SimJournal(Journal):
         stored = self.log.read(topic, partition, offset, limit)
         return [Entry(each, self.log.records[int(each.value)], None) for each in stored]
 
-    def _append(self, batches):
+    def _append(self, records):
+        batches = [self._batch(each) for each in records]
         names = [batch.values[0].record_type for batch in batches]
         strike = self._faults.strike(self._role, names) if self._faults is not None else None
         if strike is None:
