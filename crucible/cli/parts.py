@@ -146,7 +146,8 @@ def registry(host: str, port: int) -> int:
             say(f"log: {settings.log_text}")
             say(f"schema registry at {answering.url}, to be read only; Ctrl-C stops it")
             while not stop.wait(CHECK_EVERY_S):
-                require_place(settings.place)
+                if settings.log_address is None:
+                    require_place(settings.place)
     return exits.INTERRUPTED
 
 
