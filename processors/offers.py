@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from crucible.blobs import BlobStore
 from crucible.definition.code_digest import CodeTooLargeError, code_digest, with_command_files
+from crucible.definition.code_place import local_code
 from crucible.definition.model import Definition
 from crucible.records.run_events import RunCreated
 from crucible.records.stage_events import StageRequested
@@ -173,8 +174,9 @@ CODE_CHANGED: Final = "has changed since the experiment was submitted"
 class Eligibility:
     """Whether this worker can serve a request, looking at disk where it must. Any thread may ask."""
 
-    def __init__(self, abilities: Abilities, blobs: BlobStore) -> None:
-        """Look at nothing yet."""
+    def __init__(self, abilities: Abilities, blobs: BlobStore, home: Path) -> None:
+        """Look at nothing yet. ``home`` is the folder of the worker's project."""
+        self._home = home
         self._abilities = abilities
         self._blobs = blobs
         self._digests: dict[str, tuple[float, str | None]] = {}
@@ -202,10 +204,10 @@ class Eligibility:
             return None
         found = self._digest(path)
         if found is None:
-            return f"it needs the code of {path}, which is not on this host"
+            return f"it needs the code of {path}, which is not on this host, nor below {self._home}"
         if found != request.code_digest and submission is not None:
             definition = _definition(submission.accepted.definition_json)
-            found = with_command_files(found, definition, Path(path).parent)
+            found = with_command_files(found, definition, (local_code(path, self._home) or Path(path)).parent)
         if found != request.code_digest:
             return f"the code of {path} {CODE_CHANGED}"
         return None
@@ -217,7 +219,8 @@ class Eligibility:
         if known is not None and now_s < known[0]:
             return known[1]
         try:
-            digest = code_digest(Path(path)) if Path(path).is_file() else None
+            file = local_code(path, self._home)
+            digest = code_digest(file) if file is not None else None
         except (OSError, CodeTooLargeError):
             digest = None
         took_s = time.monotonic() - now_s

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from crucible.blobs import BlobStore
+from crucible.definition.code_place import local_code
 from crucible.errors import (
     CrucibleError,
     FencedError,
@@ -355,7 +356,9 @@ def stage_call(
         metrics=json.loads(request.metrics_json),
         datasets=json.loads(request.datasets_json),
         adapter=request.adapter,
-        code_path=request.code_path,
+        code_path=None
+        if request.code_path is None
+        else str(local_code(request.code_path, place.home) or request.code_path),
         code_digest=request.code_digest,
         checkpoint_every_ms=request.checkpoint_every_ms,
         steps_max=request.steps_max,
@@ -368,6 +371,11 @@ def stage_call(
         spool_bytes_max=spool_bytes_max,
         hooks=json.loads(request.hooks_json) if request.hooks_json else {},
     )
+
+
+def _code_path(request: StageRequested, place: Place) -> str | None:
+    file = None if request.code_path is None else local_code(request.code_path, place.home)
+    return request.code_path if file is None else str(file)
 
 
 def _line(text: object) -> str:

@@ -106,7 +106,9 @@ class Worker:
         self._offers = Offers(journal.clock.monotonic)
         self._changed = threading.Condition(self._view.lock)
         self._eligibility = Eligibility(
-            Abilities(queues=queues, adapters=adapters, namespaces=namespaces, resources=resources or {}), blobs
+            Abilities(queues=queues, adapters=adapters, namespaces=namespaces, resources=resources or {}),
+            blobs,
+            place.home,
         )
         self._refused: dict[str, str] = {}
         self._ended: Counter[str] = Counter()

@@ -205,7 +205,7 @@ def problem_of(tmp_path):
     request = Room().request("run", namespace="team")
 
     def problem(**changed):
-        return Eligibility(able, blobs).problem(dataclasses.replace(request, **changed), None)
+        return Eligibility(able, blobs, tmp_path).problem(dataclasses.replace(request, **changed), None)
 
     return problem
 
