@@ -34,7 +34,7 @@ from crucible.processors.pulse import Pulse
 from crucible.processors.stage_answers import StageAnswers
 from crucible.processors.stage_run import Ending, StageRun
 from crucible.processors.view import View
-from crucible.records.stage_events import StageCanceled, StageClaimed, StageCompleted, StageFailed
+from crucible.records.stage_events import StageCanceled, StageClaimed, StageCompleted, StageFailed, StageRequested
 from crucible.rules.state import RunState
 from crucible.spool.layout import SPOOL_BYTES_MAX
 from crucible.stage_call import StageCall
@@ -356,9 +356,7 @@ def stage_call(
         metrics=json.loads(request.metrics_json),
         datasets=json.loads(request.datasets_json),
         adapter=request.adapter,
-        code_path=None
-        if request.code_path is None
-        else str(local_code(request.code_path, place.home) or request.code_path),
+        code_path=_code_path(request, place),
         code_digest=request.code_digest,
         checkpoint_every_ms=request.checkpoint_every_ms,
         steps_max=request.steps_max,
