@@ -19,7 +19,7 @@ ENDLESS_LIMIT_S = 60
 LEAVE_LIMIT_S = 20
 """For a command that was interrupted."""
 READ_BYTES = 65536
-INHERITED = ("LANG", "TMPDIR", "SYSTEMROOT")
+INHERITED = ("BOOTSTRAP", "LANG", "TMPDIR", "SYSTEMROOT")
 
 
 @dataclass(frozen=True)

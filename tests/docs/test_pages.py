@@ -4,13 +4,16 @@ import pytest
 
 from tests.docs.page_blocks import blocks_of, name_of, pages
 from tests.docs.run_page import PageRun
+from tests.kafka.conftest import bootstrap  # noqa: F401  the broker of pages that need one
 
 NOT_RUN_MAX = 5
 REASON_WORDS_MIN = 4
 
 
 @pytest.mark.parametrize("page", pages(), ids=name_of)
-def test_a_page_does_what_it_says(page, tmp_path):
+def test_a_page_does_what_it_says(page, tmp_path, request, monkeypatch):
+    if "$BOOTSTRAP" in page.read_text():
+        monkeypatch.setenv("BOOTSTRAP", request.getfixturevalue("bootstrap"))
     with PageRun(tmp_path / "project") as reader:
         for block in blocks_of(page):
             reader.run(block)
