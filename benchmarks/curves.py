@@ -28,7 +28,7 @@ from crucible.journal import open_journal
 from crucible.place import Place
 from crucible.projections.query_port import QueryPort
 from crucible.projections.readmodel import Projector
-from crucible.query import QueryClient
+from crucible.query import QueryClient, local_endpoint
 
 CURVE_LIMIT_MS = 5.0
 LONG_CURVE_LIMIT_MS = 25.0
@@ -215,7 +215,7 @@ def main() -> int:
         sizes = [path.stat().st_size / 1e6 for path in (place.read_model, folder / "points.sqlite")]
         print(f"{time.perf_counter() - began:.1f} s into SQLite; {sizes[0]:.0f} and {sizes[1]:.0f} MB on disk")
         stack.enter_context(engine(place))
-        client = stack.enter_context(contextlib.closing(QueryClient(place)))
+        client = stack.enter_context(contextlib.closing(QueryClient(local_endpoint(place))))
         return report(client, sqlite, runs, options.curves)
 
 

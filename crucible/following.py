@@ -46,7 +46,7 @@ def follow(
     from crucible.tail import Tail
 
     _check_types(types or ())
-    settings = located_settings()
+    settings = located_settings(needs_log=True)
     if not settings.log.exists():
         message = f"there is no log at {settings.log}; crucible run makes one"
         raise UsageError(message)

@@ -1,17 +1,19 @@
-"""Asking the living engine: a client of the query port.
+"""Asking the living engine: a client of the query port, of this host or of another one.
 
 It speaks HTTP through the standard library: importing httpx costs a third of the time that ``crucible ls`` may take,
-and this is one connection to 127.0.0.1 without redirects, proxies or TLS.
+and this is one connection to one address without redirects and proxies.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import http.client
 import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from crucible.errors import InternalError, ReadModelError, UsageError
 from crucible.log.protocol import PartitionKey
@@ -20,6 +22,8 @@ from crucible.position import Position
 from crucible.query_format import Row, decode_columns
 
 if TYPE_CHECKING:
+    import ssl
+
     import pyarrow as pa
 
     from crucible.digest import ModelDigest
@@ -39,32 +43,91 @@ DIGEST_TIMEOUT_S = 3_700.0
 Parameters = Sequence[object] | Mapping[str, object]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a query port is, and what opens it."""
+
+    host: str
+    port: int
+    token: str = dataclasses.field(repr=False)
+    log_id: str | None = None
+    """The log that it has to be of; None: any."""
+    tls: ssl.SSLContext | None = None
+    is_shared: bool = False
+    """It is of another process group: what it refuses once it refuses again."""
+
+    def connection(self) -> http.client.HTTPConnection:
+        """A connection that is not made yet."""
+        if self.tls is None:
+            return http.client.HTTPConnection(self.host, self.port, timeout=CONNECT_TIMEOUT_S)
+        return http.client.HTTPSConnection(self.host, self.port, timeout=CONNECT_TIMEOUT_S, context=self.tls)
+
+
+def local_endpoint(place: Place) -> Endpoint:
+    """The port of the engine of a place. Raises ``ReadModelError`` if none has written its address."""
+    try:
+        owner = json.loads(place.owner.read_text(encoding="utf-8"))
+        return Endpoint(owner["host"], owner["port"], owner["token"], owner["log_id"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"no engine is running for {place.root}"
+        raise ReadModelError(message) from error
+
+
+def shared_endpoint(url: str, token: str | None, certificates: str | None, log_id: str | None = None) -> Endpoint:
+    """The port at ``https://host:port`` that others share. Raises ``UsageError`` with every problem.
+
+    ``certificates`` is a file of certificates to trust; None: those of the system.
+    """
+    problems = []
+    parts = urlsplit(url)
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if parts.scheme not in {"https", "http"} or not host or parts.path.strip("/") or parts.username is not None:
+        problems.append("CRUCIBLE_URL: expected https://host:port and nothing else; the token is CRUCIBLE_URL_TOKEN")
+    elif parts.scheme == "http" and host not in {"127.0.0.1", "::1", "localhost"}:
+        problems.append("CRUCIBLE_URL: without TLS others read the token; only this host is asked by http://")
+    if not token:
+        problems.append("CRUCIBLE_URL_TOKEN is not set: the port at CRUCIBLE_URL asks for it")
+    tls = None
+    if parts.scheme == "https":
+        import ssl
+
+        try:
+            tls = ssl.create_default_context(cafile=certificates)
+        except OSError as error:
+            problems.append(f"CRUCIBLE_URL_CAFILE: {certificates} can't be used: {error.strerror or error}")
+    if problems:
+        raise UsageError("\n".join(problems))
+    assert host is not None
+    assert token is not None
+    return Endpoint(host, port or (443 if tls is not None else 80), token, log_id, tls, is_shared=True)
+
+
 class QueryClient:
     """A connection to a query port. For one thread; close it."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         """Connect, and wait until the read model holds what is on the log now: one that is rebuilt takes a while.
 
-        Raises ``ReadModelError`` if no engine has written an address, or it does not answer or move.
+        Raises ``ReadModelError`` if the port does not answer or move.
         """
-        try:
-            owner = json.loads(place.owner.read_text(encoding="utf-8"))
-            self._address: tuple[str, int] = (owner["host"], owner["port"])
-            self._headers = {"Authorization": f"Bearer {owner['token']}", "Content-Type": "application/json"}
-            log_id = owner["log_id"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            message = f"no engine is running for {place.root}"
-            raise ReadModelError(message) from error
+        self._endpoint = endpoint
+        self._headers = {"Authorization": f"Bearer {endpoint.token}", "Content-Type": "application/json"}
+        log_id = endpoint.log_id
         self._connection: http.client.HTTPConnection | None = None
         self._timeout_s = HEALTH_TIMEOUT_S
         try:
             health = self._json("GET", "/health?fresh", None)
-        except (InternalError, UsageError) as error:  # no engine answers like that
+        except (InternalError, UsageError) as error:  # no engine of ours answers like that
             self.close()
+            if endpoint.is_shared:
+                raise
             raise self._gone(error) from error
-        if health.get("log_id") != log_id:
+        if log_id is not None and health.get("log_id") != log_id:
             self.close()
-            message = f"the port in {place.owner} is of another log"
+            message = f"the port at {endpoint.host}:{endpoint.port} is of another log"
             raise ReadModelError(message)
         self._position = self._caught_up(health)
         self._set_timeout(ANSWER_TIMEOUT_S)  # it is an engine that is asked, and a query may take its time
@@ -176,13 +239,24 @@ class QueryClient:
             raise self._gone(error) from error
 
     def _gone(self, error: Exception) -> ReadModelError:
-        host, port = self._address
-        return ReadModelError(f"the engine does not answer at {host}:{port} ({error}); ask again")
+        where = f"{self._endpoint.host}:{self._endpoint.port}"
+        return ReadModelError(f"the engine does not answer at {where} ({error}); ask again")
+
+    def _connect(self) -> None:
+        assert self._connection is not None
+        try:
+            self._connection.connect()
+        except OSError as error:
+            if getattr(error, "verify_message", None) is None:
+                raise
+            where = f"{self._endpoint.host}:{self._endpoint.port}"
+            message = f"the certificate of {where} can't be trusted: {error.verify_message}; set CRUCIBLE_URL_CAFILE"  # type: ignore[attr-defined]
+            raise UsageError(message) from error
 
     def _exchange(self, method: str, path: str, body: bytes | None) -> bytes:
         if self._connection is None:
-            self._connection = http.client.HTTPConnection(*self._address, timeout=CONNECT_TIMEOUT_S)
-            self._connection.connect()
+            self._connection = self._endpoint.connection()
+            self._connect()
             self._connection.sock.settimeout(self._timeout_s)
         self._connection.request(method, path, body, self._headers)
         response = self._connection.getresponse()
@@ -193,6 +267,9 @@ class QueryClient:
             problem = json.loads(answer)["error"]
         except (ValueError, KeyError, TypeError):
             problem = f"{response.status} {response.reason}"
+        if response.status == http.client.UNAUTHORIZED and self._endpoint.is_shared:
+            message = f"{self._endpoint.host}:{self._endpoint.port} refuses CRUCIBLE_URL_TOKEN: {problem}"
+            raise UsageError(message)
         if response.status in {http.client.UNAUTHORIZED, http.client.SERVICE_UNAVAILABLE}:
             raise ReadModelError(problem)
         if response.status == http.client.INTERNAL_SERVER_ERROR:
@@ -208,6 +285,6 @@ def _includes(position: str, end: Mapping[PartitionKey, int]) -> bool:
 def connect(place: Place) -> QueryClient | None:
     """A client of the living engine of a log; None if none answers."""
     try:
-        return QueryClient(place)
+        return QueryClient(local_endpoint(place))
     except ReadModelError:
         return None

@@ -57,10 +57,18 @@ class Settings:
     """Most bytes of telemetry waiting for the log, for each process."""
     read_model_memory: str
     """Memory limit of the read model, in DuckDB's words."""
+    url: str | None
+    """Query port of another host that answers instead of a read model of one's own (``CRUCIBLE_URL``)."""
+    url_cafile: str | None
+    """File of certificates to trust there; None: those of the system."""
+    url_token: str | None = dataclasses.field(repr=False)
+    """The secret that it asks for."""
     registry: str | None = dataclasses.field(repr=False)
     """Address of the schema registry that gives schemas their ids; it may hold a login."""
     log_address: str | None = None
     """``kafka://…`` if the log is there; None: it is in the folder ``log``."""
+    is_located: bool = False
+    """``log`` is the folder of a log on Kafka whose id is known."""
 
     @property
     def place(self) -> Place:
@@ -138,6 +146,9 @@ def _defaults() -> dict[str, Any]:
         "queues": ["default"],
         "spool_bytes_max": 1 << 30,
         "read_model_memory": "2GB",
+        "url": None,
+        "url_cafile": None,
+        "url_token": None,
         "registry": None,
     }
 

@@ -1,6 +1,7 @@
 """The query port: the one process that owns the read model answers SQL for all others of this host and user.
 
-HTTP on 127.0.0.1, a random port and a random token, both in ``owner.json`` (mode 0600). ``POST /query`` answers a
+HTTP on 127.0.0.1, a random port and a random token, both in ``owner.json`` (mode 0600); for other hosts, TLS at an
+address that is given, with a token that is given. ``POST /query`` answers a
 SELECT; ``GET /health`` says whose log this is and how far it was read, ``GET /statistics`` how the read model does,
 ``GET /digest`` what it holds; ``POST /copy`` makes a copy of it on a workbench.
 A thread for each connection, a DuckDB cursor for each thread, connections kept open between queries.
@@ -11,16 +12,18 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hmac
+import ipaddress
 import json
 import os
 import secrets
+import ssl
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, cast
 
-from crucible.errors import CrucibleError, ReadModelError, UsageError
+from crucible.errors import CrucibleError, ReadModelError, StorageError, UsageError
 from crucible.place import Place
 from crucible.position import Position
 from crucible.projections.connections import ConnectionServer
@@ -40,6 +43,8 @@ from crucible.projections.workbench import FOLDER as WORKBENCH
 from crucible.query_format import encode_columns, encode_rows
 
 HOST = "127.0.0.1"
+TOKEN_CHARACTERS_MIN = 16
+"""A token that people give is at least this long."""
 BODY_BYTES_MAX = 4 * 1024**2
 """Longest request body."""
 IDLE_TIMEOUT_S = 300.0
@@ -56,18 +61,62 @@ TOKEN_BYTES = 24
 PATHS = "unknown path; there are /query, /health, /statistics, /digest and /copy"
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Listening:
+    """Where a query port listens for other hosts, and what it shows and asks for there."""
+
+    host: str
+    port: int
+    token: str = dataclasses.field(repr=False)
+    tls: ssl.SSLContext | None
+    """None only where nobody else can listen in: on this host."""
+
+
+def listening(host: str, port: int, *, token: str | None, certificate: Path | None, key: Path | None) -> Listening:
+    """Where to listen for other hosts. Raises ``UsageError`` with every problem."""
+    problems = []
+    if token is None or len(token) < TOKEN_CHARACTERS_MIN:
+        problems.append(f"set CRUCIBLE_URL_TOKEN to a secret of at least {TOKEN_CHARACTERS_MIN} characters")
+    if certificate is None and not _is_loopback(host):
+        problems.append(f"at {host} others can listen in: give --certificate and --key")
+    tls = None
+    if certificate is not None:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            tls.load_cert_chain(certificate, key)
+        except OSError as error:
+            problems.append(f"the certificate {certificate} can't be used: {error.strerror or error}")
+    if problems:
+        raise UsageError("; ".join(problems))
+    assert token is not None
+    return Listening(host, port, token, tls)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 class QueryPort:
     """Serves queries from the moment that it is made until ``close``."""
 
-    def __init__(self, projector: Projector, place: Place) -> None:
-        """Listen, and say where in ``owner.json``."""
+    def __init__(self, projector: Projector, place: Place, where: Listening | None = None) -> None:
+        """Listen on this host, and say where in ``owner.json``; with ``where`` for other hosts.
+
+        Raises ``StorageError`` if the address is taken.
+        """
         self._projector = projector
         self._owner_path = place.owner
         self._workbench = place.root / WORKBENCH
-        self._token = secrets.token_urlsafe(TOKEN_BYTES)
+        self._token = secrets.token_urlsafe(TOKEN_BYTES) if where is None else where.token
+        self.is_public = where is not None
+        """It answers other hosts: no file is written for them."""
         self._watchdog = Watchdog()
         self._slots = threading.BoundedSemaphore(QUERIES_AT_ONCE)
-        self._server = _Server((HOST, 0), _Handler)
+        self._server = _listen(where)
         self._server.port = self
         self.number: int = self._server.server_address[1]
         """The TCP port."""
@@ -76,7 +125,8 @@ class QueryPort:
         )
         self._thread.start()
         try:
-            write_owner(self._owner_path, self.owner)
+            if not self.is_public:
+                write_owner(self._owner_path, self.owner)
         except BaseException:
             self.close()
             raise
@@ -137,6 +187,9 @@ class QueryPort:
 
     def copy(self, request: dict[str, Any]) -> dict[str, Any]:
         """Make a copy of the read model on a workbench; its position. Raises ``UsageError``, ``SnapshotError``."""
+        if self.is_public:
+            message = "no file is written for another host"
+            raise UsageError(message)
         target = Path(str(request.get("path", "")))
         if target.parent.resolve().parent != self._workbench.resolve() or target.exists():
             message = f"path: expected a new file in a folder of {self._workbench}, got {str(target)!r}"
@@ -177,6 +230,19 @@ class _Server(ConnectionServer):
     """The port's server."""
 
     port: QueryPort
+    tls: ssl.SSLContext | None = None
+
+
+def _listen(where: Listening | None) -> _Server:
+    if where is None:
+        return _Server((HOST, 0), _Handler)
+    try:
+        server = _Server((where.host, where.port), _Handler)
+    except OSError as error:
+        message = f"the query port can't listen at {where.host}:{where.port}: {error.strerror or error}"
+        raise StorageError(message) from error
+    server.tls = where.tls
+    return server
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -187,6 +253,14 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1
     timeout = STRANGER_TIMEOUT_S
     session: Session | None = None
+
+    def setup(self) -> None:
+        """Shake hands in the connection's own thread: a client that does not must not keep others waiting."""
+        tls = cast("_Server", self.server).tls
+        if tls is not None:
+            self.request.settimeout(STRANGER_TIMEOUT_S)
+            self.request = tls.wrap_socket(self.request, server_side=True)
+        super().setup()
 
     @property
     def port(self) -> QueryPort:
@@ -234,7 +308,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _respond(self, make: Any) -> None:
         """Send what ``make`` returns, or the problem that it raises."""
         if not self.port.is_known(self.headers.get("Authorization")):
-            self._send_problem(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong; it is in owner.json")
+            self._send_problem(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong")
             return
         self.connection.settimeout(IDLE_TIMEOUT_S)
         try:

@@ -187,10 +187,10 @@ def _log(place: Place) -> Iterator[Finding]:
 def _engine(place: Place, *, is_held: bool) -> Finding:
     if not is_held:
         return Finding("engine", "fine", "none lives; each command does what is needed")
-    from crucible.query import QueryClient
+    from crucible.query import QueryClient, local_endpoint
 
     try:
-        with contextlib.closing(QueryClient(place)) as client:
+        with contextlib.closing(QueryClient(local_endpoint(place))) as client:
             return Finding("engine", "fine", f"one lives and answers, at {client.position}")
     except CrucibleError as error:
         advice = "if it is paused, let it go on (kill -CONT); else end it: the next command takes over"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
-from crucible.cli.engine import ROLES, EngineLock, Seat, tuned_process
+from crucible.cli.engine import ROLES, EngineLock, Role, Seat, tuned_process
 from crucible.errors import LogCorruptError, LogRefusedError, ReadModelError, UsageError
 from crucible.settings import Settings
 
@@ -114,7 +114,12 @@ class LivingReader:
                 time.sleep(RETRY_S)
 
     def _owner(self) -> QueryClient | None:
-        """The living engine, if there is one; its client is imported only where an engine has left its address."""
+        """The living engine, if there is one; its client is imported only where an engine has left its address.
+
+        With ``CRUCIBLE_URL`` it is the one there, and nobody else is asked.
+        """
+        if self._settings.url is not None:
+            return connect_shared(self._settings)
         if not self._settings.place.owner.exists():
             return None
         from crucible.query import connect
@@ -128,7 +133,7 @@ class LivingReader:
                 self._stack.callback(client.close)
                 self._reader = client
                 return client
-            if self._may_own and self._lock.try_take():
+            if self._settings.url is None and self._may_own and self._lock.try_take():
                 self._stack.callback(self._lock.release)
                 self._reader = self._stack.enter_context(_own_reader(self._settings))
                 return self._reader
@@ -139,6 +144,16 @@ class LivingReader:
                 )
                 raise ReadModelError(message)
             time.sleep(RETRY_S)
+
+
+def connect_shared(settings: Settings) -> QueryClient:
+    """The query port that others share. Raises ``UsageError`` for a wrong address, ``ReadModelError``."""
+    from crucible.query import QueryClient, shared_endpoint
+
+    assert settings.url is not None
+    is_located = settings.log_address is not None and settings.is_located
+    log_id = settings.log.name if is_located else None
+    return QueryClient(shared_endpoint(settings.url, settings.url_token, settings.url_cafile, log_id))
 
 
 def _hope() -> None:
@@ -167,7 +182,10 @@ def open_reader(
 
 @contextlib.contextmanager
 def _past_reader(settings: Settings, position: Position) -> Iterator[Reading]:
-    """A reader of the state as of a position: it needs no engine and no lock."""
+    """A reader of the state as of a position: it needs no engine and no lock, but the log itself."""
+    from crucible.cli.located import locate
+
+    settings = locate(settings)
     from crucible.cli.meter import Meter
     from crucible.journal import open_journal
     from crucible.projections.as_of import open_as_of
@@ -213,11 +231,13 @@ def _adopt(settings: Settings) -> None:
 def open_manager(settings: Settings) -> Iterator[tuple[Reading, Sender]]:
     """A reader, and a sender whose commands are answered: by the living engine, or by one started for this."""
     _require_log(settings)
+    from crucible.cli.located import locate
     from crucible.journal import open_journal
     from crucible.producers.submit import Sender
 
+    settings = locate(settings)
     journal = open_journal(settings.place, actor=settings.actor)
-    seat = Seat(settings, journal)
+    seat = Seat(settings, journal, _roles(settings, jobs=1))
     try:
         seat.take()
         with open_reader(settings, may_own=False, check=seat.check) as reader:
@@ -255,8 +275,7 @@ class Host:
         self.settings.place.create()
         self.journal: Journal = open_journal(self.settings.place, actor=self.settings.actor)
         self._stack.callback(self.journal.close)
-        is_following = self.settings.log_address is not None and self._jobs == 0
-        self.seat = Seat(self.settings, self.journal, frozenset({"projector"}) if is_following else ROLES)
+        self.seat = Seat(self.settings, self.journal, _roles(self.settings, jobs=self._jobs))
         self._stack.callback(self.seat.leave)
         self.seat.take()
         self.sender = Sender(self.journal)
@@ -289,9 +308,16 @@ class Host:
             yield reader
 
 
+def _roles(settings: Settings, *, jobs: int) -> frozenset[Role]:
+    """What ``crucible run`` is beside a worker: on Kafka others may decide and project."""
+    if settings.log_address is None:
+        return ROLES
+    return (ROLES if jobs else ROLES - {"manager"}) - ({"projector"} if settings.url is not None else set())
+
+
 def _require_log(settings: Settings) -> None:
-    if settings.log_address is not None:
-        return  # `crucible.cli.located` has found it
+    if settings.log_address is not None or settings.url is not None:
+        return  # `crucible.cli.located` has found it, or another host has
     has_log = settings.place.log.exists() if settings.log.is_dir() else settings.log.exists()
     if not has_log:
         message = f"there is no log at {settings.log}; crucible run makes one"

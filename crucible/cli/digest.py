@@ -26,7 +26,7 @@ ENDED = "SELECT run_id FROM runs WHERE status = 'completed' AND scope = 'run' OR
 
 def digest(reference: str | None, *, as_of: str | None, has_tables: bool, has_excluded: bool, form: str) -> int:
     """Print the three digests, one a line."""
-    settings = located_settings()
+    settings = located_settings(needs_log=True)
     with open_reader(settings, as_of=as_of) as reader:
         position, model = reader.model_digest()
         log = _log_digest(settings, position)

@@ -42,7 +42,7 @@ Names = Sequence[tuple[str, str, str]]
 
 def du(reference: str | None, form: str) -> int:
     """Print what takes how much space: of the whole log, or the content of what a reference means."""
-    settings = located_settings()
+    settings = located_settings(needs_log=True)
     scratch = scratch_folders(settings.place)
     with open_reader(settings) as reader:
         sizes = _sizes(settings)

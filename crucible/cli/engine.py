@@ -21,7 +21,7 @@ from crucible.settings import Settings
 
 if TYPE_CHECKING:
     from crucible.journal import Journal
-    from crucible.projections.query_port import QueryPort
+    from crucible.projections.query_port import Listening, QueryPort
     from crucible.projections.readmodel import Projector
 
 Role = Literal["manager", "projector"]
@@ -110,9 +110,20 @@ class Engine:
     """The parts of a living engine. Made with the lock held, if it needs one; gives it back when stopped."""
 
     def __init__(
-        self, settings: Settings, journal: Journal, lock: EngineLock | None, roles: frozenset[Role] = ROLES
+        self,
+        settings: Settings,
+        journal: Journal,
+        lock: EngineLock | None,
+        roles: frozenset[Role] = ROLES,
+        *,
+        shared: Listening | None = None,
     ) -> None:
-        """Start nothing yet. Without any role it puts on the log what dead processes left, as every engine does."""
+        """Start nothing yet. Without any role it puts on the log what dead processes left, as every engine does.
+
+        ``shared``: where a projector answers other hosts as well.
+        """
+        self._shared = shared
+        self._ports: list[QueryPort] = []
         self._settings = settings
         self._journal = journal
         self._lock = lock
@@ -120,7 +131,6 @@ class Engine:
         self._stop = threading.Event()
         self._parts: list[Part] = []
         self.projector: Projector | None = None
-        self._port: QueryPort | None = None
 
     def start(self) -> None:
         """Start every part."""
@@ -144,7 +154,9 @@ class Engine:
         for part in self._parts:
             part.start()
         if self.projector is not None:
-            self._port = make_query_port(self._settings, self.projector)
+            self._ports.append(make_query_port(self._settings, self.projector))
+            if self._shared is not None:
+                self._ports.append(make_query_port(self._settings, self.projector, self._shared))
 
     @property
     def failure(self) -> BaseException | None:
@@ -163,9 +175,8 @@ class Engine:
     def stop(self) -> None:
         """Stop every part, close the read model, and give the lock back. Safe to call twice."""
         self._stop.set()
-        if self._port is not None:
-            self._port.close()
-            self._port = None
+        while self._ports:
+            self._ports.pop().close()
         for part in self._parts:
             part.join(STOP_TIMEOUT_S)
         self._parts = []
@@ -179,15 +190,23 @@ class Engine:
 class Seat:
     """A process's place at the engine: it is the engine at once, or takes over when the lock is free."""
 
-    def __init__(self, settings: Settings, journal: Journal, roles: frozenset[Role] = ROLES) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        journal: Journal,
+        roles: frozenset[Role] = ROLES,
+        *,
+        shared: Listening | None = None,
+    ) -> None:
         """Try for the lock; if another process holds it, keep trying in a thread.
 
-        On Kafka a manager needs no lock: it is at work from the beginning, whoever projects.
+        On Kafka a manager needs no lock: it is at work from the beginning, whoever projects. ``shared``: as `Engine`.
         """
+        self._shared = shared
         self._settings = settings
         self._journal = journal
         self._is_apart = settings.log_address is not None and "manager" in roles
-        self._roles: frozenset[Role] = frozenset({"projector"}) if self._is_apart else roles
+        self._roles: frozenset[Role] = roles - {"manager"} if self._is_apart else roles
         self._manager: Engine | None = None
         self._lock = EngineLock(settings.place)
         self._leaving = threading.Event()
@@ -207,7 +226,7 @@ class Seat:
         if self._is_apart:
             self._manager = Engine(self._settings, self._journal, None, frozenset({"manager"}))
             self._manager.start()
-        if self._try():
+        if not self._roles or self._try():
             return
         self._waiting = threading.Thread(target=self._wait, name="crucible-seat", daemon=True)
         self._waiting.start()
@@ -234,7 +253,7 @@ class Seat:
     def _try(self) -> bool:
         if not self._lock.try_take():
             return False
-        engine = Engine(self._settings, self._journal, self._lock, self._roles)
+        engine = Engine(self._settings, self._journal, self._lock, self._roles, shared=self._shared)
         try:
             engine.start()
         except BaseException:

@@ -34,7 +34,7 @@ WORDS = {
 def gc(*, is_yes: bool, older_than: str, form: str) -> int:
     """List what can go, and remove it with ``is_yes``."""
     older_than_s = age_s(older_than)
-    settings = located_settings()
+    settings = located_settings(needs_log=True)
     from crucible.garbage import Collector, scratch_folders
     from crucible.log.opening import open_log
 

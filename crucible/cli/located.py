@@ -15,19 +15,27 @@ from crucible.errors import UsageError
 from crucible.settings import Settings, load_settings
 
 
-def located_settings(*, may_create: bool = False, start: Path | None = None, **flags: Any) -> Settings:
+def located_settings(
+    *, may_create: bool = False, needs_log: bool = False, start: Path | None = None, **flags: Any
+) -> Settings:
     """As ``load_settings``. Where the log is on Kafka it is asked for its id, and made if there is none and it may.
+
+    With ``CRUCIBLE_URL`` it is not, unless ``needs_log``: who only asks for rows asks there.
 
     Raises as ``load_settings`` and ``open_log``, and ``UsageError`` if there is no log.
     """
-    return locate(load_settings(start=start, **flags), may_create=may_create)
+    settings = load_settings(start=start, **flags)
+    if settings.url is not None and not may_create and not needs_log:
+        return settings  # the port there knows its log
+    return locate(settings, may_create=may_create)
 
 
 def locate(settings: Settings, *, may_create: bool = False) -> Settings:
     """The settings with the folder of a log on Kafka. Raises as ``located_settings``."""
-    if settings.log_address is None:
+    if settings.log_address is None or settings.is_located:
         return settings
-    return dataclasses.replace(settings, log=settings.log / _log_id(settings, may_create=may_create))
+    log_id = _log_id(settings, may_create=may_create)
+    return dataclasses.replace(settings, log=settings.log / log_id, is_located=True)
 
 
 def _log_id(settings: Settings, *, may_create: bool) -> str:

@@ -270,11 +270,14 @@ def manager() -> int:
 
 
 @app.command()
-def projector() -> int:
+@click.option("--listen", metavar="HOST:PORT", help="Answer other hosts there, with the token CRUCIBLE_URL_TOKEN.")
+@click.option("--certificate", type=click.Path(path_type=Path), help="PEM file with the certificate to show them.")
+@click.option("--key", type=click.Path(path_type=Path), help="PEM file with its key, if it is another one.")
+def projector(listen: str | None, certificate: Path | None, key: Path | None) -> int:
     """Project a log on Kafka: read model, run folders and query port, without a manager."""
     from crucible.cli.parts import projector as act
 
-    return act()
+    return act(listen, certificate, key)
 
 
 @app.command()

@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from crucible.cli import exits
 from crucible.cli.engine import ROLES, Role, tuned_process
@@ -16,7 +17,11 @@ from crucible.cli.text import outlive_reader, say
 from crucible.errors import LogRefusedError, UsageError
 from crucible.settings import load_settings
 
+if TYPE_CHECKING:
+    from crucible.projections.query_port import Listening
+
 CHECK_EVERY_S = 0.2
+PORT_MAX = 65_535
 
 
 def worker(jobs: int | None, queues: list[str] | None) -> int:
@@ -66,10 +71,25 @@ def engine() -> int:
     return _serve(ROLES, "the engine")
 
 
-def projector() -> int:
+def projector(listen: str | None, certificate: Path | None, key: Path | None) -> int:
     """Project a log on Kafka until told to stop; wait for the folder's lock if another process has it."""
+    from crucible.projections.query_port import listening
+
     _require_kafka("projector")
-    return _serve(frozenset({"projector"}), "the projector")
+    shared = None
+    if listen is not None:
+        host, port = _host_and_port(listen)
+        token = load_settings().url_token
+        shared = listening(host, port, token=token, certificate=certificate, key=key)
+    return _serve(frozenset({"projector"}), "the projector", shared)
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > PORT_MAX:
+        message = f"--listen {text!r:.200}: expected HOST:PORT, for example 0.0.0.0:8443"
+        raise UsageError(message)
+    return host.strip("[]"), int(port)
 
 
 def manager() -> int:
@@ -105,7 +125,7 @@ def _require_kafka(command: str) -> None:
         raise UsageError(message)
 
 
-def _serve(roles: frozenset[Role], name: str) -> int:
+def _serve(roles: frozenset[Role], name: str, shared: Listening | None = None) -> int:
     from crucible.cli.engine import Seat
     from crucible.journal import open_journal
 
@@ -115,11 +135,13 @@ def _serve(roles: frozenset[Role], name: str) -> int:
     journal = open_journal(settings.place, actor=settings.actor)
     with contextlib.closing(journal), tuned_process():
         journal.schemas.settle()
-        seat = Seat(settings, journal, roles)
+        seat = Seat(settings, journal, roles, shared=shared)
         stop = _on_signals(lambda: None, lambda: None)
         try:
             seat.take()
             say(f"log: {settings.log_text}")
+            if shared is not None:
+                say(f"others ask at {'http' if shared.tls is None else 'https'}://{shared.host}:{shared.port}")
             say(f"this is {name}; Ctrl-C stops it" if seat.engine else f"another process is {name}; waiting")
             while not stop.wait(CHECK_EVERY_S):
                 seat.check()

@@ -17,7 +17,7 @@ def verify(form: str) -> int:
     from crucible.projections.verification.verification import Verification
     from crucible.projections.workbench import open_workbench
 
-    settings = located_settings()
+    settings = located_settings(needs_log=True)
     require_log(settings)
     with tuned_process(), open_workbench(settings.place) as bench:
         copied = copy_living(settings.place, bench)
@@ -57,7 +57,7 @@ def rebuild() -> int:
     from crucible.projections.rebuilding import Rebuild
     from crucible.projections.workbench import open_workbench
 
-    settings = located_settings()
+    settings = located_settings(needs_log=True)
     require_log(settings)
     with tuned_process(), open_workbench(settings.place) as bench:
         copied = copy_living(settings.place, bench)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from crucible.processors.worker import Worker
     from crucible.processors.zygote import Zygote
     from crucible.producers.drain import Drain
-    from crucible.projections.query_port import QueryPort
+    from crucible.projections.query_port import Listening, QueryPort
     from crucible.projections.readmodel import Projector
     from crucible.projections.registry_port import RegistryPort
 
@@ -60,11 +60,11 @@ def make_projector(settings: Settings, journal: Journal) -> Projector:
     return Projector(acting_as(journal, "projector"), settings.place, memory_limit=settings.read_model_memory)
 
 
-def make_query_port(settings: Settings, projector: Projector) -> QueryPort:
-    """A query port over a projector's read model."""
+def make_query_port(settings: Settings, projector: Projector, where: Listening | None = None) -> QueryPort:
+    """A query port over a projector's read model, for this host or ``where`` others can reach it."""
     from crucible.projections.query_port import QueryPort
 
-    return QueryPort(projector, settings.place)
+    return QueryPort(projector, settings.place, where)
 
 
 def make_registry_port(settings: Settings, journal: Journal, *, host: str, port: int) -> RegistryPort:

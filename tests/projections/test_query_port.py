@@ -19,7 +19,7 @@ from crucible.position import Position
 from crucible.projections import connections, query_port
 from crucible.projections.queries import Watchdog
 from crucible.projections.query_port import QueryPort
-from crucible.query import QueryClient, connect
+from crucible.query import QueryClient, connect, local_endpoint
 from tests.projections.history import History
 
 
@@ -54,7 +54,7 @@ def port(model, place):
 
 @pytest.fixture
 def client(port, place):
-    client = QueryClient(place)
+    client = QueryClient(local_endpoint(place))
     yield client
     client.close()
 
@@ -95,7 +95,7 @@ def test_a_model_that_is_being_rebuilt_is_waited_for(project, history, place, mo
     rebuilding = threading.Timer(0.5, model.catch_up)
     rebuilding.start()
     try:
-        client = QueryClient(place)
+        client = QueryClient(local_endpoint(place))
         assert client.rows("SELECT run_id FROM runs") == [{"run_id": "r1"}]
         client.close()
     finally:
@@ -108,7 +108,7 @@ def test_a_model_that_stands_still_behind_its_log_does_not_answer(project, histo
     monkeypatch.setattr(query, "STILL_S", 0.1)
     port = QueryPort(project(history.journal), place)
     with pytest.raises(ReadModelError, match=r"stands still at .*, and the log ends at commands=0:1\+events=0:"):
-        QueryClient(place)
+        QueryClient(local_endpoint(place))
     port.close()
 
 
@@ -252,7 +252,7 @@ def test_a_client_of_a_port_that_has_gone_says_so(port, client, place):
     with pytest.raises(ReadModelError, match="does not answer"):
         client.rows("SELECT 1")
     with pytest.raises(ReadModelError, match="no engine"):
-        QueryClient(place)
+        QueryClient(local_endpoint(place))
 
 
 def test_an_address_of_a_dead_engine_is_no_engine(place):
@@ -264,7 +264,7 @@ def test_an_address_of_a_dead_engine_is_no_engine(place):
 
 def test_closing_the_port_stops_running_queries_and_frees_the_file(model, place, project, history):
     port = QueryPort(model, place)
-    client = QueryClient(place)
+    client = QueryClient(local_endpoint(place))
     failures = []
 
     def long():
@@ -288,7 +288,7 @@ def test_many_threads_ask_at_once_and_each_gets_its_own_rows(port, place):
     wrong = []
 
     def work(number):
-        client = QueryClient(place)
+        client = QueryClient(local_endpoint(place))
         for _ in range(20):
             if client.rows("SELECT ? AS n FROM range(100)", [number]) != [{"n": number}] * 100:
                 wrong.append(number)
