@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hmac
-import ipaddress
 import json
 import os
 import secrets
@@ -28,6 +27,7 @@ from crucible.place import Place
 from crucible.position import Position
 from crucible.projections.connections import ConnectionServer
 from crucible.projections.identity import log_ends
+from crucible.projections.listening import Listening
 from crucible.projections.queries import (
     QUERY_TIME_MAX_S,
     RESULT_BYTES_MAX,
@@ -43,8 +43,6 @@ from crucible.projections.workbench import FOLDER as WORKBENCH
 from crucible.query_format import encode_columns, encode_rows
 
 HOST = "127.0.0.1"
-TOKEN_CHARACTERS_MIN = 16
-"""A token that people give is at least this long."""
 BODY_BYTES_MAX = 4 * 1024**2
 """Longest request body."""
 IDLE_TIMEOUT_S = 300.0
@@ -59,45 +57,6 @@ QUERIES_AT_ONCE = 8
 """Queries that run at a time; others wait."""
 TOKEN_BYTES = 24
 PATHS = "unknown path; there are /query, /health, /statistics, /digest and /copy"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Listening:
-    """Where a query port listens for other hosts, and what it shows and asks for there."""
-
-    host: str
-    port: int
-    token: str = dataclasses.field(repr=False)
-    tls: ssl.SSLContext | None
-    """None only where nobody else can listen in: on this host."""
-
-
-def listening(host: str, port: int, *, token: str | None, certificate: Path | None, key: Path | None) -> Listening:
-    """Where to listen for other hosts. Raises ``UsageError`` with every problem."""
-    problems = []
-    if token is None or len(token) < TOKEN_CHARACTERS_MIN:
-        problems.append(f"set CRUCIBLE_URL_TOKEN to a secret of at least {TOKEN_CHARACTERS_MIN} characters")
-    if certificate is None and not _is_loopback(host):
-        problems.append(f"at {host} others can listen in: give --certificate and --key")
-    tls = None
-    if certificate is not None:
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.minimum_version = ssl.TLSVersion.TLSv1_2
-        try:
-            tls.load_cert_chain(certificate, key)
-        except OSError as error:
-            problems.append(f"the certificate {certificate} can't be used: {error.strerror or error}")
-    if problems:
-        raise UsageError("; ".join(problems))
-    assert token is not None
-    return Listening(host, port, token, tls)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class QueryPort:

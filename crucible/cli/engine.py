@@ -21,7 +21,8 @@ from crucible.settings import Settings
 
 if TYPE_CHECKING:
     from crucible.journal import Journal
-    from crucible.projections.query_port import Listening, QueryPort
+    from crucible.projections.listening import Listening
+    from crucible.projections.query_port import QueryPort
     from crucible.projections.readmodel import Projector
 
 Role = Literal["manager", "projector"]

@@ -18,7 +18,7 @@ from crucible.errors import LogRefusedError, UsageError
 from crucible.settings import load_settings
 
 if TYPE_CHECKING:
-    from crucible.projections.query_port import Listening
+    from crucible.projections.listening import Listening
 
 CHECK_EVERY_S = 0.2
 PORT_MAX = 65_535
@@ -73,7 +73,7 @@ def engine() -> int:
 
 def projector(listen: str | None, certificate: Path | None, key: Path | None) -> int:
     """Project a log on Kafka until told to stop; wait for the folder's lock if another process has it."""
-    from crucible.projections.query_port import listening
+    from crucible.projections.listening import listening
 
     _require_kafka("projector")
     shared = None

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from crucible.processors.worker import Worker
     from crucible.processors.zygote import Zygote
     from crucible.producers.drain import Drain
-    from crucible.projections.query_port import Listening, QueryPort
+    from crucible.projections.listening import Listening
+    from crucible.projections.query_port import QueryPort
     from crucible.projections.readmodel import Projector
     from crucible.projections.registry_port import RegistryPort
 
