@@ -10,6 +10,7 @@ import click
 
 from crucible.cli import exits
 from crucible.cli.housekeeping_commands import HOUSEKEEPING
+from crucible.cli.kafka_commands import topics
 from crucible.cli.options import (
     FORMATS,
     REFERENCE_HELP,
@@ -334,6 +335,9 @@ def rebuild() -> int:
 
 for housekeeping in HOUSEKEEPING:
     app.add_command(housekeeping)
+
+
+app.add_command(topics)
 
 
 @app.group("log")

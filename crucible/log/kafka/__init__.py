@@ -25,9 +25,18 @@ def open_kafka_log(address: KafkaAddress, options: KafkaOptions | None = None) -
     from crucible.log.kafka.options import kafka_options
 
     options = kafka_options() if options is None else options
+    require_client()
+    from crucible.log.kafka.log import KafkaLog
+
+    return KafkaLog(address, options)
+
+
+def require_client() -> None:
+    """Raise ``DependencyError`` if the packages that a log on Kafka needs are not installed."""
     try:
-        from crucible.log.kafka.log import KafkaLog
+        import aiokafka
+        import cramjam
     except ImportError as error:
         message = f"a log on Kafka needs the extra: pip install 'crucible-experiments[kafka]' ({error})"
         raise DependencyError(message) from error
-    return KafkaLog(address, options)
+    _ = aiokafka, cramjam

@@ -263,7 +263,7 @@ class KafkaLog:
         """Look at the topics, and make them if there are none."""
         admin = await self._clients.admin()
         try:
-            counts = await partition_counts(admin, self._address.prefix, options)
+            counts = await partition_counts(admin, self._address, options)
         except Failure as error:
             raise explain(error, f"looking at the topics of {self._address}") from error
         finally:

@@ -1,107 +1,168 @@
-"""What the topics of a log have to be like: made if none is there, refused if one is wrong."""
+"""The topics of a log on a cluster: looked at whenever a log is opened, made if there are none."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
-from crucible.errors import LogRefusedError, UsageError
+from crucible.errors import LogRefusedError, Problem, UsageError
+from crucible.log.address import KafkaAddress
 from crucible.log.kafka.names import kafka_topic
 from crucible.log.kafka.options import KafkaOptions
+from crucible.log.kafka.topic_checks import (
+    REPLICATION,
+    SINGLE,
+    Found,
+    Wanted,
+    leader_problems,
+    topic_problems,
+    wanted_settings,
+)
 from crucible.log.protocol import TOPICS
 from crucible.records.record import Topic
 
-PARTITIONS: Mapping[Topic, int] = {"commands": 3, "events": 3, "telemetry": 3, "dead": 1, "schemas": 1}
-"""Partitions of new topics unless the options say otherwise; those of schemas and dead letters are always 1."""
-REPLICATION = 3
-"""Copies of new topics, or as many as there are brokers."""
+PARTITIONS = 3
+"""Partitions of commands, events and telemetry in new topics, unless the options say otherwise."""
 CREATE_TIMEOUT_S = 20.0
 """How long new topics may take until all of their partitions have leaders."""
+SETTLE_S = 2.0
+"""How long some topics may be there and others not, before it is said that they are missing."""
 POLL_S = 0.05
-MESSAGE_BYTES = 4 * 1024 * 1024
-"""``max.message.bytes`` of new topics."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Found:
-    """A topic as the cluster describes it."""
+class Topics:
+    """The topics of a log as they are."""
 
-    partitions: int
-    has_leaders: bool
+    found: Mapping[Topic, Found]
+    problems: Sequence[Problem]
+    """Everything that is wrong, and what mends it."""
+    leader_problems: Sequence[Problem]
+    """What can't be used now."""
 
 
-async def partition_counts(admin: AIOKafkaAdminClient, prefix: str, options: KafkaOptions) -> dict[Topic, int]:
-    """How many partitions each topic has; makes all of them if none is there and that may be.
+async def look_at_topics(admin: AIOKafkaAdminClient, address: KafkaAddress, options: KafkaOptions) -> Topics:
+    """The topics of a log and what is wrong with them. Raises errors of aiokafka."""
+    cluster = await admin.describe_cluster()
+    found = await _found(admin, address.prefix)
+    wanted = Wanted(options.partitions, options.replication)
+    servers = ",".join(address.servers)
+    brokers = len(cluster["brokers"])
+    problems = topic_problems(found, wanted, prefix=address.prefix, brokers=brokers, servers=servers)
+    return Topics(found, problems, leader_problems(found, prefix=address.prefix))
 
-    Raises ``LogRefusedError`` for topics that are wrong, ``UsageError`` if there is none and none may be made.
+
+async def make_topics(admin: AIOKafkaAdminClient, address: KafkaAddress, options: KafkaOptions) -> list[str]:
+    """Make the topics that are missing, and wait until they have leaders; their names.
+
+    Raises ``LogRefusedError`` if the cluster does not make them, and errors of aiokafka.
     """
     cluster = await admin.describe_cluster()
-    found = await _found(admin, prefix)
-    if not found and not options.may_create:
-        message = f"there is no log with the prefix {prefix} on these brokers; crucible run makes one"
-        raise UsageError(message)
-    if not found:
-        await _create(admin, prefix, options, len(cluster["brokers"]))
-        found = await _await_topics(admin, prefix)
-    missing = [kafka_topic(prefix, topic) for topic in TOPICS if topic not in found]
+    there = await _found(admin, address.prefix)
+    replication = options.replication or min(REPLICATION, len(cluster["brokers"]))
+    missing = [
+        NewTopic(
+            kafka_topic(address.prefix, topic),
+            1 if topic in SINGLE else options.partitions or PARTITIONS,
+            replication,
+            topic_configs=wanted_settings(replication),
+        )
+        for topic in TOPICS
+        if topic not in there
+    ]
     if missing:
-        message = f"the cluster lacks topics: {', '.join(missing)}"
-        raise LogRefusedError(message)
-    return {topic: found[topic].partitions for topic in TOPICS}
+        await _create(admin, missing)
+        await _await_leaders(admin, address.prefix)
+    return [topic.name for topic in missing]
+
+
+async def partition_counts(
+    admin: AIOKafkaAdminClient, address: KafkaAddress, options: KafkaOptions
+) -> dict[Topic, int]:
+    """How many partitions each topic has; makes all of them if none is there and that may be.
+
+    Raises ``LogRefusedError`` with everything that is wrong with them, ``UsageError`` if there is none and none may be
+    made, and errors of aiokafka.
+    """
+    topics = await look_at_topics(admin, address, options)
+    deadline = time.monotonic() + SETTLE_S
+    while 0 < len(topics.found) < len(TOPICS) and time.monotonic() < deadline:  # somebody else may be making them
+        await asyncio.sleep(POLL_S)
+        topics = await look_at_topics(admin, address, options)
+    if not topics.found:
+        if not options.may_create:
+            message = f"there is no log at {address}, or this user may not see it; crucible run makes one"
+            raise UsageError(message)
+        await make_topics(admin, address, options)
+        topics = await look_at_topics(admin, address, options)
+    if topics.problems:
+        raise LogRefusedError(refusal(address, topics.problems))
+    return {topic: topics.found[topic].partitions for topic in TOPICS}
+
+
+def refusal(address: KafkaAddress, problems: Sequence[Problem]) -> str:
+    """What is said of a log whose topics are wrong."""
+    count = len(problems)
+    lines = "".join(f"\n  {problem}" for problem in problems)
+    return f"the topics of {address} can't be used as they are, {count} problem{'s' if count != 1 else ''}:{lines}"
 
 
 async def _found(admin: AIOKafkaAdminClient, prefix: str) -> dict[Topic, Found]:
-    # All topics are asked for: asking for one by its name can make it, with whatever settings are the default there.
-    described: list[Mapping[str, Any]] = await admin.describe_topics()
     names = {kafka_topic(prefix, topic): topic for topic in TOPICS}
+    # All topics are asked for: asking for one by its name can make it, with whatever settings are the default there.
+    told: list[Mapping[str, Any]] = await admin.describe_topics()
+    described = {names[each["topic"]]: each["partitions"] for each in told if each["topic"] in names}
+    settings = await _settings(admin, [kafka_topic(prefix, topic) for topic in described])
     return {
-        names[each["topic"]]: Found(
-            partitions=len(each["partitions"]), has_leaders=all(part["leader"] >= 0 for part in each["partitions"])
+        topic: Found(
+            partitions=len(partitions),
+            replication=min(len(each["replicas"]) for each in partitions),
+            leaderless=tuple(sorted(each["partition"] for each in partitions if each["leader"] < 0)),
+            settings=settings.get(kafka_topic(prefix, topic)),
         )
-        for each in described
-        if each["topic"] in names
+        for topic, partitions in described.items()
+        if partitions
     }
 
 
-async def _await_topics(admin: AIOKafkaAdminClient, prefix: str) -> dict[Topic, Found]:
-    """Wait until new topics are known and have leaders: brokers learn of them a moment after they were made."""
-    deadline = time.monotonic() + CREATE_TIMEOUT_S
-    while True:
-        found = await _found(admin, prefix)
-        is_ready = len(found) == len(TOPICS) and all(each.has_leaders for each in found.values())
-        if is_ready or time.monotonic() > deadline:
-            return found
-        await asyncio.sleep(POLL_S)
+async def _settings(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The settings of topics; a topic whose settings this user may not see is left out."""
+    if not names:
+        return {}
+    found = {}
+    for answer in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names]):
+        for code, told, _kind, name, entries in answer.resources:
+            if not code:
+                found[name] = {entry[0]: entry[1] or "" for entry in entries}
+            elif for_code(code) is not TopicAuthorizationFailedError:
+                raise for_code(code)(told or name)
+    return found
 
 
-async def _create(admin: AIOKafkaAdminClient, prefix: str, options: KafkaOptions, brokers: int) -> None:
-    replication = options.replication or min(REPLICATION, brokers)
-    settings = {
-        "cleanup.policy": "delete",
-        "retention.ms": "-1",
-        "retention.bytes": "-1",
-        "max.message.bytes": str(MESSAGE_BYTES),
-        "message.timestamp.type": "LogAppendTime",
-        "min.insync.replicas": str(max(1, min(2, replication - 1))),
-    }
-    new = [
-        NewTopic(
-            kafka_topic(prefix, topic),
-            options.partitions or count if count > 1 else count,
-            replication,
-            topic_configs=settings,
-        )
-        for topic, count in PARTITIONS.items()
-    ]
-    answer = await admin.create_topics(new, timeout_ms=int(CREATE_TIMEOUT_S * 1000))
+async def _create(admin: AIOKafkaAdminClient, topics: Sequence[NewTopic]) -> None:
+    answer = await admin.create_topics(list(topics), timeout_ms=int(CREATE_TIMEOUT_S * 1000))
+    refused = []
     for name, code, *told in answer.topic_errors:
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:
-            message = f"topic {name} can't be made: {told[0] if told else error.__name__}"
-            raise LogRefusedError(message)
+            refused.append(f"{name}: {(told and told[0]) or error.__name__}")
+    if refused:
+        message = f"topics can't be made: {'; '.join(refused)}. Ask who runs the cluster to make them"
+        raise LogRefusedError(message)
+
+
+async def _await_leaders(admin: AIOKafkaAdminClient, prefix: str) -> None:
+    """Wait until new topics are known and have leaders: brokers learn of them a moment after they were made."""
+    deadline = time.monotonic() + CREATE_TIMEOUT_S
+    while time.monotonic() < deadline:
+        found = await _found(admin, prefix)
+        if len(found) == len(TOPICS) and not any(each.leaderless for each in found.values()):
+            return
+        await asyncio.sleep(POLL_S)
