@@ -9,7 +9,6 @@ import pytest
 from crucible.log.address import KafkaAddress
 from tools.kafka import Cluster, NoKafkaError
 
-IMAGE = "apache/kafka:4.3.0"
 PREFIXES = itertools.count(1)
 
 
@@ -36,17 +35,21 @@ def bootstrap():
         yield given
         return
     if has_docker():
-        from testcontainers.kafka import KafkaContainer
+        from testcontainers.community.kafka import KafkaContainer
 
-        with KafkaContainer(IMAGE).with_kraft() as container:
+        with KafkaContainer().with_kraft() as container:
             yield container.get_bootstrap_server()
         return
-    try:
-        cluster = Cluster.start()
-    except NoKafkaError as error:
-        missing(str(error))
-    with cluster:
+    with started() as cluster:
         yield cluster.bootstrap
+
+
+def started(**arguments):
+    """A broker of our own: for tests that kill it, or that need passwords."""
+    try:
+        return Cluster.start(**arguments)
+    except NoKafkaError as error:
+        return missing(str(error))
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ class Cluster:
         ``server.properties``. Raises ``NoKafkaError``.
         """
         libs = fetched_jars()
-        _sweep()
+        sweep()
         home = Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY}{os.getpid()}-")) if folder is None else folder.resolve()
         if folder is not None and (home / _STATE).exists():
             message = f"there is a cluster in {home}: stop it first"
@@ -221,7 +221,7 @@ def _new_cluster_id() -> str:
             return text
 
 
-def _sweep() -> None:
+def sweep() -> None:
     """Remove temporary folders whose owner was killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*"):
         owner = folder.name.removeprefix(_TEMPORARY).partition("-")[0]

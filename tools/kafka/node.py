@@ -79,10 +79,11 @@ class Node:
         """Start the broker: from the launcher's thread, with whose end it dies; without one it outlives us."""
         self._read_from = self.log.stat().st_size if self.log.exists() else 0
         if launcher is None:
-            self._process = self._spawn(None)
+            pid = self._spawn_detached()
         else:
             self._process = launcher.submit(self._spawn, _death_with_parent()).result()
-        (self.folder / "pid").write_text(str(self._process.pid))
+            pid = self._process.pid
+        (self.folder / "pid").write_text(str(pid))
 
     def wait_started(self, deadline: float) -> None:
         """Wait until the broker says that it has started. Raises ``NoKafkaError`` if it does not."""
@@ -92,7 +93,7 @@ class Node:
                 told = file.read().decode(errors="replace")
             if STARTED in told:
                 return
-            if self._process is not None and self._process.poll() is not None:
+            if self.pid is None or (self._process is not None and self._process.poll() is not None):
                 message = f"a Kafka node has ended while starting:\n{told[-3000:]}"
                 raise NoKafkaError(message)
             if time.monotonic() > deadline:
@@ -146,19 +147,27 @@ class Node:
         logging = f"-Dlog4j2.configurationFile={self.folder / 'log4j2.yaml'}"
         return ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *self._heap, logging, "-cp", self._classpath]
 
-    def _spawn(self, prepare: Callable[[], None] | None) -> subprocess.Popen[bytes]:
-        options = f"-Dkafka.logs.dir={self.folder}"
+    def _broker(self) -> list[str]:
         java, *arguments = self._java()
-        call = [java, options, *arguments, "kafka.Kafka", str(self.folder / "server.properties")]
+        options = f"-Dkafka.logs.dir={self.folder}"
+        return [java, options, *arguments, "kafka.Kafka", str(self.folder / "server.properties")]
+
+    def _spawn(self, prepare: Callable[[], None]) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as output:
             return subprocess.Popen(
-                call,
+                self._broker(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 preexec_fn=prepare,  # noqa: PLW1509  a system call and nothing else
             )
+
+    def _spawn_detached(self) -> int:
+        """Start the broker as nobody's child; its process id."""
+        script = 'log=$1; shift; "$@" >>"$log" 2>&1 </dev/null & echo $!'
+        call = ["sh", "-c", script, "sh", str(self.log), *self._broker()]
+        return int(subprocess.run(call, check=True, stdout=subprocess.PIPE, start_new_session=True).stdout)
 
 
 def _death_with_parent() -> Callable[[], None]:

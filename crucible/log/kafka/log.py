@@ -34,6 +34,7 @@ from crucible.records.record import Topic
 
 T = TypeVar("T")
 THREAD_NAME = "crucible-kafka"
+CLOSER_NAME = "crucible-kafka-closer"
 OPEN_TIMEOUT_S = 60.0
 RECHECK_S = 10.0
 """How long a sleeper trusts the tail before it asks for the ends itself."""
@@ -251,7 +252,7 @@ class KafkaLog:
         with self._replacing:
             if self._connection is connection:
                 self._connection = self._connect(Session(THREAD_NAME))
-                threading.Thread(target=connection.session.close, name="crucible-kafka-close", daemon=True).start()
+                threading.Thread(target=connection.close, name=CLOSER_NAME, daemon=True).start()
 
     def _connect(self, session: Session) -> _Connection:
         """The parts on a loop; nothing of them runs yet."""

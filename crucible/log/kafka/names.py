@@ -66,22 +66,27 @@ def kafka_topic(prefix: str, topic: str) -> str:
 
 
 def stored_page(key: PartitionKey, offset: int, records: Sequence[ConsumerRecord[bytes, bytes]]) -> list[Stored]:
-    """Records of a fetch as values of the log.
-
-    Raises ``LogCorruptError`` unless their offsets are consecutive from ``offset`` on: a log has no gaps.
-    """
+    """Records of a fetch as values, up to the first gap. Raises ``LogCorruptError`` for one at ``offset``."""
     topic, number = key
     page = [
         Stored(topic, number, record.offset, _text(record.key), record.value or b"", record.timestamp * 1000)
         for record in records
     ]
-    if page[0].offset != offset or page[-1].offset - offset != len(page) - 1:
-        message = (
-            f"{topic}, partition {number}: there is a gap at or behind offset {offset}. A log has none: the topic was "
-            "compacted, or somebody has written to it in a transaction"
-        )
-        raise LogCorruptError(message)
-    return page
+    if page[0].offset != offset:
+        raise gap(key, offset)
+    if page[-1].offset - offset == len(page) - 1:
+        return page
+    return [stored for count, stored in enumerate(page) if stored.offset == offset + count]
+
+
+def gap(key: PartitionKey, offset: int) -> LogCorruptError:
+    """What is said of an offset at which there is no value, although there are later ones."""
+    topic, number = key
+    message = (
+        f"{topic}, partition {number}: there is no value at offset {offset}, although the topic goes on. A log has no "
+        "gaps: somebody has written to the topic in a transaction, or it was compacted"
+    )
+    return LogCorruptError(message)
 
 
 def _text(key: bytes | None) -> str:

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from crucible.errors import LogError, LogRefusedError, LogUnreachableError
 from crucible.log.kafka.clients import Clients, discard
 from crucible.log.kafka.failures import Failure, Kind, explain, kind_of
-from crucible.log.kafka.names import Names
+from crucible.log.kafka.names import Names, gap
 from crucible.log.protocol import PartitionKey
 
 READ_TIMEOUT_S = 20.0
@@ -111,6 +111,8 @@ class Reader:
                 if found.get(partition):
                     records: Sequence[ConsumerRecord[bytes, bytes]] = found[partition]
                     return records
+                if await consumer.position(partition) > offset:  # what came holds no values
+                    raise gap(key, offset)
             return ()
         finally:
             consumer.pause(partition)

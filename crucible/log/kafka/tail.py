@@ -21,7 +21,7 @@ from crucible.log.kafka.failures import Failure
 from crucible.log.kafka.names import Names, stored_page
 from crucible.log.kafka.pages import Pages
 from crucible.log.kafka.reading import Reader
-from crucible.log.protocol import PartitionKey
+from crucible.log.protocol import PartitionKey, Stored
 
 LONG_POLL_MS = 250
 """How long brokers hold a fetch. A partition that joins is fetched from when the fetch before returns: no longer."""
@@ -119,10 +119,13 @@ class Tail:
         if position is None:
             return
         end = records[-1].offset + 1
-        try:
-            self._pages.put(key, stored_page(key, position, records))
+        page: Sequence[Stored] = ()
+        with contextlib.suppress(LogError):
+            page = stored_page(key, position, records)
+            self._pages.put(key, page)
+        if len(page) == len(records):
             self._positions[key] = end
-        except LogError:  # whoever reads there is told
+        else:  # there is a gap: whoever reads there is told
             self._leave(key)
         self._ends.advance({key: end})
 
