@@ -118,7 +118,7 @@ class Cluster:
 
     def pause(self, number: int) -> None:
         """Stop a node's process where it stands: its connections stay open and nothing answers."""
-        self.node(number).send(signal.SIGSTOP)
+        self.node(number).pause()
 
     def resume(self, number: int) -> None:
         """Let a paused node go on."""

@@ -113,6 +113,25 @@ class Node:
         self.send(signal.SIGKILL)
         self.wait_gone()
 
+    def pause(self) -> None:
+        """Stop the node's process where it stands, and wait until all of its threads do. Raises ``TimeoutError``."""
+        self.send(signal.SIGSTOP)
+        deadline = time.monotonic() + STOP_WAIT_S
+        while self.pid is not None and not self.is_paused:
+            if time.monotonic() > deadline:
+                message = f"node {self.folder} does not stop"
+                raise TimeoutError(message)
+            time.sleep(POLL_S / 10)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the node's process is stopped."""
+        try:
+            status = Path(f"/proc/{self.pid}/stat").read_text()
+        except OSError:
+            return False
+        return status.rpartition(")")[2].split()[0] == "T"
+
     def stop(self) -> None:
         """Let the node end in order; kill it if it does not."""
         self.send(signal.SIGCONT)
@@ -140,8 +159,7 @@ class Node:
         pid = self.pid
         if pid is None:
             return f"{self.folder.name}: not running, log {self.log}"
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        return f"{self.folder.name}: {'paused' if state == 'T' else 'running'}, process {pid}, log {self.log}"
+        return f"{self.folder.name}: {'paused' if self.is_paused else 'running'}, process {pid}, log {self.log}"
 
     def _java(self) -> list[str]:
         logging = f"-Dlog4j2.configurationFile={self.folder / 'log4j2.yaml'}"
