@@ -186,6 +186,7 @@ class Life:
             "queue": "default",
             "adapter": "local",
             "resources_json": "{}",
+            "blob_store": None,
             "code_path": "/home/ada/project/digits_lora.py",
             "code_digest": CODE,
             "blobs": [],

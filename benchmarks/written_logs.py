@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmarks.lives import CODE, DEFINITION, JOBS, Life, compact, digest, point_batches
-from crucible.blobs import BlobStore
+from crucible.blobs import FolderBlobs
 from crucible.journal import Journal
 from crucible.place import Place
 from crucible.records import (
@@ -60,7 +60,7 @@ class Appends:
 
 def write_lives(journal: Journal, place: Place, runs: int, *, has_telemetry: bool) -> None:
     """Whole submissions one after the other, with ``runs`` runs in all, and the blobs that their records name."""
-    appends, output_dir, blobs = Appends(journal), str(place.root.parent / "artifacts"), BlobStore(place.blobs)
+    appends, output_dir, blobs = Appends(journal), str(place.root.parent / "artifacts"), FolderBlobs(place.blobs)
     for number, first in enumerate(range(0, runs, GRID), start=1):
         count = min(GRID, runs - first)
         accepted = submission(appends, number, count, output_dir)

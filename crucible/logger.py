@@ -14,8 +14,17 @@ def warning(part: str, event: str, **values: Any) -> None:
 
     An application that has configured structlog gets the line as it has asked for.
     """
+    _logger(part).warning(event, **values)
+
+
+def info(part: str, event: str, **values: Any) -> None:
+    """Say on behalf of a part of Crucible how something that takes long is getting on."""
+    _logger(part).info(event, **values)
+
+
+def _logger(part: str) -> Any:
     import structlog
 
     if not structlog.is_configured():
         structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    structlog.get_logger(f"crucible.{part}").warning(event, **values)
+    return structlog.get_logger(f"crucible.{part}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from crucible.blobs_address import is_bucket
 from crucible.errors import LogRefusedError
 from crucible.log.address import DEFAULT_PREFIX, parse_kafka_address
 
@@ -18,6 +19,8 @@ class Place:
     """``kafka://…`` if the log is there, and the folder holds what is made from it; None: the log is in the folder."""
     registry: str | None = dataclasses.field(default=None, repr=False, compare=False)
     """Address of the schema registry that gives ids to what is written here; None: ids come from the log."""
+    blobs_address: str | None = None
+    """Where the blobs are instead of beside the log: a folder, or ``s3://bucket/prefix``."""
 
     @property
     def home(self) -> Path:
@@ -48,8 +51,20 @@ class Place:
 
     @property
     def blobs(self) -> Path:
-        """Folder of blobs by digest."""
+        """Folder of blobs by digest, unless they are elsewhere."""
         return self.root / "blobs"
+
+    @property
+    def blob_folder(self) -> Path | None:
+        """The folder of blobs, wherever it is; None if they are in none."""
+        if self.blobs_address is None:
+            return self.blobs
+        return None if is_bucket(self.blobs_address) else Path(self.blobs_address)
+
+    @property
+    def blob_cache(self) -> Path:
+        """Folder of copies of blobs that are elsewhere."""
+        return self.root / "blob-cache"
 
     @property
     def scratch(self) -> Path:
@@ -94,7 +109,8 @@ class Place:
     def create(self) -> None:
         """Make the folders that are not there. Raises ``LogRefusedError``."""
         log = [self.log] if self.log_address is None else []
-        for folder in (self.root, *log, self.blobs, self.scratch, self.spool, self.workers):
+        blobs = [self.blobs] if self.blobs_address is None else []
+        for folder in (self.root, *log, *blobs, self.scratch, self.spool, self.workers):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:

@@ -59,6 +59,15 @@ class RemoteServices:
         )
         return answer["digest"], answer["files"]
 
+    def fetch_blob(self, digest: str, *, is_verified: bool) -> Path:
+        """A file with the content of a blob."""
+        return Path(self.ask("fetch_blob", digest=digest, is_verified=is_verified))
+
+    def keep_blob(self, path: Path) -> str:
+        """Keep the content of a file as a blob; returns its digest."""
+        digest: str = self.ask("keep_blob", path=str(path))
+        return digest
+
     def use_dataset(self, name: str, digest: str, items: Mapping[str, int], source: Mapping[str, Any]) -> None:
         """Record a dataset as an input."""
         self.ask("use_dataset", name=name, digest=digest, items=dict(items), source=dict(source))

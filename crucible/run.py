@@ -331,7 +331,7 @@ class Run(SeesGrid):
 
     def _is_fetched(self, earlier: EarlierCheckpoint, folder: Path) -> bool:
         try:
-            materialise(earlier.files, folder, self._inputs.blobs.get_path)
+            materialise(earlier.files, folder, self._inputs.blobs.copy_to)
         except BlobError as error:
             self.log_text(f"the checkpoint of step {earlier.step} can't be resumed from: {error}")
             return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from crucible.blobs import BlobStore
 from crucible.canonical import digest_of
-from crucible.errors import BlobError, UsageError
+from crucible.errors import UsageError
 from crucible.records.record import StoredFile
 
 LIST_BYTES_MAX = 700_000
@@ -99,13 +98,13 @@ def store(
     return files
 
 
-def materialise(files: Sequence[StoredFile], folder: Path, get_path: Callable[[str], Path]) -> None:
+def materialise(files: Sequence[StoredFile], folder: Path, copy_to: Callable[[str, Path], None]) -> None:
     """Copy blobs to ``folder`` under their own paths, comparing each with its digest. Raises ``BlobError``."""
     folder.mkdir(parents=True, exist_ok=True)
     for file in files:
         target = folder / checked_path(file["path"])
         target.parent.mkdir(parents=True, exist_ok=True)
-        _copy(get_path(file["sha256"]), target, file["sha256"])
+        copy_to(file["sha256"], target)
 
 
 def checked_path(path: str) -> PurePosixPath:
@@ -115,17 +114,6 @@ def checked_path(path: str) -> PurePosixPath:
         message = f"{path!r} is no path inside a folder"
         raise UsageError(message)
     return pure
-
-
-def _copy(source: Path, target: Path, sha256: str) -> None:
-    digest = hashlib.sha256()
-    with source.open("rb") as reader, target.open("wb") as writer:
-        while chunk := reader.read(CHUNK_BYTES):
-            digest.update(chunk)
-            writer.write(chunk)
-    if digest.hexdigest() != sha256:
-        message = f"blob {sha256} has been changed: its content has the digest {digest.hexdigest()}"
-        raise BlobError(message)
 
 
 def _relative(path: Path, folder: Path) -> str:

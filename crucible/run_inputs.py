@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,8 @@ from crucible.stage_call import Artifact, Services, StageCall
 
 if TYPE_CHECKING:
     from crucible.adapters.protocol import Adapter, OpenRequest
-    from crucible.blobs import BlobStore
     from crucible.datasets.dataset import Dataset
+    from crucible.stage_blobs import StageBlobs
 
 
 class Inputs:
@@ -27,12 +28,12 @@ class Inputs:
         self._artifacts: dict[str, Artifact] = {}
         self._split_of: dict[str, dict[str, str]] = {}
 
-    @property
-    def blobs(self) -> BlobStore:
+    @functools.cached_property
+    def blobs(self) -> StageBlobs:
         """The blobs of the log."""
-        from crucible.blobs import BlobStore
+        from crucible.stage_blobs import open_stage_blobs
 
-        return BlobStore(Path(self._call.blobs))
+        return open_stage_blobs(self._call, self._services)
 
     def dataset(self, name: str) -> Dataset:
         """A dataset, recorded as an input at its first use. Raises ``DatasetError``."""
@@ -109,7 +110,7 @@ class Inputs:
 
     def _fetched(self, argument: str, saved: Mapping[str, Any]) -> Artifact:
         folder = Path(self._call.scratch) / "inputs" / argument
-        materialise(saved["files"], folder, self.blobs.get_path)
+        materialise(saved["files"], folder, self.blobs.copy_to)
         is_file = saved["metadata"].get("form") == "file"
         return Artifact(
             name=saved["name"],

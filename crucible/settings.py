@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from crucible.blobs_address import FORM as BLOBS_FORM
+from crucible.blobs_address import is_bucket, parse_bucket
 from crucible.errors import DefinitionError, Problem, UsageError
 from crucible.log.address import is_kafka_address, parse_kafka_address
 from crucible.place import Place
@@ -41,6 +43,8 @@ class Settings:
     """Folder of the log (``CRUCIBLE_LOG``), or of what is kept here of a log that is on Kafka."""
     output_dir: Path
     """Folder of the run folders."""
+    blobs: str | None
+    """Where the blobs are (``CRUCIBLE_BLOBS``): a folder or ``s3://bucket/prefix``; None: beside the log."""
     adapter: str | None
     """Adapter of experiments that name none (``CRUCIBLE_ADAPTER``)."""
     jobs: int
@@ -73,7 +77,7 @@ class Settings:
     @property
     def place(self) -> Place:
         """The folder of the log as paths."""
-        return Place(self.log, log_address=self.log_address, registry=self.registry)
+        return Place(self.log, log_address=self.log_address, registry=self.registry, blobs_address=self.blobs)
 
     @property
     def log_text(self) -> str:
@@ -110,12 +114,14 @@ def load_settings(*, start: Path | None = None, environ: Mapping[str, str] | Non
     values["log_address"] = _log_address(values["log"])
     values["log"] = _log_folder(None if values["log_address"] else values["log"], project)
     values["output_dir"] = project / Path(str(values["output_dir"])).expanduser()
+    values["blobs"] = _blobs_address(values["blobs"], project)
     values["queues"] = tuple(values["queues"])
-    _check_places({"folder of the project": project, "log": values["log"], "output_dir": values["output_dir"]})
+    places = {name: values[name] for name in ("log", "output_dir", "blobs") if values[name] is not None}
+    _check_places({"folder of the project": project, **places})
     return Settings(project=project, **values)
 
 
-def _check_places(places: Mapping[str, Path]) -> None:
+def _check_places(places: Mapping[str, Path | str]) -> None:
     """Refuse folders that no record, and not every file of the log, could name."""
     problems = [
         Problem(name, "is no UTF-8; rename it or choose another place", value=ascii(str(place)))
@@ -138,6 +144,7 @@ def _defaults() -> dict[str, Any]:
     return {
         "log": None,
         "output_dir": "artifacts/crucible",
+        "blobs": None,
         "adapter": None,
         "jobs": os.cpu_count() or 1,
         "lease_ms": 15_000,
@@ -223,8 +230,11 @@ def _check(values: dict[str, Any], problems: list[Problem]) -> None:
 
 
 def _check_texts(values: dict[str, Any], problems: list[Problem]) -> None:
-    for name in ("output_dir", "log"):
+    for name in ("output_dir", "log", "blobs"):
         text = values[name]
+        if name == "blobs" and text is not None and "://" in text and not text.startswith("file://"):
+            _check_blobs(text, problems)
+            continue
         if text is not None and (not str(text) or "\0" in str(text)):
             problems.append(Problem(name, "is no path", value=repr(text), expected="a folder"))
         elif text is not None:
@@ -256,6 +266,17 @@ def _check_registry(text: str | None, problems: list[Problem]) -> None:
         problems.append(Problem("registry", str(error), value=f"{without_login(text)!r:.80}", expected=FORM))
 
 
+def _check_blobs(text: str, problems: list[Problem]) -> None:
+    """An address that may hold a login by mistake is not shown."""
+    try:
+        if not is_bucket(text):
+            problems.append(Problem("blobs", f"no blob store for {text.partition('://')[0]}:// here", expected=BLOBS_FORM))
+        else:
+            parse_bucket(text)
+    except ValueError as error:
+        problems.append(Problem("blobs", str(error), expected=BLOBS_FORM))
+
+
 def _check_home(name: str, text: str, problems: list[Problem]) -> None:
     try:
         Path(text).expanduser()
@@ -269,6 +290,14 @@ def _is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _blobs_address(given: str | None, project: Path) -> str | None:
+    if given is None:
+        return None
+    if is_bucket(given):
+        return str(parse_bucket(given))
+    return str((project / Path(given.removeprefix("file://")).expanduser()).resolve())
 
 
 def _log_address(given: str | Path | None) -> str | None:

@@ -72,7 +72,7 @@ class StageCall:
     spool: str
     """Folder of the claim's telemetry."""
     blobs: str
-    """Folder of the blobs."""
+    """Folder of the blobs; empty: they are elsewhere, and the worker is asked for them."""
     kept: str
     """Folder for the names of what is made once per log."""
     scope: str = RUN_SCOPE
@@ -211,6 +211,14 @@ class Services(Protocol):
         self, name: str, kind: str, source: Path, metadata: Mapping[str, Any], *, is_given_away: bool
     ) -> tuple[str, Sequence[StoredFile]]:
         """Keep a file or folder as an artifact; returns its digest and files."""
+        ...
+
+    def fetch_blob(self, digest: str, *, is_verified: bool) -> Path:
+        """A file with the content of a blob, to be read at once; with ``is_verified`` it is compared first."""
+        ...
+
+    def keep_blob(self, path: Path) -> str:
+        """Keep the content of a file of this claim's own folder as a blob; returns its digest."""
         ...
 
     def finished_grid(self) -> FinishedGrid:

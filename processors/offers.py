@@ -16,6 +16,7 @@ from crucible.blobs import BlobStore
 from crucible.definition.code_digest import CodeTooLargeError, code_digest, with_command_files
 from crucible.definition.code_place import local_code
 from crucible.definition.model import Definition
+from crucible.errors import StorageError
 from crucible.records.run_events import RunCreated
 from crucible.records.stage_events import StageRequested
 from crucible.rules.state import RunState, SubmissionState, WorkerState
@@ -179,6 +180,7 @@ class Eligibility:
         self._home = home
         self._abilities = abilities
         self._blobs = blobs
+        self._store_ids: frozenset[str] = frozenset()
         self._digests: dict[str, tuple[float, str | None]] = {}
 
     def problem(self, request: StageRequested, submission: SubmissionState | None) -> str | None:
@@ -193,10 +195,24 @@ class Eligibility:
         lacking = _lacking(json.loads(request.resources_json), able.resources)
         if lacking is not None:
             return f"it needs {lacking}, which this worker does not have"
-        missing = [digest for digest in request.blobs if not self._blobs.exists(digest)]
-        if missing:
-            return f"it needs blob {missing[0]}, which can't be read here"
-        return self._code_problem(request, submission)
+        return self._blobs_problem(request) or self._code_problem(request, submission)
+
+    def _blobs_problem(self, request: StageRequested) -> str | None:
+        """Whether this worker has the store that the run's blobs are in, and can read what the attempt begins with."""
+        blobs = self._blobs
+        try:
+            if request.blob_store is not None and not self._is_store(request.blob_store):
+                return f"it needs blob store {request.blob_store}, this worker has another one, {blobs.location}"
+            missing = blobs.missing(request.blobs)
+        except StorageError as error:
+            return f"it needs blobs, and they can't be read now: {error}"
+        return f"it needs blob {missing[0]}, which can't be read in {blobs.location}" if missing else None
+
+    def _is_store(self, store_id: str) -> bool:
+        """Ids of a store are not forgotten: it is asked again only for one that it did not have."""
+        if store_id not in self._store_ids:
+            self._store_ids = frozenset(self._blobs.notes("stores"))
+        return store_id in self._store_ids
 
     def _code_problem(self, request: StageRequested, submission: SubmissionState | None) -> str | None:
         path = request.code_path

@@ -364,7 +364,7 @@ def stage_call(
         scope=created.scope,
         scratch=str(place.scratch / claimed.claim_id),
         spool=str(place.spool / claimed.claim_id),
-        blobs=str(place.blobs),
+        blobs="" if place.blob_folder is None else str(place.blob_folder),
         kept=str(place.root / "kept"),
         spool_bytes_max=spool_bytes_max,
         hooks=json.loads(request.hooks_json) if request.hooks_json else {},

@@ -80,6 +80,8 @@ class StageAnswers:
             "resume_from": self._resume_from,
             "save_checkpoint": self._save_checkpoint,
             "save_artifact": self._save_artifact,
+            "fetch_blob": self._fetch_blob,
+            "keep_blob": self._keep_blob,
             "use_dataset": self._use_dataset,
             "finished_grid": self._finished_grid,
             "item_scores": self._item_scores,
@@ -157,6 +159,14 @@ class StageAnswers:
         )
         fault_point("artifact:after-record")
         return {"digest": digest, "files": files}
+
+    def _fetch_blob(self, digest: str, is_verified: bool) -> str:  # noqa: FBT001  a question's details have names
+        return str(self._blobs.get_path(digest, is_verified=is_verified))
+
+    def _keep_blob(self, path: str) -> str:
+        source = self._inside_scratch(path)
+        self._claim.wait_checked()
+        return self._blobs.put_file(source, is_given_away=True)
 
     def _use_dataset(self, name: str, digest: str, items: Mapping[str, int], source: Mapping[str, Any]) -> None:
         for used in _datasets(self._run_state(), name):

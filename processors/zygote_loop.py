@@ -23,7 +23,7 @@ IDLE_S: Final = 0.05
 """After this long without a request the next module is imported ahead."""
 POLL_S: Final = 0.002
 """How often an ending child is looked at."""
-IMPORTED_FIRST: Final = ("crucible.definition.load", "crucible.spool.writer", "crucible.blobs")
+IMPORTED_FIRST: Final = ("crucible.definition.load", "crucible.spool.writer", "crucible.stage_blobs")
 """What every stage needs: imported once, while the worker's process imports what it needs itself."""
 IMPORTED_AHEAD: Final = ("numpy",)
 """What most stages need: imported once here, while nobody waits, instead of in each child."""

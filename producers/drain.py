@@ -11,7 +11,7 @@ import threading
 import time
 from pathlib import Path
 
-from crucible.blobs import BlobStore
+from crucible.blobs import BlobStore, open_blobs
 from crucible.errors import InternalError, LogError, LogRefusedError, RecordError, SpoolError, StorageError
 from crucible.journal import Journal
 from crucible.logger import warning
@@ -56,7 +56,7 @@ class Drain:
         """Append to ``journal`` what spools below ``place.spool`` hold; the thread starts with the first of them."""
         self._journal = journal
         self._root = place.spool
-        self._blobs = BlobStore(place.blobs) if blobs is None else blobs
+        self._blobs = open_blobs(place) if blobs is None else blobs
         self._changed = threading.Condition()
         self._claims: dict[str, DrainedClaim] = {}
         self._set_aside: set[str] = set()

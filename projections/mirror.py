@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crucible.blobs import BlobStore
+from crucible.blobs import open_blobs
 from crucible.journal import Journal
 from crucible.place import Place
 from crucible.projections.mirror_batch import Record, RunBatch
@@ -89,7 +89,7 @@ class Mirror:
         """Relative output folders lie beside the folder of the log."""
         self._journal = journal
         self._place = place
-        self._blobs = BlobStore(place.blobs)
+        self._blobs = open_blobs(place)
         self._root = place.home
 
     def write_runs(self, cursor: Any, runs: Sequence[tuple[str, int]], *, is_anew: bool = False) -> list[Replacement]:

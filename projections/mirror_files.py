@@ -115,10 +115,7 @@ class NewFolder(Outline):
             return
         target = self.folder / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(self._blobs.get_path(file.sha256), target)
-        except OSError:  # another file system, one without links, or too many of them
-            shutil.copyfile(self._blobs.get_path(file.sha256), target)
+        self._blobs.copy_to(file.sha256, target, may_link=True)
         fault_point("mirror:blob-placed")
 
 

@@ -11,7 +11,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from crucible.blobs import BlobStore
+from crucible.blobs import open_blobs
 from crucible.errors import StorageError
 from crucible.faults import fault_point
 from crucible.garbage import kept_digests
@@ -58,7 +58,7 @@ class ContentPurger:
         """``journal`` gives the time."""
         self._journal = journal
         self._place = place
-        self._blobs = BlobStore(place.blobs)
+        self._blobs = open_blobs(place)
 
     def purge(self, cursor: Any, run_id: str) -> list[Replacement]:
         """Remove what only this run, and other purged ones, name; its folder is to be written anew.
@@ -73,6 +73,7 @@ class ContentPurger:
         removed = removed_bytes = postponed = 0
         problem = None
         try:
+            self._require_own()
             with self._blobs.sweeping():
                 shared |= kept_digests(self._place) & named
                 for digest in sorted(named - shared):
@@ -95,11 +96,21 @@ class ContentPurger:
         folder: list[Replacement] = [] if earlier is not None else [("mirrors", "subject_id", run_id, [])]
         return [("purges", "run_id", run_id, [row]), *folder]
 
+    def _require_own(self) -> None:
+        """Leave what another log may name as well: nobody here knows."""
+        others = [log_id for log_id in self._blobs.notes("logs") if log_id != self._journal.log_id]
+        if others:
+            message = (
+                f"{self._blobs.location} also holds the blobs of log {', '.join(others)}, which may name the same; "
+                "give each log a store of its own, or remove that note under logs/ if the log is gone"
+            )
+            raise StorageError(message)
+
     def _safe_before(self, cursor: Any) -> float:
         """No stage that runs now has written anything before this, seconds since the epoch."""
         now = self._journal.clock.now_us() / 1e6
         (first,) = cursor.execute(_FIRST_CLAIM).fetchone()
-        return now if first is None else min(now, first.replace(tzinfo=dt.UTC).timestamp())
+        return now if first is None else min(now, first.replace(tzinfo=dt.UTC).timestamp() - self._blobs.grain_s)
 
 
 def purged_digests(rows: Callable[[str], Iterable[Any]]) -> set[str]:

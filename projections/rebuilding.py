@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from crucible.blobs import BlobStore
+from crucible.blobs import open_blobs
 from crucible.errors import LogCorruptError
 from crucible.faults import fault_point
 from crucible.journal import Journal, open_journal
@@ -92,7 +92,7 @@ class Rebuild:
         self._actor = actor
         self._memory_limit = memory_limit
         self._watch = watch
-        self._blobs = BlobStore(place.blobs)
+        self._blobs = open_blobs(place)
 
     def run(self) -> Rebuilt:
         """Build, compare and swap. Raises ``LogCorruptError`` for a damaged log: nothing is built from that."""

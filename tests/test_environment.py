@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from crucible import environment, repository
-from crucible.blobs import BlobStore
+from crucible.blobs import FolderBlobs
 from crucible.environment import capture_environment, cpu, describe_environment
 from crucible.redaction import REMOVED
 
@@ -26,7 +26,7 @@ def git(folder, *words):
 
 @pytest.fixture
 def blobs(tmp_path):
-    return BlobStore(tmp_path / "blobs")
+    return FolderBlobs(tmp_path / "blobs")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What goes and what stays, whoever names it and whoever is writing."""
 
+import dataclasses
 import fcntl
 import os
 import subprocess
@@ -9,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from crucible.blobs import BlobStore
+from crucible.blobs import FolderBlobs, open_blobs
+from crucible.blobs.bucket import Bucket
+from crucible.blobs.protocol import SHARED_AGE_S
+from crucible.blobs_address import parse_bucket
 from crucible.errors import StorageError
 from crucible.garbage import Collector, scratch_folders
 from crucible.journal import open_journal
@@ -22,7 +26,7 @@ from crucible.writers import living_workers, oldest_writer_start
 WRITER = """
 import fcntl, os, sys, time
 from pathlib import Path
-from crucible.blobs import BlobStore
+from crucible.blobs import FolderBlobs
 from crucible.journal import open_journal
 from crucible.place import Place
 from crucible.records import NoteAdded
@@ -30,7 +34,7 @@ from crucible.records import NoteAdded
 place, worker, seconds = Place(Path(sys.argv[1])), sys.argv[2], float(sys.argv[3])
 held = open(place.workers / f"{worker}.lock", "w")
 fcntl.flock(held, fcntl.LOCK_EX)
-blobs, journal = BlobStore(place.blobs), open_journal(place, actor=worker)
+blobs, journal = FolderBlobs(place.blobs), open_journal(place, actor=worker)
 until, number = time.monotonic() + seconds, 0
 print("ready", flush=True)
 while time.monotonic() < until:
@@ -53,7 +57,7 @@ def place(tmp_path):
 
 @pytest.fixture
 def blobs(place):
-    return BlobStore(place.blobs)
+    return FolderBlobs(place.blobs)
 
 
 @pytest.fixture
@@ -71,7 +75,7 @@ def aged(blobs, data, seconds=100_000):
 
 
 def collect(place, journal, *, older_than_s=3_600, live=()):
-    collector = Collector(place, journal.log, older_than_s=older_than_s, now=time.time())
+    collector = Collector(place, journal, older_than_s=older_than_s, now=time.time())
     return collector.remove(collector.find(set(live), scratch_folders(place)))
 
 
@@ -140,7 +144,7 @@ def test_a_file_that_is_given_away_is_as_old_as_the_gift(place, blobs, journal, 
 
 def test_between_the_list_and_the_removal_a_record_may_name_what_was_listed(place, blobs, journal):
     digest = aged(blobs, b"late")
-    collector = Collector(place, journal.log, older_than_s=3_600, now=time.time())
+    collector = Collector(place, journal, older_than_s=3_600, now=time.time())
     found = collector.find(set(), [])
     assert [each.digest for each in found] == [digest]
     note(journal, digest)
@@ -240,3 +244,59 @@ def test_beside_writers_whose_records_come_later_nothing_that_they_name_is_lost(
     }
     assert len(digests) == 50
     assert all(blobs.exists(digest) for digest in digests)
+
+
+# A store that others write to
+
+
+def elsewhere(place, address):
+    return dataclasses.replace(place, blobs_address=address)
+
+
+def test_in_a_shared_store_only_what_is_days_old_goes(place, journal, tmp_path):
+    shared = FolderBlobs(tmp_path / "shared", is_shared=True)
+    old, young = aged(shared, b"old", SHARED_AGE_S + 60), aged(shared, b"young", SHARED_AGE_S - 60)
+    assert [each.digest for each in collect(elsewhere(place, str(shared.root)), journal, older_than_s=0)] == [old]
+    assert list(shared) == [young]
+
+
+def test_where_another_log_has_its_blobs_all_stay(place, journal, tmp_path):
+    shared = FolderBlobs(tmp_path / "shared", is_shared=True)
+    old = aged(shared, b"old", SHARED_AGE_S + 60)
+    shared.note("logs", journal.log_id)
+    shared.note("logs", "another")
+    collector = Collector(elsewhere(place, str(shared.root)), journal, older_than_s=0, now=time.time())
+    assert collector.shared_with == ["another"]
+    assert collector.find(set(), []) == []
+    assert shared.exists(old)
+
+
+def test_in_a_bucket_what_nothing_names_goes_and_so_do_unfinished_uploads(place, journal, bucket, tmp_path):
+    there = elsewhere(place, f"{bucket.address}/runs")
+    blobs = open_blobs(there)
+    named, free, young = (blobs.put_bytes(data) for data in (b"named", b"free", b"young"))
+    for digest in (named, free):
+        bucket.age(digest, SHARED_AGE_S + 60)
+    note(journal, f"see {named}, it matters")
+    s3 = Bucket(parse_bucket(there.blobs_address))
+    s3.begin(f"sha256/00/{'0' * 64}")
+    collector = Collector(there, journal, older_than_s=0, now=time.time() + 60)
+    gone = collector.remove(collector.find(set(), []))
+    assert [(each.kind, each.digest) for each in gone] == [("blob", free)]
+    later = Collector(there, journal, older_than_s=0, now=time.time() + SHARED_AGE_S - 60)
+    assert later.find(set(), []) == []
+    latest = Collector(there, journal, older_than_s=0, now=time.time() + SHARED_AGE_S + 60)
+    assert {each.kind for each in latest.remove(latest.find(set(), []))} == {"blob", "temporary"}
+    assert list(blobs) == [named]
+    assert s3.uploads("") == []
+    assert young not in blobs
+
+
+def test_a_copy_of_a_remote_blob_that_was_not_used_for_long_goes(place, journal, bucket):
+    there = elsewhere(place, bucket.address)
+    blobs = open_blobs(there)
+    old, young = (blobs.get_path(blobs.put_bytes(data)) for data in (b"old", b"young"))
+    os.utime(old, (0, 0))
+    assert [(each.kind, each.path) for each in collect(there, journal)] == [("cached", old)]
+    assert young.exists()
+    assert len(list(blobs)) == 2

@@ -86,3 +86,37 @@ def test_settings_cost_no_heavy_import():
     code = "import crucible.settings, crucible.cli.main, sys; print([m for m in ('pydantic','numpy','duckdb','pyarrow','structlog','httpx') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
     assert done.stdout.strip() == "[]"
+
+
+def test_the_blobs_lie_beside_the_log_unless_they_are_elsewhere(tmp_path):
+    assert load_settings(start=tmp_path, environ={}).blobs is None
+    for text, blobs in (
+        ("shared", str(tmp_path / "shared")),
+        ("file:///mnt/shared", "/mnt/shared"),
+        ("s3://bucket", "s3://bucket"),
+        ("s3://bucket/a/b c/", "s3://bucket/a/b c"),
+    ):
+        settings = load_settings(start=tmp_path, environ={"CRUCIBLE_BLOBS": text})
+        assert settings.blobs == settings.place.blobs_address == blobs
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("gs://bucket/x", "no blob store for gs:// here; expected a folder, or s3://bucket/prefix"),
+        ("s3://", "names no bucket"),
+        ("s3://a", "names no bucket"),
+        ("s3://me:opensesame@bucket/x", "holds a login or a port"),
+        ("s3://host:9000/bucket", "holds a login or a port"),
+        ("s3://bucket/a//b", "has a prefix that no store can have"),
+        ("s3://bucket/../b", "has a prefix that no store can have"),
+        ("s3://bucket/a?versionId=1", "has a prefix that no store can have"),
+        ("https://me:opensesame@host/x", "no blob store for https://"),
+    ],
+)
+def test_an_address_of_blobs_that_is_none_is_refused_and_no_login_is_shown(tmp_path, text, words):
+    with pytest.raises(DefinitionError) as refused:
+        load_settings(start=tmp_path, environ={"CRUCIBLE_BLOBS": text})
+    (problem,) = refused.value.problems
+    assert words in str(problem)
+    assert "opensesame" not in str(problem)

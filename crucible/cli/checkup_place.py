@@ -65,6 +65,7 @@ def place_findings(settings: Settings) -> Iterator[Finding]:
     yield _file_system(settings.log)
     yield _space(folder)
     yield from _disk(folder)
+    yield _blobs(place)
     if not place.log.is_dir():
         yield _no_log(place)
         return
@@ -154,6 +155,26 @@ def _clock(apart_s: float) -> Finding:
         text = f"the file system's differs from this machine's by {duration(abs(apart_s))}"
         return Finding("clock", "warning", text, "set both; ages of files are told by the file system's clock")
     return Finding("clock", "fine", time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()))
+
+
+def _blobs(place: Place) -> Finding:
+    """Whether blobs can be written, read and removed where they are kept."""
+    if place.blobs_address is None and not place.blobs.is_dir():
+        return Finding("blobs", "fine", "they will be kept beside the log")
+    from crucible.blobs import open_blobs
+
+    start = time.perf_counter()
+    try:
+        blobs = open_blobs(place)
+        blobs.probe()
+        logs = blobs.notes("logs")
+    except CrucibleError as error:
+        return Finding("blobs", "problem", str(error), "until then no stage can begin or save anything")
+    text = f"{blobs.location}: written, read and removed in {duration(time.perf_counter() - start)}"
+    if len(logs) > 1:
+        advice = "gc and purge leave blobs that another log may name; give each log a prefix of its own"
+        return Finding("blobs", "warning", f"{text}; {len(logs)} logs keep theirs there", advice)
+    return Finding("blobs", "fine", text)
 
 
 def _log(place: Place) -> Iterator[Finding]:

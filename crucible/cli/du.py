@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crucible.blobs import BlobStore
+from crucible.blobs import open_blobs
 from crucible.cli.compose import Reading, open_reader
 from crucible.cli.exits import FINE
 from crucible.cli.located import located_settings
@@ -62,8 +62,7 @@ def du(reference: str | None, form: str) -> int:
 
 
 def _sizes(settings: Settings) -> dict[str, int]:
-    blobs = BlobStore(settings.place.blobs)
-    return {digest: blobs.size_bytes(digest) for digest in blobs}
+    return {facts.digest: facts.size_bytes for facts in open_blobs(settings.place).entries()}
 
 
 def _facts(reader: Reading, settings: Settings, names: Names, sizes: Mapping[str, int]) -> dict[str, Any]:
@@ -78,9 +77,11 @@ def _facts(reader: Reading, settings: Settings, names: Names, sizes: Mapping[str
     of_runs, linked = _folders(folders)
     return {
         "log": settings.log_text,
+        "blobs_at": open_blobs(place).location,
         "places": {
             "log": tree_bytes(place.log),
             "blobs": sum(sizes.values()),
+            "copies of blobs": tree_bytes(place.blob_cache),
             "read model": sum(map(tree_bytes, model)),
             "snapshots": tree_bytes(place.snapshots),
             "models of the past": tree_bytes(place.as_of),
@@ -159,10 +160,10 @@ def _folders(folders: Iterable[str]) -> tuple[int, int]:
 
 
 def _can_go(settings: Settings, live: set[str], scratch: Sequence[Path]) -> int:
-    from crucible.log.opening import open_log
+    from crucible.journal import open_journal
 
-    with contextlib.closing(open_log(settings.place)) as log:
-        collector = Collector(settings.place, log, older_than_s=AGE_S, now=time.time())
+    with contextlib.closing(open_journal(settings.place, actor=settings.actor)) as journal:
+        collector = Collector(settings.place, journal, older_than_s=AGE_S, now=time.time())
         return sum(each.size_bytes for each in collector.find(live, scratch))
 
 

@@ -24,6 +24,7 @@ SHOWN_MAX = 20
 WORDS = {
     "blob": "blobs that no record names",
     "temporary": "unfinished blobs of writers that were killed",
+    "cached": "copies of blobs that are kept elsewhere",
     "scratch": "folders of claims that have ended",
     "set aside": "read models that were set aside",
     "as of": "read models of the past, for --as-of",
@@ -36,18 +37,21 @@ def gc(*, is_yes: bool, older_than: str, form: str) -> int:
     older_than_s = age_s(older_than)
     settings = located_settings(needs_log=True)
     from crucible.garbage import Collector, scratch_folders
-    from crucible.log.opening import open_log
+    from crucible.journal import open_journal
 
     scratch = scratch_folders(settings.place)
     with open_reader(settings) as reader:
         live = {str(row["claim_id"]) for row in reader.rows("SELECT claim_id FROM claims WHERE status = 'live'")}
-    with contextlib.closing(open_log(settings.place)) as log:
-        collector = Collector(settings.place, log, older_than_s=older_than_s, now=time.time())
+    with contextlib.closing(open_journal(settings.place, actor=settings.actor)) as journal:
+        collector = Collector(settings.place, journal, older_than_s=older_than_s, now=time.time())
         found = collector.find(live, scratch)
         gone = collector.remove(found) if is_yes else []
     if form == "json":
-        say(json.dumps(_facts(gone if is_yes else found, is_yes=is_yes), indent=2))
+        facts = {**_facts(gone if is_yes else found, is_yes=is_yes), "blobs_shared_with": collector.shared_with}
+        say(json.dumps(facts, indent=2))
         return FINE
+    if collector.shared_with:
+        say(f"blobs stay: log {', '.join(collector.shared_with)} has its blobs in the same store")
     _print(gone if is_yes else found, is_yes=is_yes)
     if found and not is_yes:
         say("nothing was removed; crucible gc --yes removes this")
@@ -64,7 +68,7 @@ def age_s(text: str) -> float:
 
 
 def _facts(garbage: Sequence[Garbage], *, is_yes: bool) -> dict[str, object]:
-    things = [{"kind": each.kind, "path": str(each.path), "size_bytes": each.size_bytes} for each in garbage]
+    things = [{"kind": each.kind, "path": each.where, "size_bytes": each.size_bytes} for each in garbage]
     return {"is_removed": is_yes, "size_bytes": sum(each.size_bytes for each in garbage), "things": things}
 
 

@@ -93,7 +93,7 @@ class Script:
 
     def _begin(self) -> Run:
         from crucible.cli.engine import Seat
-        from crucible.cli.wiring import acting_as, capture, make_blobs, make_drain
+        from crucible.cli.wiring import acting_as, capture, join_blobs, make_drain
         from crucible.journal import open_journal
         from crucible.processors.script_stage import ScriptStage
         from crucible.producers.submit import Sender
@@ -109,7 +109,7 @@ class Script:
         drain = make_drain(settings, journal, "script")
         self._stack.callback(drain.close)
         code_path, output_dir = self._submission["code_path"], Path(self._submission["output_dir"])
-        blobs = make_blobs(settings)
+        blobs = join_blobs(settings, journal)
         with blobs.keeping():  # what was kept of the environment has no name before the command has
             environment_json = capture(settings, None if code_path is None else Path(code_path), output_dir)
             fields = {**self._submission, "environment_json": environment_json}

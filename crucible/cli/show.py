@@ -206,10 +206,10 @@ def _show_traceback(settings: Settings, facts: dict[str, Any]) -> None:
     failed = [row for row in facts["attempts"] if row["traceback_blob"]]
     if not failed or facts["run"]["status"] != "failed" or facts["run"]["is_purged"]:
         return
-    from crucible.blobs import BlobStore
+    from crucible.blobs import open_blobs
 
     newest = failed[-1]
-    text = BlobStore(settings.place.blobs).get_bytes(newest["traceback_blob"]).decode(errors="replace")
+    text = open_blobs(settings.place).get_bytes(newest["traceback_blob"]).decode(errors="replace")
     say(f"traceback of {newest['stage']}, attempt {newest['attempt']}:")
     for line in text.splitlines()[-TRACEBACK_LINES_MAX:]:
         say(f"  {plain(line)}")

@@ -127,11 +127,11 @@ def _follow_events(position: str, run_id: str | None, form: str, last_printed: i
 
 
 def _print_blob(settings: Settings, digest: str, dropped_bytes: int) -> None:
-    from crucible.blobs import BlobStore
+    from crucible.blobs import open_blobs
 
-    path = BlobStore(settings.place.blobs).get_path(digest)
+    content = open_blobs(settings.place).get_bytes(digest)
     sys.stdout.flush()
-    sys.stdout.buffer.write(path.read_bytes())
+    sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()
     if dropped_bytes:
         say(f"[{dropped_bytes} bytes over the limit were not kept]")

@@ -40,10 +40,13 @@ def acting_as(journal: Journal, part: str) -> Journal:
 def make_manager(settings: Settings, journal: Journal) -> Manager:
     """A manager that sees the place's blobs."""
     from crucible.processors.manager import Manager
+    from crucible.rules.blueprint import DefinitionBlueprints
 
-    blobs = make_blobs(settings)
+    blobs = join_blobs(settings, journal)
     return Manager(
-        acting_as(journal, "manager"), has_blobs=lambda digests: all(blobs.exists(digest) for digest in digests)
+        acting_as(journal, "manager"),
+        blueprints=DefinitionBlueprints(blob_store=blobs.identify()),
+        has_blobs=lambda digests: not blobs.missing(digests),
     )
 
 
@@ -77,9 +80,20 @@ def make_registry_port(settings: Settings, journal: Journal, *, host: str, port:
 
 def make_blobs(settings: Settings) -> BlobStore:
     """The blobs of the place."""
-    from crucible.blobs import BlobStore
+    from crucible.blobs import open_blobs
 
-    return BlobStore(settings.place.blobs)
+    return open_blobs(settings.place)
+
+
+def join_blobs(settings: Settings, journal: Journal) -> BlobStore:
+    """The blobs of the place, which say from now on that this log has its blobs there.
+
+    Raises ``StorageError`` if they can't be reached: what is not found out now would be found out by each stage.
+    """
+    blobs = make_blobs(settings)
+    if blobs.is_shared and journal.log_id not in blobs.notes("logs"):
+        blobs.note("logs", journal.log_id)
+    return blobs
 
 
 def capture(settings: Settings, code_path: Path | None, output_dir: Path) -> str:
@@ -109,7 +123,7 @@ def make_worker(settings: Settings, journal: Journal, zygote: Zygote, *, jobs: i
         queues=settings.queues,
         zygote=zygote,
         drain=make_drain(settings, journal, "worker"),
-        blobs=make_blobs(settings),
+        blobs=join_blobs(settings, journal),
         lease_ms=settings.lease_ms,
         spool_bytes_max=settings.spool_bytes_max,
     )

@@ -30,7 +30,7 @@ def stage_request_fields(  # noqa: PLR0917  the records in the order of the log,
     attempt: int,
     inputs: Mapping[str, ArtifactSaved],
 ) -> dict[str, Any]:
-    """Return every field of ``StageRequested`` but the header.
+    """Return the fields of ``StageRequested`` that follow from these: all but header, generation and blob store.
 
     ``inputs`` holds the saved artifact of each argument that the stage takes. Raises ``KeyError`` for an unknown stage.
     """

@@ -65,6 +65,8 @@ class StageRequested(Record):
     """Part of a smoke test."""
     hooks_json: str
     """Hooks of its claims by name, canonical JSON."""
+    blob_store: str | None
+    """Id of the blob store that the worker must have; null: any."""
 
 
 @record(topic="events", key="run_id")

@@ -74,9 +74,10 @@ def limit_name(experiment: str) -> str:
 class DefinitionBlueprint:
     """A submission worked out from its definition."""
 
-    def __init__(self, accepted: SubmissionAccepted, definition: Definition) -> None:
+    def __init__(self, accepted: SubmissionAccepted, definition: Definition, *, blob_store: str | None = None) -> None:
         self._accepted = accepted
         self._definition = definition
+        self._blob_store = blob_store
 
     @functools.cached_property
     def runs(self) -> Sequence[Mapping[str, Any]]:
@@ -145,7 +146,8 @@ class DefinitionBlueprint:
         """The fields of `StageRequested` but header and generation."""
         from crucible.definition.request import stage_request_fields
 
-        return stage_request_fields(self._definition, run, self._accepted, stage, attempt, inputs)
+        fields = stage_request_fields(self._definition, run, self._accepted, stage, attempt, inputs)
+        return {**fields, "blob_store": self._blob_store}
 
 
 def _own(run: PlannedRun) -> dict[str, Any]:
@@ -166,6 +168,10 @@ def _own(run: PlannedRun) -> dict[str, Any]:
 class DefinitionBlueprints:
     """Reads the definitions of submissions."""
 
+    def __init__(self, *, blob_store: str | None = None) -> None:
+        """``blob_store`` is the id of the store in which whoever works on a stage finds and keeps blobs; None: any."""
+        self._blob_store = blob_store
+
     def count(self, command: SubmitExperiment) -> int:
         """How many runs the submission would have. Raises ``ValueError`` if its definition is none."""
         from crucible.definition.grid import submitted_run_count
@@ -178,4 +184,5 @@ class DefinitionBlueprints:
         """The submission, worked out."""
         from crucible.definition.model import Definition
 
-        return DefinitionBlueprint(accepted, Definition.parse(accepted.definition_json))
+        definition = Definition.parse(accepted.definition_json)
+        return DefinitionBlueprint(accepted, definition, blob_store=self._blob_store)

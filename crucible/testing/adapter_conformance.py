@@ -25,7 +25,7 @@ import pytest
 
 from crucible import datasets
 from crucible.adapters import Adapter, Batch, OpenRequest, Prediction, Session, StepReport, take_step
-from crucible.blobs import BlobStore
+from crucible.blobs import FolderBlobs
 from crucible.canonical import canonical_json
 from crucible.errors import AdapterError, DefinitionError
 
@@ -85,7 +85,7 @@ class AdapterConformance:
         return OpenRequest(
             options={**self.options, **(options or {})},
             seed=seed,
-            blobs=BlobStore(self._folder / "blobs"),
+            blobs=FolderBlobs(self._folder / "blobs"),
             kept_folder=self._folder / "kept",
             load_dataset=datasets.load,
             idempotency_key=str(uuid.uuid4()),

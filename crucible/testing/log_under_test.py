@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import pytest
 
 from crucible.log.protocol import TOPICS, Appended, Batch, Log, Outgoing, PartitionKey, Stored
 from crucible.records.record import Topic
 
+T = TypeVar("T")
 PATIENCE_S = 30.0
 """How long a test waits for what must happen."""
 GLANCE_S = 0.05
@@ -96,9 +97,9 @@ def run_all(calls: Sequence[Callable[[], object]]) -> None:
         result()
 
 
-def in_thread(call: Callable[[], object]) -> Callable[[], object]:
+def in_thread(call: Callable[[], T]) -> Callable[[], T]:
     """Run a call in a thread; the returned function waits for it and gives its result, or raises its error."""
-    results: list[object] = []
+    results: list[T] = []
     errors: list[BaseException] = []
 
     def run() -> None:
@@ -110,7 +111,7 @@ def in_thread(call: Callable[[], object]) -> Callable[[], object]:
     thread = threading.Thread(target=run)
     thread.start()
 
-    def result() -> object:
+    def result() -> T:
         thread.join(2 * PATIENCE_S)
         assert not thread.is_alive(), "a thread of the test has not ended"
         if errors:

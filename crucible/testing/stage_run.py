@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, SupportsFloat
 
-from crucible.blobs import BlobStore
+from crucible.blobs import BlobStore, FolderBlobs
 from crucible.definition.limits import Hook
 from crucible.definition.model import HOOK_TIMEOUT_DEFAULT_S
 from crucible.errors import DatasetError, FencedError, HookError, StageCanceledError, UsageError
@@ -190,6 +190,14 @@ class FolderServices:
         self.artifacts[name] = (kind, digest, files)
         return digest, files
 
+    def fetch_blob(self, digest: str, *, is_verified: bool) -> Path:
+        """The blob's own file."""
+        return self._blobs.get_path(digest, is_verified=is_verified)
+
+    def keep_blob(self, path: Path) -> str:
+        """Keep it as a blob."""
+        return self._blobs.put_file(path)
+
     def finished_grid(self) -> FinishedGrid:
         """The runs that the test gave."""
         return self._grid
@@ -310,7 +318,7 @@ def run(
 
     ``hooks`` are those of an experiment: functions, ``module:function`` or `crucible.Hook`; `KeptRun.call` calls them.
     """
-    blobs = BlobStore(folder / "blobs")
+    blobs = FolderBlobs(folder / "blobs")
     telemetry = KeptTelemetry()
     grid = FinishedGrid(experiment_runs or (), {metric.name: metric for metric in experiment_metrics})
     services = FolderServices(folder, telemetry, blobs, grid, item_scores)
@@ -343,7 +351,7 @@ def run(
         scope=RUN_SCOPE if experiment_runs is None else EXPERIMENT_SCOPE,
         scratch=str(scratch),
         spool=str(folder / "spool"),
-        blobs=str(blobs.root),
+        blobs=blobs.location,
         kept=str(folder / "kept"),
         hooks={name: _hook(hook) for name, hook in (hooks or {}).items()},
     )

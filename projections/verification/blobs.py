@@ -51,9 +51,9 @@ class NamedBlobs:
 
     def mend(self, digest: str, blobs: BlobStore) -> str:
         """The command that brings it back, or what to do."""
-        path = shlex.quote(str(blobs.root / "sha256" / digest[:2] / digest))
+        path = shlex.quote(blobs.where(digest))
         if digest not in self._named:
-            return f"rm {path}"
+            return blobs.removal(digest)
         if self._can_restore(digest):
             return REBUILD
         naming = next((each for each in self._named[digest] if each.run_id and each.stage), None)
@@ -90,14 +90,7 @@ def find_damaged(blobs: BlobStore) -> tuple[int, list[str]]:
 
 def missing_blobs(blobs: BlobStore, named: NamedBlobs) -> tuple[list[str], int]:
     """Blobs that records name and that are not here, and how many of those are gone because their run was purged."""
-    missing = [digest for digest in named if not _exists(blobs, digest)]
+    missing = blobs.missing(list(named))
     purged = [digest for digest in missing if named.is_purged(digest)]
     gone = set(purged)
     return [digest for digest in missing if digest not in gone], len(purged)
-
-
-def _exists(blobs: BlobStore, digest: str) -> bool:
-    try:
-        return blobs.exists(digest)
-    except BlobError:  # what the record holds is no digest
-        return False

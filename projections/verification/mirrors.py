@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from crucible.blobs import BlobStore
-from crucible.errors import BlobError
 from crucible.projections.mirror import Expected, Mirror, read_manifest
 from crucible.projections.mirror_files import Written
 from crucible.projections.mirror_publish import CONTENT, MANIFEST
@@ -149,7 +148,7 @@ def _file_problem(path: Path, file: Written, blobs: BlobStore) -> str | None:
         found = path.stat()
         if found.st_size != file.size_bytes:
             return f"has {found.st_size:,} bytes, the log gives {file.size_bytes:,}"
-        if file.path.startswith("checkpoints/") and _is_blob(path, file.sha256, blobs):
+        if file.path.startswith("checkpoints/") and blobs.is_same_file(file.sha256, path):
             return None  # the blob itself under another name, which is read where blobs are
         with path.open("rb") as opened:
             if hashlib.file_digest(opened, "sha256").hexdigest() != file.sha256:
@@ -157,13 +156,6 @@ def _file_problem(path: Path, file: Written, blobs: BlobStore) -> str | None:
     except OSError as error:
         return "is not there" if isinstance(error, FileNotFoundError) else f"can't be read: {error.strerror}"
     return None
-
-
-def _is_blob(path: Path, digest: str, blobs: BlobStore) -> bool:
-    try:
-        return path.samefile(blobs.get_path(digest))
-    except (BlobError, OSError):
-        return False
 
 
 def _ours(folder: Path) -> Iterator[str]:

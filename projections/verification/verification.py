@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from crucible.blobs import BlobStore
+from crucible.blobs import open_blobs
 from crucible.errors import CrucibleError
 from crucible.journal import Journal, open_journal
 from crucible.log.protocol import PartitionKey
@@ -61,7 +61,7 @@ class Verification:
         self._actor = actor
         self._memory_limit = memory_limit
         self._watch = watch
-        self._blobs = BlobStore(place.blobs)
+        self._blobs = open_blobs(place)
 
     def run(self) -> list[Check]:
         """Make every check."""

@@ -3,7 +3,7 @@ import pytest
 from crucible import datasets
 from crucible.adapters import OpenRequest
 from crucible.adapters.local import LocalAdapter
-from crucible.blobs import BlobStore
+from crucible.blobs import FolderBlobs
 
 pytest.register_assert_rewrite("crucible.testing.adapter_conformance")
 
@@ -14,7 +14,7 @@ def open_request(tmp_path):
         return OpenRequest(
             options=options,
             seed=seed,
-            blobs=BlobStore(tmp_path / "blobs"),
+            blobs=FolderBlobs(tmp_path / "blobs"),
             kept_folder=tmp_path / "kept",
             load_dataset=load_dataset,
             idempotency_key="claim",

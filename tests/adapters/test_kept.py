@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from crucible.adapters.kept import Kept
-from crucible.blobs import BlobStore
+from crucible.blobs import FolderBlobs
 from crucible.errors import StorageError
 
 NAME = "ab" * 32
@@ -18,7 +18,7 @@ OTHER = "cd" * 32
 CHILD = """
 import sys, time, pathlib
 from crucible.adapters.kept import Kept
-from crucible.blobs import BlobStore
+from crucible.blobs import FolderBlobs
 root = pathlib.Path(sys.argv[1])
 
 def make():
@@ -27,13 +27,13 @@ def make():
     time.sleep(0.2)
     return b"content"
 
-print(Kept(root / "kept", BlobStore(root / "blobs")).get_or_make(sys.argv[2], make)[0])
+print(Kept(root / "kept", FolderBlobs(root / "blobs")).get_or_make(sys.argv[2], make)[0])
 """
 
 
 @pytest.fixture
 def kept(tmp_path):
-    return Kept(tmp_path / "kept", BlobStore(tmp_path / "blobs"))
+    return Kept(tmp_path / "kept", FolderBlobs(tmp_path / "blobs"))
 
 
 def refuse():
@@ -86,7 +86,7 @@ def test_the_first_result_to_be_named_stays_for_everyone(kept):
 @pytest.mark.parametrize("damage", ["lost", "changed", "name cut", "name garbled"])
 def test_what_is_lost_or_damaged_is_made_again(kept, tmp_path, damage):
     digest, _ = kept.get_or_make(NAME, lambda: b"content")
-    blob, name = BlobStore(tmp_path / "blobs").get_path(digest), tmp_path / "kept" / NAME
+    blob, name = FolderBlobs(tmp_path / "blobs").get_path(digest), tmp_path / "kept" / NAME
     if damage == "lost":
         blob.unlink()
     elif damage == "changed":
@@ -113,4 +113,4 @@ def test_a_maker_that_fails_leaves_nothing_and_the_next_one_tries(kept):
 def test_a_place_that_takes_nothing_is_named(tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(StorageError, match=r"nothing can be kept in .*file"):
-        Kept(tmp_path / "file", BlobStore(tmp_path / "blobs")).get_or_make(NAME, lambda: b"content")
+        Kept(tmp_path / "file", FolderBlobs(tmp_path / "blobs")).get_or_make(NAME, lambda: b"content")

@@ -11,7 +11,7 @@ from crucible import datasets
 from crucible.adapters import Batch, get_adapter, learning_rate_at, take_step
 from crucible.adapters.local import STATE_FILE, LocalAdapter
 from crucible.adapters.tensors import unpack
-from crucible.blobs import BlobStore
+from crucible.blobs import FolderBlobs
 from crucible.datasets import Dataset, Split
 from crucible.errors import AdapterError, DefinitionError
 
@@ -136,7 +136,7 @@ def test_the_base_is_trained_once_per_log_by_whoever_is_first(local, open_reques
 def test_two_logs_train_the_same_base_byte_by_byte(local, open_request, tmp_path):
     request = open_request(base={"epochs": 2})
     elsewhere = dataclasses.replace(
-        request, blobs=BlobStore(tmp_path / "elsewhere"), kept_folder=tmp_path / "elsewhere-kept"
+        request, blobs=FolderBlobs(tmp_path / "elsewhere"), kept_folder=tmp_path / "elsewhere-kept"
     )
     first, second = local.open(request), local.open(elsewhere)
     assert first.pretrained.digest == second.pretrained.digest

@@ -2,7 +2,7 @@
 
 import subprocess
 
-from crucible.blobs import BlobStore
+from crucible.blobs import FolderBlobs
 from crucible.canonical import canonical_json
 from crucible.cli.environment_changes import code_changes, environment_changes
 
@@ -30,7 +30,7 @@ NOW = {
 
 
 def test_each_difference_is_told_with_both_sides_and_what_one_side_lacks_is_not(tmp_path):
-    lines = environment_changes(BEFORE, NOW, BlobStore(tmp_path))
+    lines = environment_changes(BEFORE, NOW, FolderBlobs(tmp_path))
     assert lines == [
         "processor: B; it was A",
         "Python: 3.11.2; it was 3.11.1",
@@ -43,14 +43,14 @@ def test_each_difference_is_told_with_both_sides_and_what_one_side_lacks_is_not(
         "package new: 1; it was none",
         "package numpy: 2.0; it was 1.0",
     ]
-    assert environment_changes(BEFORE, BEFORE, BlobStore(tmp_path)) == []
-    assert environment_changes({}, NOW, BlobStore(tmp_path)) == []
+    assert environment_changes(BEFORE, BEFORE, FolderBlobs(tmp_path)) == []
+    assert environment_changes({}, NOW, FolderBlobs(tmp_path)) == []
     where = {"variables": {"CRUCIBLE_LOG": "/a", "TZ": "UTC"}}
-    assert environment_changes(where, {"variables": {}}, BlobStore(tmp_path)) == ["variable TZ: none; it was UTC"]
+    assert environment_changes(where, {"variables": {}}, FolderBlobs(tmp_path)) == ["variable TZ: none; it was UTC"]
 
 
 def test_a_long_list_of_packages_is_read_from_its_blob(tmp_path):
-    blobs = BlobStore(tmp_path)
+    blobs = FolderBlobs(tmp_path)
     kept = {"packages": None, "packages_blob": blobs.put_bytes(canonical_json({"a": "1"}).encode())}
     assert environment_changes(kept, {"packages": {"a": "2"}}, blobs) == ["package a: 2; it was 1"]
     assert environment_changes({"packages_blob": "f" * 64}, {"packages": {"a": "2"}}, blobs) == []
@@ -68,7 +68,7 @@ def test_files_that_differ_come_from_commits_and_from_patches(tmp_path):
         git("add", ".")
         git("commit", "-m", "x")
         commits.append(git("rev-parse", "HEAD"))
-    blobs = BlobStore(tmp_path / "blobs")
+    blobs = FolderBlobs(tmp_path / "blobs")
     patch = b"diff --git a/%s b/%s\n+x\n"
     kept = blobs.put_bytes(patch % (b"two.py", b"two.py") + patch % (b"three.py", b"three.py"))
     other = blobs.put_bytes(patch % (b"two.py", b"two.py"))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from crucible.blobs import BlobStore
+from crucible.blobs import FolderBlobs
 from crucible.cli import stream
 from crucible.journal import open_journal
 from crucible.place import Place
@@ -24,7 +24,7 @@ class Printing(History):
         place = Place(folder / ".crucible")
         place.create()
         super().__init__(open_journal(place, actor="test"))
-        self.blobs = BlobStore(place.blobs)
+        self.blobs = FolderBlobs(place.blobs)
         self.submit()
         self.create(stages=("fit",))
         self.start()

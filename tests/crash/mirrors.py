@@ -29,7 +29,7 @@ from pathlib import Path
 import crucible.faults
 import crucible.projections.mirror
 import crucible.projections.mirror_publish
-from crucible.blobs import BlobStore
+from crucible.blobs import FolderBlobs
 from crucible.faults import VARIABLE
 from crucible.journal import open_journal
 from crucible.place import Place
@@ -68,7 +68,7 @@ def prepare(folder: Path) -> tuple[Place, dict[str, bytes]]:
     with contextlib.closing(open_journal(place, actor="test")) as journal:
         history = History(journal)
         history.submit(2)
-        weights = BlobStore(place.blobs).put_bytes(b"weights")
+        weights = FolderBlobs(place.blobs).put_bytes(b"weights")
         files = [{"path": "model/weights.bin", "size_bytes": 7, "sha256": weights}]
         history.whole_run("r1")
         history.create("r2", repeat=2, stages=("fit",))

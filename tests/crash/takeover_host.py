@@ -56,7 +56,7 @@ def worker(place: Place, lease_ms: int, stop: threading.Event, *, is_fencing: bo
     from crucible.processors.zygote import Zygote
 
     zygote = Zygote.start()
-    from crucible.blobs import BlobStore
+    from crucible.blobs import FolderBlobs
     from crucible.journal import open_journal
     from crucible.processors.worker import Worker
     from crucible.producers.drain import Drain
@@ -70,7 +70,7 @@ def worker(place: Place, lease_ms: int, stop: threading.Event, *, is_fencing: bo
         queues=["default"],
         zygote=zygote,
         drain=drain,
-        blobs=BlobStore(place.blobs),
+        blobs=FolderBlobs(place.blobs),
         lease_ms=lease_ms,
         is_fencing=is_fencing,
     ).run(stop)

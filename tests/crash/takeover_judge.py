@@ -6,7 +6,7 @@ import collections
 import dataclasses
 from pathlib import Path
 
-from crucible.blobs import BlobStore
+from crucible.blobs import BlobStore, FolderBlobs
 from crucible.journal import Journal, open_journal
 from crucible.place import Place
 from crucible.records import (
@@ -60,7 +60,7 @@ def read_account(place: Place) -> Account:
     """Fold the log of ``place``."""
     journal = open_journal(place, actor="judge")
     try:
-        return _account(journal, BlobStore(place.blobs))
+        return _account(journal, FolderBlobs(place.blobs))
     finally:
         journal.close()
 

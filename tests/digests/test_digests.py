@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from crucible.blobs import BlobStore
+from crucible.blobs import FolderBlobs
 from crucible.log.embedded import EmbeddedLog
 from crucible.log.prefix import PrefixLog
 from crucible.position import Position
@@ -151,7 +151,7 @@ def test_every_table_with_content_is_digested(model):
 @pytest.fixture
 def result(project, tmp_path):
     """A reader of two executions of one recipe, r1 and r2, and its store of blobs."""
-    blobs = BlobStore(tmp_path / "blobs")
+    blobs = FolderBlobs(tmp_path / "blobs")
     texts = blobs.put_bytes(b'{"sequence": 0, "item_id": "i0", "output": "a long answer"}\n')
     history = History()
     history.submit(2)

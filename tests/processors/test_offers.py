@@ -2,8 +2,9 @@ import dataclasses
 
 import pytest
 
-from crucible.blobs import BlobStore
+from crucible.blobs import FolderBlobs
 from crucible.definition.code_digest import code_digest
+from crucible.errors import StorageError
 from crucible.processors.offers import PREFERENCE_S, Abilities, Eligibility, Offers
 from crucible.records import (
     RunCancelRequested,
@@ -52,6 +53,7 @@ REQUEST = {
     "steps_max": None,
     "is_smoke": False,
     "hooks_json": "{}",
+    "blob_store": None,
 }
 
 
@@ -200,7 +202,7 @@ def test_a_stage_that_was_refused_is_offered_again_after_a_while():
 
 @pytest.fixture
 def problem_of(tmp_path):
-    blobs = BlobStore(tmp_path / "blobs")
+    blobs = FolderBlobs(tmp_path / "blobs")
     able = Abilities(queues=["default"], adapters=["local"], namespaces=["team"], resources={"gpu": 2, "arch": "x86"})
     request = Room().request("run", namespace="team")
 
@@ -236,3 +238,28 @@ def test_code_must_be_what_was_submitted(problem_of, tmp_path):
     path.write_text("x = 1\n")
     assert problem_of(code_path=str(path), code_digest=code_digest(path)) is None
     assert "has changed" in problem_of(code_path=str(path), code_digest="0" * 64)
+
+
+def test_a_worker_with_another_blob_store_does_not_claim_and_one_with_a_copy_of_it_does(tmp_path):
+    theirs, mine = FolderBlobs(tmp_path / "theirs"), FolderBlobs(tmp_path / "mine")
+    store_id = theirs.identify()
+    request = Room().request("run", blob_store=store_id)
+    able = Abilities(queues=["default"], adapters=[])
+    assert Eligibility(able, theirs).problem(request, None) is None
+    eligibility = Eligibility(able, mine)
+    problem = eligibility.problem(request, None)
+    assert problem == f"it needs blob store {store_id}, this worker has another one, {tmp_path / 'mine'}"
+    mine.note("stores", store_id)
+    assert eligibility.problem(request, None) is None
+
+
+def test_a_worker_whose_blob_store_does_not_answer_does_not_claim(tmp_path, monkeypatch):
+    blobs = FolderBlobs(tmp_path / "blobs")
+    request = Room().request("run", blobs=("0" * 64,))
+
+    def fail(digests):
+        raise StorageError("no answer from s3://bucket")
+
+    monkeypatch.setattr(blobs, "missing", fail)
+    problem = Eligibility(Abilities(queues=["default"], adapters=[]), blobs).problem(request, None)
+    assert problem == "it needs blobs, and they can't be read now: no answer from s3://bucket"

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from crucible.blobs import BlobStore
+from crucible.blobs import FolderBlobs
 from crucible.definition.script import script_definition
 from crucible.errors import DefinitionError, FencedError, StageCanceledError, StageError, StorageError
 from crucible.journal import Journal, open_journal
@@ -81,7 +81,7 @@ class Desk:
             self.journal,
             self.place,
             drain=self.drain,
-            blobs=BlobStore(self.place.blobs),
+            blobs=FolderBlobs(self.place.blobs),
             submission_id=submission_id,
             queue=queue,
             lease_ms=lease_ms,
@@ -154,7 +154,7 @@ def test_what_the_script_raises_is_how_its_run_failed_and_is_not_tried_again(des
     (failed,) = desk.records(StageFailed)
     assert (failed.error_class, failed.error_type, failed.message) == ("transient", "ConnectionError", "no route")
     assert not failed.is_retryable
-    assert b"raise ConnectionError" in BlobStore(desk.place.blobs).get_bytes(failed.traceback_blob)
+    assert b"raise ConnectionError" in FolderBlobs(desk.place.blobs).get_bytes(failed.traceback_blob)
 
 
 def test_a_result_outside_its_declared_range_is_an_error(desk: Desk) -> None:

@@ -7,7 +7,7 @@ import textwrap
 import threading
 import time
 
-from crucible.blobs import BlobStore
+from crucible.blobs import open_blobs
 from crucible.definition.load import load_experiment
 from crucible.journal import open_journal
 from crucible.place import Place
@@ -17,6 +17,7 @@ from crucible.processors.worker import Worker
 from crucible.producers.drain import Drain
 from crucible.producers.submit import Sender
 from crucible.records import RunFailed, StageFailed
+from crucible.rules.blueprint import DefinitionBlueprints
 from crucible.tail import Tail
 
 TIMEOUT_S = 20.0
@@ -25,19 +26,19 @@ TIMEOUT_S = 20.0
 class Workshop:
     """Close it with ``with``: it fails then if a part of it has failed."""
 
-    def __init__(self, folder, zygote, *, lease_ms=15_000):
+    def __init__(self, folder, zygote, *, lease_ms=15_000, blobs_address=None):
         self.folder = folder
         self.lease_ms = lease_ms
-        self.place = Place(folder / ".crucible")
+        self.place = Place(folder / ".crucible", blobs_address=blobs_address)
         self.zygote = zygote
         self.journal = open_journal(self.place, actor="test")
-        self.blobs = BlobStore(self.place.blobs)
+        self.blobs = open_blobs(self.place)
         self.drain = Drain(self.journal, self.place)
         self.workers = []
         self._stop = threading.Event()
         self._threads = []
         self._problems = []
-        self.manager = Manager(self.journal)
+        self.manager = Manager(self.journal, blueprints=DefinitionBlueprints(blob_store=self.blobs.identify()))
         self._start("manager", self.manager.run)
         reaper = Reaper(self.journal, self.place, host=socket.gethostname)
         self._start("reaper", reaper.run)
@@ -55,15 +56,15 @@ class Workshop:
         self.journal.close()
         assert self._problems == []
 
-    def worker(self, **options):
-        """A worker with one slot that runs until the end of the test."""
+    def worker(self, *, blobs=None, **options):
+        """A worker with one slot that runs until the end of the test; it has the workshop's blobs unless told."""
         worker = Worker(
             self.journal,
             self.place,
             **{"slots": 1, "queues": ["default"], "lease_ms": self.lease_ms, **options},
             zygote=self.zygote,
             drain=self.drain,
-            blobs=self.blobs,
+            blobs=self.blobs if blobs is None else blobs,
         )
         self.workers.append(worker)
         worker.stop = threading.Event()

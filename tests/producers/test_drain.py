@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from crucible.blobs import BlobStore
+from crucible.blobs import BlobStore, FolderBlobs
 from crucible.errors import LogError, SpoolError, StorageError
 from crucible.journal import Journal
 from crucible.log.protocol import BATCH_BYTES_MAX
@@ -163,7 +163,7 @@ def test_short_texts_are_in_records_and_long_ones_and_outputs_in_a_blob(
     assert (second.first_sequence, second.is_simulated, second.label) == (2, True, [None])
     assert first.texts_blob is not None
     assert second.texts_blob is not None
-    blobs = BlobStore(place.blobs)
+    blobs = FolderBlobs(place.blobs)
     text = blobs.get_bytes(first.texts_blob)
     assert len(text) == first.texts_bytes
     assert [json.loads(line) for line in text.splitlines()] == [
@@ -182,7 +182,7 @@ def test_predictions_without_long_texts_need_no_blob(drained: Drain, journal: Jo
     assert [item for record in records for item in record.item_id] == [str(number) for number in range(2500)]
     assert max(len(record.item_id) for record in records) <= batches.ITEMS_MAX
     assert all(record.texts_blob is None for record in records)
-    assert list(BlobStore(place.blobs)) == []
+    assert list(FolderBlobs(place.blobs)) == []
 
 
 def test_spans_and_printed_lines_become_records(drained: Drain, journal: Journal, place: Place) -> None:
@@ -197,7 +197,7 @@ def test_spans_and_printed_lines_become_records(drained: Drain, journal: Journal
     assert (span.name, span.attributes_json) == ("load", '{"rows":3}')
     assert isinstance(lines, LogLines)
     assert (lines.stream, lines.lines, lines.size_bytes, lines.dropped_bytes, lines.time_us) == ("stdout", 2, 7, 7, 5)
-    assert BlobStore(place.blobs).get_bytes(lines.blob) == b"one\ntwo"
+    assert FolderBlobs(place.blobs).get_bytes(lines.blob) == b"one\ntwo"
     assert isinstance(observed, LogLines)
     assert (observed.spool_id, observed.first_sequence, observed.lines) == ("c1.s", 0, 1)
 
@@ -270,7 +270,7 @@ def test_telemetry_that_the_log_refuses_is_set_aside_and_the_rest_goes_on(
 def test_a_disk_that_takes_no_blob_delays_and_loses_nothing(
     journal: Journal, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blobs = BlobStore(place.blobs)
+    blobs = FolderBlobs(place.blobs)
     is_full = True
 
     def put(data: bytes) -> str:

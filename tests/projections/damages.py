@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 import duckdb
 
-from crucible.blobs import BlobStore
+from crucible.blobs import BlobStore, FolderBlobs
 from crucible.journal import open_journal
 from crucible.log.frame import MAGIC
 from crucible.place import Place
@@ -27,7 +27,7 @@ def prepare(place: Place) -> None:
     """A log with two runs that have ended, their folders, a report, a snapshot; blobs named by checkpoints, logs and code."""
     with contextlib.closing(open_journal(place, actor="test")) as journal:
         history = History(journal)
-        write_history(history, BlobStore(place.blobs))
+        write_history(history, FolderBlobs(place.blobs))
         ends = str(Position(log_ends(journal)))
         history.add("ReportRequested", subject_kind="submission", subject_id="s1", position=ends, formats=["md", "csv"])
         with contextlib.closing(Projector(journal, place)) as model:
@@ -184,7 +184,7 @@ def without_folder_copy(act: Callable[[Path], None]) -> Callable[[Place], None]:
 
 
 def stray_blob(place: Place) -> None:
-    digest = BlobStore(place.blobs).put_bytes(b"nobody names me")
+    digest = FolderBlobs(place.blobs).put_bytes(b"nobody names me")
     flip(place.blobs / "sha256" / digest[:2] / digest, 0)
 
 

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from crucible.blobs import BlobStore
+from crucible.blobs import FolderBlobs
 from crucible.errors import ReadModelError
 from crucible.log.protocol import Batch, Outgoing
 from crucible.place import Place
@@ -186,7 +186,7 @@ def test_the_items_of_a_mean_score_are_those_that_count(open_model):
 def test_a_folder_holds_what_counts_and_the_manifest_names_every_file(open_model, place):
     history = History()
     history.submit(2)
-    digest = BlobStore(place.blobs).put_bytes(b"weights")
+    digest = FolderBlobs(place.blobs).put_bytes(b"weights")
     files = [{"path": "model/weights.bin", "size_bytes": 7, "sha256": digest}]
     history.create("r1", stages=("fit", "score"))
     history.start("r1")
@@ -345,7 +345,7 @@ def test_a_folder_that_cant_be_written_is_noted_and_stops_nothing(open_model, pl
 def test_a_checkpoint_whose_path_leads_out_of_its_folder_is_refused(open_model, place):
     history = History()
     history.submit(1)
-    digest = BlobStore(place.blobs).put_bytes(b"x")
+    digest = FolderBlobs(place.blobs).put_bytes(b"x")
     history.create("r1", stages=("fit",))
     history.start("r1")
     history.request("r1")

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from crucible.blobs import BlobStore
+from crucible.blobs import open_blobs
 from crucible.journal import open_journal
 from crucible.place import Place
 from crucible.projections.purging import purged_digests
@@ -36,7 +36,7 @@ class Story:
     def __init__(self, place):
         place.create()
         self.place = place
-        self.blobs = BlobStore(place.blobs)
+        self.blobs = open_blobs(place)
         self.journal = open_journal(place, actor="test")
         self.history = History(self.journal)
         self.history.submit(2)
@@ -282,3 +282,39 @@ def test_killed_anywhere_the_next_engine_ends_it(story, fault):
     assert story.there("r2") == {"weights", "model", "texts", "lines 0"}
     assert [path.name for path in story.folder("r1").iterdir()] == ["manifest.json"]
     story.journal = open_journal(story.place, actor="test")
+
+
+def test_a_purge_removes_content_from_a_bucket_and_its_copies_here(tmp_path, bucket):
+    story = Story(Place(tmp_path / "project" / ".crucible", blobs_address=bucket.address))
+    story.settle().close()
+    assert (story.folder("r1") / "checkpoints").is_dir()
+    copies = {facts.digest for _, facts in story.blobs.cache.files()}
+    assert story.own["r1"]["weights"] in copies
+    story.purge("r1")
+    model = story.settle()
+    assert story.there("r1") == set()
+    assert story.there("r2") == {"weights", "model", "texts", "lines 0"}
+    assert not (story.folder("r1") / "checkpoints").exists()
+    copies = {facts.digest for _, facts in story.blobs.cache.files()}
+    assert not copies & set(story.own["r1"].values())
+    model.close()
+    story.journal.close()
+
+
+def test_in_a_store_that_another_log_uses_too_nothing_is_removed_and_the_purge_says_so(tmp_path):
+    story = Story(Place(tmp_path / "project" / ".crucible", blobs_address=str(tmp_path / "shared")))
+    for log_id in (story.journal.log_id, "another-log"):
+        story.blobs.note("logs", log_id)
+    story.purge("r1")
+    model = story.settle()
+    ((removed, problem),) = query(model, "SELECT removed, problem FROM purges")
+    assert removed == 0
+    assert "also holds the blobs of log another-log" in problem
+    assert story.there("r1") == {"weights", "model", "texts", "lines 0"}
+    model.close()
+    (tmp_path / "shared" / "logs" / "another-log").unlink()
+    model = story.settle()
+    assert story.there("r1") == set()
+    assert query(model, "SELECT problem FROM purges") == [(None,)]
+    model.close()
+    story.journal.close()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crucible.blobs import BlobStore
+from crucible.blobs import FolderBlobs
 from crucible.canonical import canonical_json
 from crucible.cli.engine import EngineLock
 from crucible.cli.living import copy_living
@@ -217,7 +217,7 @@ def unknown_type(journal):
 
 def test_blobs_of_a_purged_run_are_counted_and_not_missed(place):
     with contextlib.closing(open_journal(place, actor="test")) as journal:
-        blobs = BlobStore(place.blobs)
+        blobs = FolderBlobs(place.blobs)
         gone = [digest for digest in blobs if blobs.get_bytes(digest) != b"code"]
         for digest in gone:
             blobs.remove(digest)

@@ -121,6 +121,7 @@ class PlainBlueprint:
             "queue": "default",
             "adapter": None,
             "resources_json": "{}",
+            "blob_store": None,
             "code_path": None,
             "code_digest": "code",
             "code_blob": None,

@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from crucible.blobs import BlobStore
+from crucible.blobs import FolderBlobs
 from crucible.board import Board, open_page
 from crucible.definition.grid import expand
 from crucible.definition.load import load_experiment, resolve_stage
@@ -171,7 +171,7 @@ class Host:
                 board.wish = wish
 
         at_step(0)
-        telemetry, services = Recorded(at_step), Kept(BlobStore(self.folder / "blobs"), checkpoints)
+        telemetry, services = Recorded(at_step), Kept(FolderBlobs(self.folder / "blobs"), checkpoints)
         run = Run(made, telemetry, services, board=board)
         inputs = {argument: run.input(argument) for argument in made.inputs}
         outcome = Outcome(run, telemetry, services, None)

@@ -1,11 +1,8 @@
-"""Content by digest: what records name but do not hold (checkpoints, artifacts, texts, log lines, code).
+"""A blob store in a folder: beside the log, or one that several hosts share.
 
-A blob is the file ``sha256/ab/<digest>`` below the root. It appears there complete and durable or not at all: it is
-written under a temporary name, synced, linked if absent, and then its folder is synced. Writers of the same blob do
-not harm each other, and a worker whose claim has ended can only leave a blob that no record names.
-
-Such blobs are found and removed by whoever `sweeping` lets in: alone, while nobody gives a blob its name and nobody is
-`keeping` one that a record is about to name. The time of a blob is that of its newest writer, even if it was there.
+A blob is written under a temporary name, synced, linked if absent, and then its folder is synced. The time of a blob is
+that of its newest writer, even if it was there: garbage is told by age, and removed by whoever `sweeping` lets in,
+alone, while nobody gives a blob its name and nobody is `keeping` one that a record is about to name.
 """
 
 from __future__ import annotations
@@ -16,39 +13,60 @@ import fcntl
 import hashlib
 import io
 import os
-import re
+import shlex
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Final
 
+from crucible.blobs.durable import copy_hashed, link_if_absent, remove_file, seal, sorted_entries, sync_folder
+from crucible.blobs.protocol import (
+    DIGEST,
+    LEFTOVER_AGE_S,
+    NOTE,
+    SWEEP_WAIT_S,
+    BlobFacts,
+    BlobStore,
+    Leftover,
+    NoteKind,
+    checked_digest,
+    checked_note,
+    damaged_error,
+    missing_error,
+)
 from crucible.errors import BlobError, StorageError, UsageError
 
-CHUNK_BYTES = 1024 * 1024
-"""How much of a file is read at once."""
-LEFTOVER_AGE_S = 24 * 3600
-"""A temporary file older than this belongs to a writer that was killed."""
-LINKS_OF_A_GIFT = 2
+LINKS_OF_A_GIFT: Final = 2
 """A file that is given away has its own name and ours; one with more may be written to under another name."""
-SWEEP_WAIT_S = 10.0
-"""How long to wait until nobody is writing a blob."""
-SWEEP_POLL_S = 0.01
-DIGEST = re.compile(r"[0-9a-f]{64}")
-"""What a digest looks like."""
+SWEEP_POLL_S: Final = 0.01
+NO_LOCK: Final = frozenset({errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP})
+"""A network file system that locks no folders."""
 
 
-class BlobStore:
-    """The blobs below one folder. Safe to use from any number of threads and processes."""
+class FolderBlobs(BlobStore):
+    """The blobs below one folder."""
 
-    def __init__(self, root: Path) -> None:
-        """Use ``root``; nothing is made before the first blob."""
+    def __init__(self, root: Path, *, is_shared: bool = False) -> None:
+        """Use ``root``; nothing is made before the first blob. ``is_shared``: others may write there as well."""
         self.root = root
+        self._is_shared = is_shared
         self._folder = root / "sha256"
         self._temporary = root / "temporary"
 
-    def put_bytes(self, data: bytes) -> str:
-        """Keep ``data`` and return its digest, once it is durable. Raises ``StorageError``."""
-        return self.put_many([data])[0]
+    @property
+    def location(self) -> str:
+        """The folder."""
+        return str(self.root)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether others may write here."""
+        return self._is_shared
+
+    @property
+    def grain_s(self) -> float:
+        """Nothing is cut off."""
+        return 0.0
 
     def put_file(self, path: Path, *, is_given_away: bool = False) -> str:
         """Keep the content of a file and return its digest, once it is durable.
@@ -63,7 +81,7 @@ class BlobStore:
             try:
                 self._publish([(digest, temporary)])
             finally:
-                _remove(temporary)
+                remove_file(temporary)
         return digest
 
     def put_many(self, contents: Iterable[bytes | Path]) -> list[str]:
@@ -77,7 +95,7 @@ class BlobStore:
                 self._publish(written)
         finally:
             for _, temporary in written:
-                _remove(temporary)
+                remove_file(temporary)
         return [digest for digest, _ in written]
 
     def get_path(self, digest: str, *, is_verified: bool = False) -> Path:
@@ -86,40 +104,59 @@ class BlobStore:
         if is_verified:
             self.verify(digest)
         elif not path.is_file():
-            raise BlobError(self._missing(digest))
+            raise missing_error(digest, self.location)
         return path
-
-    def open(self, digest: str) -> io.BufferedReader:
-        """The blob as an open file. Raises ``BlobError`` if it is missing."""
-        try:
-            return self._path(digest).open("rb")
-        except FileNotFoundError:
-            raise BlobError(self._missing(digest)) from None
 
     def get_bytes(self, digest: str) -> bytes:
         """The content, compared with its digest. Raises ``BlobError``."""
-        with self.open(digest) as file:
+        with self._opened(digest) as file:
             data = file.read()
         if hashlib.sha256(data).hexdigest() != digest:
-            raise BlobError(self._damaged(digest))
+            raise damaged_error(digest, self.location)
         return data
+
+    def copy_to(self, digest: str, target: Path, *, may_link: bool = False) -> None:
+        """Write the content to a new file, compared with its digest; a link is not compared. Raises ``BlobError``."""
+        if may_link:
+            with contextlib.suppress(OSError):  # another file system, one without links, or too many of them
+                target.hardlink_to(self.get_path(digest))
+                return
+        with self._opened(digest) as source:
+            found = copy_hashed(source, target)
+        if found != digest:
+            raise damaged_error(digest, self.location)
+
+    def is_same_file(self, digest: str, path: Path) -> bool:
+        """Whether a file is a hard link to the blob."""
+        try:
+            return path.samefile(self._path(digest))
+        except (BlobError, OSError):
+            return False
 
     def exists(self, digest: str) -> bool:
         """Whether the blob is here."""
         return self._path(digest).is_file()
+
+    def missing(self, digests: Collection[str]) -> list[str]:
+        """Those that are not here or that this user can't read, sorted."""
+        return [
+            digest
+            for digest in sorted(digests)
+            if not (DIGEST.fullmatch(digest) and os.access(self._path(digest), os.R_OK))
+        ]
 
     def size_bytes(self, digest: str) -> int:
         """Its size. Raises ``BlobError`` if it is missing."""
         try:
             return self._path(digest).stat().st_size
         except FileNotFoundError:
-            raise BlobError(self._missing(digest)) from None
+            raise missing_error(digest, self.location) from None
 
     def verify(self, digest: str) -> None:
         """Compare the content with the digest. Raises ``BlobError`` when it is missing or does not match."""
-        with self.open(digest) as file:
+        with self._opened(digest) as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != digest:
-                raise BlobError(self._damaged(digest))
+                raise damaged_error(digest, self.location)
 
     def remove(self, digest: str) -> bool:
         """Forget the blob for good; False if it was not here. Raises ``StorageError``."""
@@ -128,7 +165,7 @@ class BlobStore:
                 self._path(digest).unlink()
             except FileNotFoundError:
                 return False
-            _sync_folder(self._path(digest).parent)
+            sync_folder(self._path(digest).parent)
         return True
 
     def written_at(self, digest: str) -> float:
@@ -136,7 +173,7 @@ class BlobStore:
         try:
             return self._path(digest).stat().st_mtime
         except FileNotFoundError:
-            raise BlobError(self._missing(digest)) from None
+            raise missing_error(digest, self.location) from None
 
     @contextlib.contextmanager
     def keeping(self) -> Iterator[None]:
@@ -144,7 +181,8 @@ class BlobStore:
         with self._said(None):
             lock = self._open_lock()
         try:
-            fcntl.flock(lock, fcntl.LOCK_SH)
+            with self._locking():
+                fcntl.flock(lock, fcntl.LOCK_SH)
             yield
         finally:
             os.close(lock)
@@ -155,61 +193,113 @@ class BlobStore:
         with self._said(None):
             lock = self._open_lock()
         try:
-            deadline = time.monotonic() + wait_s
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        message = f"blobs are being written to {self.root} all the time; try again later"
-                        raise StorageError(message) from None
-                    time.sleep(SWEEP_POLL_S)
+            with self._locking():
+                self._lock_alone(lock, time.monotonic() + wait_s)
             yield
         finally:
             os.close(lock)
 
-    def __iter__(self) -> Iterator[str]:
-        """Every digest, sorted."""
-        for folder in _sorted_entries(self._folder):
-            yield from (path.name for path in _sorted_entries(folder) if DIGEST.fullmatch(path.name))
+    def entries(self) -> Iterator[BlobFacts]:
+        """Every blob, sorted by digest."""
+        for folder in sorted_entries(self._folder):
+            for path in sorted_entries(folder):
+                if DIGEST.fullmatch(path.name):
+                    with contextlib.suppress(FileNotFoundError):
+                        found = path.stat()
+                        yield BlobFacts(path.name, found.st_size, found.st_mtime)
 
-    def total_bytes(self) -> int:
-        """The size of all blobs together."""
-        return sum(self._path(digest).stat().st_size for digest in self)
-
-    def leftovers(self, before: float | None = None) -> list[Path]:
+    def leftovers(self, before: float | None = None) -> list[Leftover]:
         """Temporary files of writers that were killed: older than a day, or than ``before``."""
         oldest = time.time() - LEFTOVER_AGE_S if before is None else before
         found = []
-        for path in _sorted_entries(self._temporary):
+        for path in sorted_entries(self._temporary):
             with contextlib.suppress(FileNotFoundError):
-                if path.lstat().st_mtime < oldest:
-                    found.append(path)
+                facts = path.lstat()
+                if facts.st_mtime < oldest:
+                    found.append(Leftover(str(path), facts.st_size))
         return found
 
-    def remove_leftovers(self) -> int:
-        """Remove temporary files of writers that were killed; returns how many."""
-        leftovers = self.leftovers()
-        for path in leftovers:
-            _remove(path)
-        return len(leftovers)
+    def remove_leftover(self, name: str) -> bool:
+        """Remove a temporary file; False if it was gone."""
+        path = self._temporary / Path(name).name
+        with self._said(None):
+            try:
+                path.unlink()
+            except FileNotFoundError:
+                return False
+        return True
+
+    def where(self, digest: str) -> str:
+        """The path of a blob."""
+        return str(self._path(digest))
+
+    def removal(self, digest: str) -> str:
+        """``rm`` and the path."""
+        return f"rm {shlex.quote(self.where(digest))}"
+
+    def probe(self) -> None:
+        """Write a temporary file, read it, remove it."""
+        data = os.urandom(64)
+        was_there = self._temporary.is_dir()
+        with self._said(None):
+            _, path = self._written(data)
+            try:
+                found = path.read_bytes()
+            finally:
+                path.unlink()
+                if not was_there:
+                    with contextlib.suppress(OSError):  # another writer has begun
+                        self._temporary.rmdir()
+        if found != data:
+            message = f"{self.root} gives back other bytes than were written: its disk or file system is broken"
+            raise StorageError(message)
+
+    def note(self, kind: NoteKind, name: str) -> None:
+        """Leave an empty file, durably."""
+        path = self.root / kind / checked_note(name)
+        with self._said(None):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(0o444)
+            for folder in (path.parent, self.root):
+                sync_folder(folder)
+
+    def notes(self, kind: NoteKind) -> list[str]:
+        """The notes of a kind, sorted."""
+        return [path.name for path in sorted_entries(self.root / kind) if NOTE.fullmatch(path.name)]
+
+    def _lock_alone(self, lock: int, deadline: float) -> None:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    message = f"blobs are being written to {self.root} all the time; try again later"
+                    raise StorageError(message) from None
+                time.sleep(SWEEP_POLL_S)
+            else:
+                return
+
+    @contextlib.contextmanager
+    def _locking(self) -> Iterator[None]:
+        """A shared folder whose file system has no such lock is kept by the age of its garbage alone."""
+        try:
+            yield
+        except OSError as error:
+            if not (self._is_shared and error.errno in NO_LOCK):
+                raise
 
     def _open_lock(self) -> int:
         self.root.mkdir(parents=True, exist_ok=True)
         return os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def _path(self, digest: str) -> Path:
-        if not DIGEST.fullmatch(digest):
-            message = f"{digest!r} is no digest; expected 64 hexadecimal digits"
-            raise BlobError(message)
-        return self._folder / digest[:2] / digest
+        return self._folder / checked_digest(digest)[:2] / digest
 
-    def _missing(self, digest: str) -> str:
-        return f"blob {digest} is not in {self.root}; it was removed or never copied here: run its stage again"
-
-    def _damaged(self, digest: str) -> str:
-        return f"blob {digest} in {self.root} does not match its digest: it was changed; remove it, run its stage again"
+    def _opened(self, digest: str) -> io.BufferedReader:
+        try:
+            return self._path(digest).open("rb")
+        except FileNotFoundError:
+            raise missing_error(digest, self.location) from None
 
     def _temporary_path(self) -> Path:
         self._temporary.mkdir(parents=True, exist_ok=True)
@@ -221,26 +311,22 @@ class BlobStore:
         try:
             with path.open("xb") as target:
                 target.write(data)
-                _seal(target)
+                seal(target)
         except BaseException:
-            _remove(path)
+            remove_file(path)
             raise
         return hashlib.sha256(data).hexdigest(), path
 
     def _copied(self, source: Path) -> tuple[str, Path]:
         """Copy a file to a temporary name, synced; the digest is that of the copy."""
         path = self._temporary_path()
-        digest = hashlib.sha256()
         try:
-            with source.open("rb") as origin, path.open("xb") as target:
-                while chunk := origin.read(CHUNK_BYTES):
-                    digest.update(chunk)
-                    target.write(chunk)
-                _seal(target)
+            with source.open("rb") as origin:
+                digest = copy_hashed(origin, path, is_sealed=True)
         except BaseException:
-            _remove(path)
+            remove_file(path)
             raise
-        return digest.hexdigest(), path
+        return digest, path
 
     def _linked(self, source: Path) -> tuple[str, Path]:
         """Link a file to a temporary name, synced; a copy where links are not possible, or would be to a link."""
@@ -257,12 +343,12 @@ class BlobStore:
             os.utime(path)
             with path.open("rb") as file:
                 if os.fstat(file.fileno()).st_nlink > LINKS_OF_A_GIFT:
-                    _remove(path)
+                    remove_file(path)
                     return self._copied(source)
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-                _seal(file)
+                seal(file)
         except BaseException:
-            _remove(path)
+            remove_file(path)
             raise
         return digest, path
 
@@ -275,10 +361,10 @@ class BlobStore:
                 if not target.parent.is_dir():
                     target.parent.mkdir(parents=True, exist_ok=True)
                     folders |= {self._folder, self.root}
-                _link_if_absent(temporary, target, digest)
+                link_if_absent(temporary, target, digest)
                 folders.add(target.parent)
         for folder in sorted(folders, reverse=True):
-            _sync_folder(folder)
+            sync_folder(folder)
 
     @contextlib.contextmanager
     def _said(self, source: Path | None) -> Iterator[None]:
@@ -298,54 +384,3 @@ class BlobStore:
                 "(nothing half-written was left)"
             )
             raise StorageError(message) from error
-
-
-def _link_if_absent(temporary: Path, target: Path, digest: str) -> None:
-    """Name a finished file; one that is there already and whole stays, a truncated or changed one is replaced.
-
-    The temporary name may stay: the caller removes it.
-    """
-    try:
-        target.hardlink_to(temporary)
-    except FileExistsError:
-        if target.stat().st_size != temporary.stat().st_size or _digest_of(target) != digest:
-            temporary.replace(target)
-        else:
-            os.utime(target)
-    except OSError as error:
-        if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK}:
-            raise
-        temporary.replace(target)
-
-
-def _digest_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _seal(file: BinaryIO) -> None:
-    """Make a file's content durable and not writable."""
-    file.flush()
-    os.fchmod(file.fileno(), 0o444)
-    os.utime(file.fileno())
-    os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink()
-
-
-def _sorted_entries(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except FileNotFoundError:
-        return []
