@@ -270,7 +270,9 @@ def _check_blobs(text: str, problems: list[Problem]) -> None:
     """An address that may hold a login by mistake is not shown."""
     try:
         if not is_bucket(text):
-            problems.append(Problem("blobs", f"no blob store for {text.partition('://')[0]}:// here", expected=BLOBS_FORM))
+            problems.append(
+                Problem("blobs", f"no blob store for {text.partition('://')[0]}:// here", expected=BLOBS_FORM)
+            )
         else:
             parse_bucket(text)
     except ValueError as error:

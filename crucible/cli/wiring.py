@@ -102,7 +102,9 @@ def capture(settings: Settings, code_path: Path | None, output_dir: Path) -> str
     from crucible.environment import capture_environment
 
     project = settings.project if code_path is None else project_root(code_path)
-    return capture_environment(project, make_blobs(settings), apart=[settings.log, output_dir])
+    folder = settings.place.blob_folder
+    apart = [settings.log, output_dir, *([] if folder is None else [folder])]
+    return capture_environment(project, make_blobs(settings), apart=apart)
 
 
 def make_drain(settings: Settings, journal: Journal, part: str = "drain") -> Drain:

@@ -87,7 +87,11 @@ def model(digest="d" * 64):
 
 def test_a_request_has_every_field_that_follows_from_definition_and_run(submitted):
     header = {field.name for field in dataclasses.fields(Record)}
-    wanted = {field.name for field in dataclasses.fields(RECORD_TYPES["StageRequested"])} - header - {"generation", "blob_store"}
+    wanted = (
+        {field.name for field in dataclasses.fields(RECORD_TYPES["StageRequested"])}
+        - header
+        - {"generation", "blob_store"}
+    )
     assert set(submitted.request()) == wanted
 
 

@@ -245,8 +245,8 @@ def test_a_worker_with_another_blob_store_does_not_claim_and_one_with_a_copy_of_
     store_id = theirs.identify()
     request = Room().request("run", blob_store=store_id)
     able = Abilities(queues=["default"], adapters=[])
-    assert Eligibility(able, theirs).problem(request, None) is None
-    eligibility = Eligibility(able, mine)
+    assert Eligibility(able, theirs, tmp_path).problem(request, None) is None
+    eligibility = Eligibility(able, mine, tmp_path)
     problem = eligibility.problem(request, None)
     assert problem == f"it needs blob store {store_id}, this worker has another one, {tmp_path / 'mine'}"
     mine.note("stores", store_id)
@@ -261,5 +261,5 @@ def test_a_worker_whose_blob_store_does_not_answer_does_not_claim(tmp_path, monk
         raise StorageError("no answer from s3://bucket")
 
     monkeypatch.setattr(blobs, "missing", fail)
-    problem = Eligibility(Abilities(queues=["default"], adapters=[]), blobs).problem(request, None)
+    problem = Eligibility(Abilities(queues=["default"], adapters=[]), blobs, tmp_path).problem(request, None)
     assert problem == "it needs blobs, and they can't be read now: no answer from s3://bucket"
