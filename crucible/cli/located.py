@@ -35,7 +35,9 @@ def locate(settings: Settings, *, may_create: bool = False) -> Settings:
     if settings.log_address is None or settings.is_located:
         return settings
     log_id = _log_id(settings, may_create=may_create)
-    return dataclasses.replace(settings, log=settings.log / log_id, is_located=True)
+    located = dataclasses.replace(settings, log=settings.log / log_id, is_located=True)
+    located.place.create()
+    return located
 
 
 def _log_id(settings: Settings, *, may_create: bool) -> str:

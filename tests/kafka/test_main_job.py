@@ -47,6 +47,13 @@ def test_a_bigger_grid_reuses_and_every_command_reads_from_the_broker(user):
         user.run(*command)
 
 
+def test_a_folder_that_has_nothing_yet_reads_a_log_that_others_made(user, tmp_path, address):
+    user.run("run", "quick.py", "-j", "2")
+    reader = Project(tmp_path / "reader")
+    reader.folder.mkdir()
+    assert "quick#1/x0p25.1" in reader.run("ls", CRUCIBLE_LOG=str(address)).stdout
+
+
 def test_a_log_that_is_not_there_is_not_made_by_who_only_reads(user, address):
     told = user.run("ls", code=2).stderr
     assert str(address.prefix) in told

@@ -36,6 +36,8 @@ T = TypeVar("T")
 THREAD_NAME = "crucible-kafka"
 CLOSER_NAME = "crucible-kafka-closer"
 OPEN_TIMEOUT_S = 60.0
+LOOK_TIMEOUT_S = 30.0
+"""How long topics are asked for again while brokers answer that are not those that have to."""
 RECHECK_S = 10.0
 """How long a sleeper trusts the tail before it asks for the ends itself."""
 GLANCE_S = 1.0
@@ -261,15 +263,19 @@ class KafkaLog:
         return _Connection(session, Appender(self._clients, self._names), reader, tail)
 
     async def _describe(self, options: KafkaOptions) -> Names:
-        """Look at the topics, and make them if there are none."""
-        admin = await self._clients.admin()
-        try:
-            counts = await partition_counts(admin, self._address, options)
-        except Failure as error:
-            raise explain(error, f"looking at the topics of {self._address}") from error
-        finally:
-            await discard(admin)
-        return Names(self._address.prefix, counts)
+        """Look at the topics, and make them if there are none: again while one broker of several does not answer."""
+        deadline = time.monotonic() + LOOK_TIMEOUT_S
+        while True:
+            admin = await self._clients.admin()
+            try:
+                return Names(self._address.prefix, await partition_counts(admin, self._address, options))
+            except Failure as error:
+                problem = explain(error, f"looking at the topics of {self._address}")
+                if not isinstance(problem, LogUnreachableError) or time.monotonic() > deadline:
+                    raise problem from error
+            finally:
+                await discard(admin)
+            await asyncio.sleep(UNREACHABLE_WAIT_S)
 
 
 async def _silently(fetching: Coroutine[Any, Any, Sequence[Stored]]) -> None:
