@@ -1,10 +1,14 @@
 """The topics of a log on a real broker, and the commands about them."""
 
+import contextlib
 import json
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import UnknownTopicOrPartitionError
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from crucible.cli import exits
@@ -13,6 +17,7 @@ from crucible.errors import LogRefusedError, UsageError
 from crucible.log.kafka.administration import check_topics, create_topics
 from crucible.log.kafka.log import KafkaLog
 from crucible.log.kafka.options import KafkaOptions
+from crucible.log.kafka.topics import PARTITIONS
 from crucible.log.protocol import TOPICS
 from tests.kafka.test_log import set_topic
 
@@ -54,6 +59,23 @@ def test_topics_are_made_as_they_have_to_be(address, admin):
     settings = {name: entry.value for name, entry in future.result(30).items()}
     assert (settings["cleanup.policy"], settings["retention.ms"], settings["retention.bytes"]) == ("delete", "-1", "-1")
     assert settings["message.timestamp.type"] == "LogAppendTime"
+
+
+def test_topics_that_one_broker_knows_and_another_does_not_yet_are_waited_for(address, monkeypatch):
+    KafkaLog(address, KafkaOptions()).close()
+    describe, asked = AIOKafkaAdminClient.describe_configs, []
+
+    async def describe_late(self, resources):
+        asked.append(resources)
+        if len(asked) > 2:
+            return await describe(self, resources)
+        unknown = UnknownTopicOrPartitionError.errno
+        return [SimpleNamespace(resources=[(unknown, "", 2, each.name, []) for each in resources[len(asked) - 1 :]])]
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "describe_configs", describe_late)
+    with contextlib.closing(KafkaLog(address, KafkaOptions())) as log:
+        assert len(log.partitions("events")) == PARTITIONS
+    assert len(asked) > 2
 
 
 def test_many_that_open_a_new_log_at_once_make_it_together(address):

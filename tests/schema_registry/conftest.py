@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from tools.registry import Registry, UnavailableError, build
+from tools.go_program import UnavailableError
+from tools.registry import Registry, build
 
 LOGIN = "crucible:p@ss/w0rd:ü"
 

@@ -10,7 +10,12 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
+from aiokafka.errors import (
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 
 from crucible.errors import LogRefusedError, Problem, UsageError
 from crucible.log.address import KafkaAddress
@@ -46,6 +51,15 @@ class Topics:
     """Everything that is wrong, and what mends it."""
     leader_problems: Sequence[Problem]
     """What can't be used now."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Settings:
+    """What a broker says of the settings of topics."""
+
+    known: dict[str, dict[str, str]]
+    unknown: set[str]
+    """Topics that this broker has not heard of yet, though another one has: they are being made."""
 
 
 async def look_at_topics(admin: AIOKafkaAdminClient, address: KafkaAddress, options: KafkaOptions) -> Topics:
@@ -125,22 +139,24 @@ async def _found(admin: AIOKafkaAdminClient, prefix: str) -> dict[Topic, Found]:
             partitions=len(partitions),
             replication=min(len(each["replicas"]) for each in partitions),
             leaderless=tuple(sorted(each["partition"] for each in partitions if each["leader"] < 0)),
-            settings=settings.get(kafka_topic(prefix, topic)),
+            settings=settings.known.get(kafka_topic(prefix, topic)),
         )
         for topic, partitions in described.items()
-        if partitions
+        if partitions and kafka_topic(prefix, topic) not in settings.unknown
     }
 
 
-async def _settings(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
+async def _settings(admin: AIOKafkaAdminClient, names: Sequence[str]) -> _Settings:
     """The settings of topics; a topic whose settings this user may not see is left out."""
+    found = _Settings({}, set())
     if not names:
-        return {}
-    found = {}
+        return found
     for answer in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names]):
         for code, told, _kind, name, entries in answer.resources:
             if not code:
-                found[name] = {entry[0]: entry[1] or "" for entry in entries}
+                found.known[name] = {entry[0]: entry[1] or "" for entry in entries}
+            elif for_code(code) is UnknownTopicOrPartitionError:
+                found.unknown.add(name)
             elif for_code(code) is not TopicAuthorizationFailedError:
                 raise for_code(code)(told or name)
     return found
