@@ -33,11 +33,11 @@ _COLUMNS = "type, event_id, occurred_at, actor, causation_id, correlation_id, tr
 class Aggregates:
     """World and run times for the keys in use. For one thread."""
 
-    def __init__(self, connection: Any, *, is_complete: bool, keys_max: int = KEYS_MAX) -> None:
+    def __init__(self, connection: Any, *, is_complete: bool) -> None:
         """``is_complete``: the tables are empty, so that a key that was never met is a new one."""
         self._connection = connection
         self._seen = SeenKeys() if is_complete else None
-        self._keys_max = keys_max
+        self._keys_max = KEYS_MAX
         self._loaded: OrderedDict[str, None] = OrderedDict()
         self._world = World()
         self._times: dict[str, RunTimes] = {}

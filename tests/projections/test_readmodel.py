@@ -1,10 +1,12 @@
 """The read model as a whole: what is in it, and that nothing but the records decides that."""
 
+import itertools
 import threading
 
 import pytest
 
 from crucible.position import Position
+from crucible.projections.aggregates import Aggregates
 from tests.projections.content import content, query
 from tests.projections.history import History, memory_journal
 
@@ -82,6 +84,16 @@ def test_a_restart_after_each_record_decides_nothing(project):
     assert content(restarted) == content(whole)
 
 
+def folded_again(monkeypatch):
+    """The keys whose state is folded again from now on."""
+    keys = []
+    fold_again = Aggregates._fold_again
+    monkeypatch.setattr(
+        Aggregates, "_fold_again", lambda self, missing: (keys.extend(missing), fold_again(self, missing))
+    )
+    return keys
+
+
 def test_runs_beyond_those_kept_in_memory_are_folded_again(project, monkeypatch):
     monkeypatch.setattr("crucible.projections.aggregates.KEYS_MAX", 1)
     journal = memory_journal()
@@ -91,11 +103,13 @@ def test_runs_beyond_those_kept_in_memory_are_folded_again(project, monkeypatch)
         history.create(run)
     small = project(journal, "small", commit_rows=1)
     small.catch_up()
+    again = folded_again(monkeypatch)
     for run in ("a", "b", "c", "a"):
         history.add("NoteAdded", subject_kind="run", subject_id=run, text="x")
         history.start(run)
         history.points(run, f"{run}-c1", [1.0])
         small.catch_up()
+    assert [key for key, _ in itertools.groupby(again) if key in {"a", "b", "c"}] == ["a", "b", "c", "a"]
     whole = project(journal, "whole")
     whole.catch_up()
     assert content(small) == content(whole)

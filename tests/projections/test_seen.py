@@ -30,7 +30,7 @@ class Asked:
 
 def test_only_keys_that_were_met_before_are_looked_for_in_the_tables():
     connection = Asked()
-    aggregates = Aggregates(connection, is_complete=True, keys_max=0)
+    aggregates = Aggregates(connection, is_complete=True)
     assert aggregates.load(["a", "b"]) == []
     assert aggregates.load(["b", "c"]) == []
     assert connection.queries == []
@@ -58,7 +58,7 @@ def test_spools_of_a_model_without_events_are_found_after_a_restart(project):
 
 
 def test_runs_that_were_forgotten_come_back_with_their_spools(project, monkeypatch):
-    monkeypatch.setattr("crucible.projections.aggregates.Aggregates.__init__.__kwdefaults__", {"keys_max": 1})
+    monkeypatch.setattr("crucible.projections.aggregates.KEYS_MAX", 1)
     history = History()
     history.submit(3)
     for run in ("a", "b", "c"):
