@@ -30,6 +30,8 @@ import json, time
 from pathlib import Path
 import crucible as cr
 
+HELD = Path(__file__).with_name("held")
+
 @cr.stage(metrics={"total": cr.metric(unit="step", better="higher")})
 def count(run: cr.Run, *, steps: int = 60, pause: float = 0.05) -> dict[str, float]:
     total, start = 0, 0
@@ -42,10 +44,14 @@ def count(run: cr.Run, *, steps: int = 60, pause: float = 0.05) -> dict[str, flo
         if run.checkpoint_due or step % 10 == 0:
             with run.checkpoint(step) as folder:
                 (folder / "state.json").write_text(json.dumps(total))
+        until = time.monotonic() + 1.0
+        while step > 20 and HELD.exists() and not run.checkpoint_due and time.monotonic() < until:
+            time.sleep(0.01)
     return {"total": float(total)}
 
 experiment = cr.Experiment("slow", stages=[count])
 """
+"""Once it has saved two checkpoints, it does at most one step a second while its project is held."""
 
 
 class Project:
@@ -78,6 +84,14 @@ class Project:
         )  # fmt: skip
         self.started.append(process)
         return process
+
+    def hold(self) -> None:
+        """Let no ``SLOW`` run come to its end."""
+        self.write("held", "")
+
+    def let_go(self) -> None:
+        """Let it come to its end."""
+        (self.folder / "held").unlink()
 
     def sql(self, query: str) -> list[dict]:
         return json.loads(self.run("sql", query, "--format", "json").stdout)

@@ -182,6 +182,7 @@ time.time_ns = lambda: now_ns() + offset() * 10**9
 def test_a_clock_that_jumps_changes_what_is_shown_and_nothing_else(project):
     project.write("site/sitecustomize.py", JUMPING)
     project.write("slow.py", SLOW)
+    project.hold()
     project.write("quick.py", QUICK)
     clock = project.write("clock", "0")
     environ = {"PYTHONPATH": str(project.folder / "site"), "CLOCK": str(clock), "CRUCIBLE_LEASE_MS": "2000"}
@@ -190,6 +191,7 @@ def test_a_clock_that_jumps_changes_what_is_shown_and_nothing_else(project):
     for jump_s in (86_400, -864_000, 3_600):
         clock.write_text(str(jump_s))
         time.sleep(0.7)
+    project.let_go()
     told, _ = process.communicate(timeout=60)
     assert process.returncode == 0, told
     steps = "select count(*) n, count(distinct step) d, max(step) m from metrics_effective where name = 'total'"
@@ -265,10 +267,12 @@ def test_code_that_changes_under_a_sweep_stops_it_and_the_same_command_goes_on_w
 
 def test_an_artifact_or_checkpoint_that_was_changed_on_disk_is_not_used(project):
     project.write("slow.py", SLOW)
+    project.hold()
     process = project.start("run", "slow.py")
     project.wait_for("select count(*) n from checkpoints", lambda rows: rows and rows[0]["n"] >= 2)
     process.kill()
     process.wait()
+    project.let_go()
     project.wait_until_empty()
     rows = project.sql("select step, files from checkpoints order by step")
     (file,) = json.loads(rows[-1]["files"])

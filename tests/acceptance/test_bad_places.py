@@ -288,8 +288,9 @@ def test_a_stranger_on_the_port_of_a_dead_engine_is_passed_over(copied, reply):
 
 @pytest.fixture
 def busy(project):
-    """A run that has saved its first checkpoint."""
+    """A run that has saved its first checkpoint, and is held."""
     project.write("slow.py", SLOW)
+    project.hold()
     process = project.start("run", "slow.py")
     project.wait_for("select count(*) n from checkpoints", lambda rows: rows and rows[0]["n"] >= 1)
     return process
@@ -297,6 +298,7 @@ def busy(project):
 
 def test_a_log_that_is_removed_under_a_sweep_ends_it(project, busy):
     shutil.rmtree(project.folder / ".crucible", ignore_errors=True)
+    project.let_go()
     told, _ = busy.communicate(timeout=60)
     assert busy.returncode == 5, told
     assert "was removed while it was in use" in told
@@ -306,6 +308,7 @@ def test_a_log_that_is_removed_under_a_sweep_ends_it(project, busy):
 
 def test_telemetry_that_is_removed_under_a_stage_is_made_again_from_the_last_whole_checkpoint(project, busy):
     shutil.rmtree(project.folder / ".crucible" / "spool")
+    project.let_go()
     told, _ = busy.communicate(timeout=90)
     assert busy.returncode == 0, told
     claims = project.sql(
@@ -321,6 +324,7 @@ def test_telemetry_that_is_removed_under_a_stage_is_made_again_from_the_last_who
 
 def test_a_read_model_that_is_removed_under_the_engine_is_made_again(project, busy):
     (project.folder / ".crucible" / "readmodel.duckdb").unlink()
+    project.let_go()
     told, _ = busy.communicate(timeout=60)
     assert busy.returncode == 0, told
     assert project.sql("select status from runs") == [{"status": "completed"}]

@@ -11,12 +11,14 @@ STEPS = "select count(*) n, count(distinct step) d, max(step) m from metrics_eff
 
 def _begin(project, *arguments):
     project.write("slow.py", SLOW)
+    project.hold()
     process = project.start("run", "slow.py", *arguments)
     project.wait_for("select count(*) n from checkpoints", lambda rows: rows and rows[0]["n"] >= 1)
     return process
 
 
 def _finish(project):
+    project.let_go()
     out = project.run("run", "slow.py").stdout
     assert "resuming slow#1" in out
     assert "slow#1: 1 completed" in out
@@ -48,10 +50,11 @@ def test_ctrl_c_checkpoints_and_gives_the_claim_back(project):
 def test_a_second_ctrl_c_kills(project):
     project.write("deaf.py", SLOW.replace('"slow"', '"deaf"').replace("time.sleep(pause)", "time.sleep(600)"))
     process = project.start("run", "deaf.py")
-    project.wait_for("select count(*) n from claims", lambda rows: rows and rows[0]["n"] == 1)
-    time.sleep(1)
+    project.wait_for("select count(*) n from metrics", lambda rows: rows and rows[0]["n"] == 1)
     process.send_signal(signal.SIGINT)
-    time.sleep(1)
+    while not process.stdout.readline().startswith("stopping"):
+        assert process.poll() is None
+    time.sleep(0.5)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
@@ -97,6 +100,7 @@ def test_a_changed_file_with_unfinished_runs_asks_and_without_a_terminal_prints_
     assert "crucible run slow.py --resume" in done.stderr
     assert "crucible run slow.py --new" in done.stderr
     assert project.sql("select count(*) n from submissions")[0]["n"] == 1
+    project.let_go()
     out = project.run("run", "slow.py", "--resume").stdout
     assert "slow#1: 1 completed" in out
 
@@ -136,6 +140,7 @@ def test_two_sweeps_a_notebook_and_sql_at_once_on_one_folder(project):
 
 def test_an_engine_that_is_killed_is_replaced_by_the_next_in_line(project):
     project.write("slow.py", SLOW)
+    project.hold()
     engine = project.start("engine")
     deadline = time.monotonic() + 20
     while not (project.folder / ".crucible" / "owner.json").exists():
@@ -145,6 +150,7 @@ def test_an_engine_that_is_killed_is_replaced_by_the_next_in_line(project):
     project.wait_for("select count(*) n from checkpoints", lambda rows: rows and rows[0]["n"] >= 1)
     engine.kill()
     engine.wait()
+    project.let_go()
     out, _ = run.communicate(timeout=100)
     assert run.returncode == 0, out
     assert project.sql(STEPS) == [{"n": 60, "d": 60, "m": 60}]
@@ -152,6 +158,7 @@ def test_an_engine_that_is_killed_is_replaced_by_the_next_in_line(project):
 
 def test_a_worker_that_is_killed_is_replaced_by_another_from_the_checkpoint(project):
     project.write("slow.py", SLOW)
+    project.hold()
     project.start("engine")
     worker = project.start("worker", "-j", "1")
     run = project.start("run", "slow.py", "-j", "0")
@@ -159,6 +166,7 @@ def test_a_worker_that_is_killed_is_replaced_by_another_from_the_checkpoint(proj
     other = project.start("worker", "-j", "1")
     worker.kill()
     worker.wait()
+    project.let_go()
     out, _ = run.communicate(timeout=100)
     assert run.returncode == 0, out
     assert project.sql(STEPS) == [{"n": 60, "d": 60, "m": 60}]

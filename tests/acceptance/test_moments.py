@@ -52,7 +52,8 @@ def test_two_executions_have_one_result_digest_and_a_read_model_that_is_made_aga
 
 
 def test_a_living_engine_is_asked_for_digests_and_the_past_needs_no_engine(project):
-    project.write("slow.py", SLOW.replace("pause: float = 0.05", "pause: float = 1.0"))
+    project.write("slow.py", SLOW)
+    project.hold()
     running = project.start("run", "slow.py")
     project.wait_for("select count(*) n from claims where status = 'live'", lambda rows: rows and rows[0]["n"])
     found = _digests(project)

@@ -42,7 +42,8 @@ def test_what_was_deleted_is_found_and_rebuild_brings_it_back(project):
 
 
 def test_a_log_is_verified_and_rebuilt_while_its_grid_runs(project):
-    project.write("slow.py", SLOW.replace("pause: float = 0.05", "pause: float = 0.5"))
+    project.write("slow.py", SLOW)
+    project.hold()
     process = project.start("run", "slow.py")
     project.wait_for("select count(*) n from checkpoints", lambda rows: rows and rows[0]["n"] >= 1)
     found = checks(project)
