@@ -10,8 +10,11 @@ SITE := $(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --builder
 demo: $(STAMP)  ## run the main job: a real grid, a worker killed on screen, verdicts at the end
 	$(BIN)/crucible demo
 
+# Tests run in so many processes at once; with 0, one after the other in this one.
+PROCESSES ?= 2
+
 test: $(STAMP)  ## run every test that belongs to a commit
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 install: $(STAMP)
 
