@@ -219,10 +219,13 @@ class Journal:
 def open_journal(place: Place, *, actor: str, clock: Clock | None = None, ids: Ids | None = None) -> Journal:
     """The journal of the log of ``place``, which is made if it is not there.
 
-    Of several processes that make it at once the first one's ``LogCreated`` counts. Raises ``LogError``.
+    Of several processes that make it at once the first one's ``LogCreated`` counts. Raises ``LogError``, and
+    ``UsageError`` for a place that has lost its log.
     """
     from crucible.log.opening import open_log
+    from crucible.lost_log import raise_if_lost
 
+    raise_if_lost(place)
     place.create()
     clock = clock or SystemClock()
     log = open_log(place, clock=clock)

@@ -23,6 +23,9 @@ STATUS_BYTES_MAX: Final = 4 << 20
 DIFF_BYTES_MAX: Final = 2 << 20
 """Of a longer diff the beginning is kept, up to the last whole file."""
 MESSAGE_CHARACTERS_MAX: Final = 200
+NO_REPOSITORY: Final = "the project is in no git repository"
+_NEEDED = ("HEAD", "objects", "refs")
+"""Without these git takes a folder ``.git`` for none of its own, and says the same as where there is none at all."""
 
 _OPTIONS = ("--no-pager", "-c", "core.fsmonitor=false", "-c", "core.quotepath=true", "-c", "color.ui=false")
 _DIFF = ("--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
@@ -55,7 +58,8 @@ def read_repository(folder: Path, apart: Sequence[Path] = ()) -> Repository:
     try:
         root = Path(os.fsdecode(_ask(folder, ["rev-parse", "--show-toplevel"], STATUS_BYTES_MAX).rstrip(b"\n")))
     except GitError as error:
-        return Repository(problem=str(error))
+        said = str(error)
+        return Repository(problem=(_broken(folder) or said) if said == NO_REPOSITORY else said)
     with _running(folder, _untracked_call(folder, apart)) as others:
         try:
             status = _ask(folder, ["status", "--porcelain=v2", "--branch", "-z", "--untracked-files=no"])
@@ -79,6 +83,31 @@ def read_repository(folder: Path, apart: Sequence[Path] = ()) -> Repository:
         untracked=tuple(sorted(prefix + os.fsdecode(name) for name in names if name)),
         problem=problem,
     )
+
+
+def _broken(folder: Path) -> str | None:
+    """Why git does not take the nearest ``.git`` for a repository; None where there is none."""
+    if "GIT_CEILING_DIRECTORIES" in os.environ:
+        return None
+    for parent in (folder, *folder.parents):
+        try:
+            why = _damage(parent / ".git")
+        except OSError as error:
+            why = f"can't be read: {error.strerror}"
+        if why is not None:
+            return f"git can't read the repository of {parent}: its .git {why}; restore it, or remove it"
+    return None
+
+
+def _damage(git: Path) -> str | None:
+    """What is wrong with a ``.git``, which git does not take; None if there is none."""
+    if git.is_file():
+        target = git.read_text(errors="replace").strip().removeprefix("gitdir: ")
+        return f"names {target[:MESSAGE_CHARACTERS_MAX]}, which is no repository"
+    if not git.is_dir():
+        return None
+    missing = [name for name in _NEEDED if not (git / name).exists()]
+    return f"lacks {' and '.join(missing)}" if missing else "is damaged"
 
 
 def read_diff(folder: Path) -> tuple[bytes, bool]:
@@ -183,7 +212,7 @@ def _drain(stream: IO[bytes], into: list[bytes]) -> None:
 def _explained(text: str) -> str:
     lowered = text.lower()
     if "not a git repository" in lowered:
-        return "the project is in no git repository"
+        return NO_REPOSITORY
     if "dubious ownership" in lowered:
         return "the git repository belongs to someone else; git config --global --add safe.directory names it as safe"
     lines = [line for line in text.splitlines() if line.strip()]

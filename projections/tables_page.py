@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
+from crucible.page_command import run_page_command
 from crucible.projections.columns import Table, View
 from crucible.projections.tables import TABLES
 from crucible.projections.views import VIEWS
@@ -36,23 +36,7 @@ def page(current: str) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print, write or check the page; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m crucible.projections.tables_page", description=__doc__)
-    parser.add_argument("--write", type=Path, nargs="?", const=PAGE, metavar="PATH", help=f"write it to {PAGE}")
-    parser.add_argument("--check", type=Path, nargs="?", const=PAGE, metavar="PATH", help=f"compare with {PAGE}")
-    chosen = parser.parse_args(arguments)
-    path = chosen.check or chosen.write or PAGE
-    current = path.read_text(encoding="utf-8") if path.is_file() else ""
-    text = page(current)
-    if chosen.check is not None:
-        if current == text:
-            return 0
-        sys.stderr.write(f"{path} is not what the tables are: python -m crucible.projections.tables_page --write\n")
-        return 1
-    if chosen.write is not None:
-        path.write_text(text, encoding="utf-8")
-    else:
-        sys.stdout.write(text)
-    return 0
+    return run_page_command("crucible.projections.tables_page", __doc__, PAGE, page, arguments)
 
 
 def _view_text(view: View) -> str:

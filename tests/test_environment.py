@@ -159,6 +159,27 @@ def test_outside_of_a_repository_it_says_so(tmp_path, blobs):
     assert found["problem"] == "the project is in no git repository"
 
 
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ("rm .git/HEAD", "its .git lacks HEAD; restore it, or remove it"),
+        ("rm -r .git/objects .git/refs", "its .git lacks objects and refs"),
+        ("echo rubbish > .git/HEAD", "its .git is damaged"),
+        ("rm -r .git; echo 'gitdir: /no/where' > .git", "its .git names /no/where, which is no repository"),
+        ("echo '[[[' > .git/config", "git: fatal: bad config line 1"),
+    ],
+)
+def test_a_repository_that_git_cannot_read_is_told_as_that(project, blobs, damage, words):
+    subprocess.run(["sh", "-c", damage], cwd=project, check=True)
+    below = project / "below"
+    below.mkdir()
+    for folder in (project, below):
+        found = captured(folder, blobs)["git"]
+        assert found["commit"] is None
+        assert words in found["problem"]
+        assert words.startswith("git:") or f"git can't read the repository of {project}" in found["problem"]
+
+
 def test_without_a_git_program_it_says_so(project, blobs, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert captured(project, blobs)["git"]["problem"] == "there is no git program"

@@ -20,6 +20,7 @@ from crucible.cli.text import duration, size_text
 from crucible.errors import CrucibleError, LogCorruptError, UsageError
 from crucible.log.filesystem import REFUSED_FILE_SYSTEMS, find_file_system
 from crucible.place import Place
+from crucible.plural import plural
 from crucible.settings import Settings
 from crucible.writers import is_held, living_workers
 
@@ -234,8 +235,8 @@ def _leftovers(place: Place, *, is_engine_there: bool) -> Iterator[Finding]:
         yield Finding("spool", "fine", "empty")
     aside = sorted(path.name for path in place.root.glob(f"{place.read_model.name}.aside*"))
     scratch = 0 if living_workers(place) else _count(place.scratch)
-    left = [f"{len(aside)} files of a read model that was set aside"] * bool(aside)
-    left += [f"{scratch} folders of claims"] * bool(scratch)
+    left = [f"{len(aside)} {plural(len(aside), 'file')} of a read model that was set aside"] * bool(aside)
+    left += [f"{scratch} {plural(scratch, 'folder')} of claims"] * bool(scratch)
     if left:
         yield Finding("leftovers", "warning", " and ".join(left), "crucible gc lists what can go")
     else:

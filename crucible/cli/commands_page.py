@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import click
 
 from crucible.cli import exits
 from crucible.cli.main import app
+from crucible.page_command import run_page_command
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "commands.md"
 HEAD = """\
@@ -54,21 +54,7 @@ def page() -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print, write or check the page; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m crucible.cli.commands_page", description=__doc__)
-    parser.add_argument("--write", type=Path, nargs="?", const=PAGE, metavar="PATH", help=f"write it to {PAGE}")
-    parser.add_argument("--check", type=Path, nargs="?", const=PAGE, metavar="PATH", help=f"compare with {PAGE}")
-    chosen = parser.parse_args(arguments)
-    text = page()
-    if chosen.check is not None:
-        if chosen.check.is_file() and chosen.check.read_text(encoding="utf-8") == text:
-            return 0
-        sys.stderr.write(f"{chosen.check} is not what the code gives: python -m crucible.cli.commands_page --write\n")
-        return 1
-    if chosen.write is not None:
-        chosen.write.write_text(text, encoding="utf-8")
-    else:
-        sys.stdout.write(text)
-    return 0
+    return run_page_command("crucible.cli.commands_page", __doc__, PAGE, lambda _: page(), arguments)
 
 
 def _commands(group: click.Group, name: str) -> Iterator[tuple[str, click.Command]]:

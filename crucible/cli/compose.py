@@ -272,7 +272,6 @@ class Host:
         from crucible.producers.submit import Sender
 
         self._stack.enter_context(tuned_process())
-        self.settings.place.create()
         self.journal: Journal = open_journal(self.settings.place, actor=self.settings.actor)
         self._stack.callback(self.journal.close)
         self.seat = Seat(self.settings, self.journal, _roles(self.settings, jobs=self._jobs))
@@ -320,5 +319,8 @@ def _require_log(settings: Settings) -> None:
         return  # `crucible.cli.located` has found it, or another host has
     has_log = settings.place.log.exists() if settings.log.is_dir() else settings.log.exists()
     if not has_log:
+        from crucible.lost_log import raise_if_lost
+
+        raise_if_lost(settings.place)
         message = f"there is no log at {settings.log}; crucible run makes one"
         raise UsageError(message)

@@ -14,6 +14,7 @@ from crucible.cli.text import columns, say
 from crucible.cli.wiring import make_blobs
 from crucible.errors import BlobError
 from crucible.lookup import find_runs, find_subject
+from crucible.plural import plural
 from crucible.position import Position
 from crucible.scope import RUN_SCOPE
 from crucible.settings import Settings
@@ -101,7 +102,7 @@ def _print(facts: dict[str, Any]) -> None:
     result = facts["result"]
     say(f"log     {facts['log']['digest']}  {facts['log']['records']:,} records")
     say(f"model   {facts['model']['digest']}  {facts['model']['rows']:,} rows")
-    runs = f"{result['runs']:,} completed run{'' if result['runs'] == 1 else 's'}"
+    runs = f"{result['runs']:,} completed {plural(result['runs'], 'run')}"
     say(f"result  {result['digest'] or '–' * 3 + ' nothing has completed ':–<64}  {runs}")
     for run_id, problem in result["unreadable"].items():
         say(f"  without run {run_id}: {problem}")

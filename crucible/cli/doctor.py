@@ -10,6 +10,7 @@ from crucible.cli.checkup_place import broker_findings, place_findings
 from crucible.cli.exits import FINE, STORAGE
 from crucible.cli.text import plain, say
 from crucible.errors import CrucibleError
+from crucible.plural import plural
 from crucible.settings import load_settings
 
 MARKS = {"fine": "fine   ", "warning": "warning", "problem": "PROBLEM"}
@@ -26,7 +27,7 @@ def doctor(form: str) -> int:
             say(f"{MARKS[each.state]}  {each.name}: {plain(each.text)}")
             if each.advice:
                 say(f"         → {plain(each.advice)}")
-        words = [f"{counts[state]} {state}{'' if counts[state] == 1 else 's'}" for state in ("problem", "warning")]
+        words = [f"{counts[state]} {plural(counts[state], state)}" for state in ("problem", "warning")]
         say(f"{', '.join(words)}, {counts['fine']} fine")
     return STORAGE if counts["problem"] else FINE
 

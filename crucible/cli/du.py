@@ -17,6 +17,7 @@ from crucible.cli.located import located_settings
 from crucible.cli.text import columns, say, size_text
 from crucible.garbage import Collector, kept_digests, scratch_folders, tree_bytes
 from crucible.lookup import Subject, find_subject
+from crucible.plural import plural
 from crucible.settings import Settings
 
 EXPERIMENTS_SHOWN_MAX = 20
@@ -170,7 +171,7 @@ def _can_go(settings: Settings, live: set[str], scratch: Sequence[Path]) -> int:
 def _print(facts: Mapping[str, Any]) -> None:
     rows = [[kind, of["number"], size_text(of["size_bytes"])] for kind, of in facts["blobs"].items() if of["number"]]
     if "subject" in facts:
-        runs = f"{facts['runs']} run{'' if facts['runs'] == 1 else 's'}"
+        runs = f"{facts['runs']} {plural(facts['runs'], 'run')}"
         say(f"{facts['subject']}: {runs}, {size_text(facts['blobs_bytes'])} of blobs")
         _section("blobs", rows)
         say(f"folders: {size_text(facts['folders_bytes'])}, {size_text(facts['linked_bytes'])} of it linked to blobs")

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from crucible.cli.text import warn
 from crucible.errors import CrucibleError, DefinitionError, InternalError
+from crucible.plural import plural
 
 FINE, TARGET, WRONG, FAILED, STOPPED, STORAGE, DIFFERENT, OURS, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 70, 130
 RANK = (INTERRUPTED, OURS, STORAGE, DIFFERENT, WRONG, FAILED, STOPPED, TARGET)
@@ -27,7 +28,7 @@ def report(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, DefinitionError):
         count = len(error.problems)
-        warn(f"{count} problem{'s' if count != 1 else ''}; nothing was started:")
+        warn(f"{count} {plural(count, 'problem')}; nothing was started:")
         for problem in error.problems:
             warn(f"  {problem}")
         return WRONG

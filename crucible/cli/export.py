@@ -12,6 +12,7 @@ from crucible.cli.located import located_settings
 from crucible.cli.text import say, size_text
 from crucible.errors import UsageError
 from crucible.export_files import FORMATS, write_table
+from crucible.plural import plural
 
 NAME = re.compile(r"\s*[A-Za-z_]\w*\s*")
 TABLES = "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'main' ORDER BY 1"
@@ -36,7 +37,7 @@ def export(what: str, *, form: str | None, output: Path, is_forced: bool, is_esc
         table, output, chosen, json_columns=json_columns, is_replacing=is_forced, is_escaping=is_escaping
     )
     count = table.num_rows
-    say(f"{output}: {count} row{'' if count == 1 else 's'}, {size_text(size_bytes)}")
+    say(f"{output}: {count} {plural(count, 'row')}, {size_text(size_bytes)}")
     return FINE
 
 

@@ -15,6 +15,7 @@ from crucible.cli.engine import ROLES, Role, tuned_process
 from crucible.cli.located import located_settings
 from crucible.cli.text import outlive_reader, say
 from crucible.errors import LogRefusedError, UsageError
+from crucible.plural import plural
 from crucible.settings import load_settings
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ def worker(jobs: int | None, queues: list[str] | None) -> int:
         from crucible.cli.worker_thread import WorkerThread
         from crucible.journal import open_journal
 
-        settings.place.create()
         journal = open_journal(settings.place, actor=settings.actor)
         with contextlib.closing(journal), tuned_process():
             journal.schemas.settle()
@@ -50,7 +50,7 @@ def worker(jobs: int | None, queues: list[str] | None) -> int:
                 adopter.start()
             work.start()
             say(f"log: {settings.log_text}")
-            say(f"worker {work.worker.worker_id} with {settings.jobs} slots; Ctrl-C drains")
+            say(f"worker {work.worker.worker_id} with {settings.jobs} {plural(settings.jobs, 'slot')}; Ctrl-C drains")
             try:
                 while work.is_alive:
                     require_place(settings.place)
@@ -131,7 +131,6 @@ def _serve(roles: frozenset[Role], name: str, shared: Listening | None = None) -
 
     settings = located_settings(may_create=True)
     outlive_reader()
-    settings.place.create()
     journal = open_journal(settings.place, actor=settings.actor)
     with contextlib.closing(journal), tuned_process():
         journal.schemas.settle()

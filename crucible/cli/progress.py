@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from crucible.cli.text import duration, say, warn
 from crucible.errors import UsageError
+from crucible.plural import plural
 
 if TYPE_CHECKING:
     from crucible.cli.compose import Host, Reading
@@ -61,8 +62,8 @@ def reused_text(row: Any) -> str:
     """What was not executed, to go behind what was: ``, 160 of 200 reused``; nothing if everything was."""
     runs, stages = int(row["reused_runs"]), int(row["reused_stages"])
     whole = f", {runs} of {row['run_count']} reused" if runs else ""
-    parts = f", {stages} stage{'' if stages == 1 else 's'} of other runs reused" if runs and stages else ""
-    return whole + (parts or (f", {stages} stage{'' if stages == 1 else 's'} reused" if stages else ""))
+    parts = f", {stages} {plural(stages, 'stage')} of other runs reused" if runs and stages else ""
+    return whole + (parts or (f", {stages} {plural(stages, 'stage')} reused" if stages else ""))
 
 
 class Follower:
@@ -141,8 +142,9 @@ class Follower:
             return
         name = str(begun[0]["name"])
         reasons = "; ".join(sorted({refused[run["run_id"]] for run in begun}))
+        runs = plural(len(begun), "run")
         message = (
-            f"{name}: {len(begun)} runs can't go on here, and no other worker is there: {reasons}.\n"
+            f"{name}: {len(begun)} {runs} can't go on here, and no other worker is there: {reasons}.\n"
             f"Make it as it was and run the same command again, or end {name} with\n  crucible cancel {name}"
         )
         raise UsageError(message)

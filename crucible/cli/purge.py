@@ -14,6 +14,7 @@ from crucible.cli.references import find_subjects
 from crucible.cli.text import plain, say, size_text, warn
 from crucible.errors import UsageError
 from crucible.lookup import find_runs
+from crucible.plural import plural
 from crucible.records import CommandAccepted, CommandObsolete, CommandRejected
 
 PURGE_WAIT_S = 60.0
@@ -76,7 +77,7 @@ def _tell(reader: Reading, run: Row, answer: CommandAccepted | CommandObsolete |
     if done is None:
         warn(f"{name}: purged; its content is still being removed, and the engine of this log goes on with it")
         return FINE
-    parts = [f"{done['removed']} blobs ({size_text(done['removed_bytes'])}) removed"]
+    parts = [f"{done['removed']} {plural(done['removed'], 'blob')} ({size_text(done['removed_bytes'])}) removed"]
     if done["shared"]:
         parts.append(f"{done['shared']} stay, because other records name them")
     if done["postponed"]:

@@ -13,6 +13,7 @@ from crucible.cli.located import located_settings
 from crucible.cli.text import columns, duration, say, warn
 from crucible.errors import UsageError
 from crucible.lookup import NOT_HIDDEN
+from crucible.plural import plural
 from crucible.scope import EXPERIMENT_SCOPE, RUN_SCOPE
 from crucible.where import compile_sort, compile_where, names_in, unknown_names
 
@@ -77,7 +78,7 @@ def list_runs(
     if form == "table":
         _print_runs(runs, metrics, int(total))
         if hidden:
-            say(f"{hidden} hidden run{'s' if hidden > 1 else ''}; --all shows {'them' if hidden > 1 else 'it'}")
+            say(f"{hidden} hidden {plural(hidden, 'run')}; --all shows {plural(hidden, 'it', 'them')}")
         return FINE
     found = sorted({name for values in metrics.values() for name in values})
     times = ("created_at", "started_at", "seconds")
@@ -176,7 +177,7 @@ def _check_format(form: str) -> None:
 def _print(names: Sequence[str], rows: Sequence[Sequence[Any]], form: str) -> None:
     if form == "table":
         say(columns(names, rows))
-        say(f"{len(rows)} row{'' if len(rows) == 1 else 's'}")
+        say(f"{len(rows)} {plural(len(rows), 'row')}")
     elif form == "csv":
         import csv
 

@@ -20,6 +20,7 @@ from crucible.cli.text import columns, number, outlive_reader, plain, say, warn
 from crucible.cli.wiring import capture, make_blobs
 from crucible.errors import BlobError, UsageError
 from crucible.lookup import find_subject
+from crucible.plural import plural
 from crucible.settings import Settings
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _submit(host: Host, plan: Reproduction, environment_json: str) -> str:
         name = _name_of(_row(reader, submission_id))
     say(f"log: {host.settings.log_text}")
     count = len(plan.runs)
-    say(f"{plan.subject.name}: {count} run{'' if count == 1 else 's'} {'resumed' if begun else 'again'} as {name}")
+    say(f"{plan.subject.name}: {count} {plural(count, 'run')} {'resumed' if begun else 'again'} as {name}")
     return str(submission_id)
 
 
@@ -218,7 +219,7 @@ def _conclude(pairs: Sequence[Pair], name: str, warnings: Sequence[str], form: s
         say(json.dumps(facts, indent=2, default=str))
     else:
         _print_pairs(pairs)
-        say(f"{name}: {equal} of {len(pairs)} run{'' if len(pairs) == 1 else 's'} came out equal")
+        say(f"{name}: {equal} of {len(pairs)} {plural(len(pairs), 'run')} came out equal")
     codes = []
     for pair in pairs:
         if pair.digests is None:

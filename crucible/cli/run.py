@@ -20,6 +20,7 @@ from crucible.cli.progress import REUSED, Follower, reused_text
 from crucible.cli.show import FINDINGS, VERDICTS, print_verdicts
 from crucible.cli.text import columns, outlive_reader, plain, say, warn
 from crucible.errors import UsageError
+from crucible.plural import plural
 from crucible.settings import Settings
 
 if TYPE_CHECKING:
@@ -130,7 +131,9 @@ def _show_grid(loaded: Loaded, call: RunCall) -> int:
         is_smoke=call.is_smoke,
     )
     cells: dict[int, Any] = {run.cell_index: run for run in planned}
-    say(f"{definition.name}: {len(planned)} runs, {len(cells)} cells × {len(planned) // len(cells)} repeats")
+    counts = {"run": len(planned), "cell": len(cells), "repeat": len(planned) // len(cells)}
+    runs, in_cells, repeats = (f"{count} {plural(count, word)}" for word, count in counts.items())
+    say(f"{definition.name}: {runs}, {in_cells} × {repeats}")
     say(f"stages: {' → '.join(stage.name for stage in definition.enabled_stages)}")
     if definition.experiment_stages:
         say(f"once, after all runs: {' → '.join(stage.name for stage in definition.experiment_stages)}")
@@ -310,7 +313,7 @@ def _say_unwritten(reader: Reading, submission_id: str) -> int:
     if not rows:
         return exits.FINE
     warn(
-        f"{len(rows)} folder{'s' if len(rows) > 1 else ''} could not be written, among them {rows[0]['folder']}: "
+        f"{len(rows)} {plural(len(rows), 'folder')} could not be written, among them {rows[0]['folder']}: "
         f"{rows[0]['problem']}\nNothing is lost: the results are on the log. Free space, make the place writable or "
         "name another one with --output-dir; crucible engine writes what is missing"
     )

@@ -100,7 +100,6 @@ class Script:
         from crucible.run import set_current_run
 
         settings = self._settings
-        settings.place.create()
         journal = open_journal(settings.place, actor=settings.actor)
         self._stack.callback(journal.close)
         seat = Seat(settings, journal)

@@ -6,11 +6,11 @@ and says so if the page there is not the one that the rules give.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from crucible.page_command import run_page_command
 from crucible.rules.exploration import AGGREGATES, NOTHING, Step, explore
 
 PAGE = Path("docs/states.md")
@@ -42,21 +42,7 @@ def page() -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print, write or check the page; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m crucible.rules.states_page", description=__doc__)
-    parser.add_argument("--write", type=Path, nargs="?", const=PAGE, metavar="PATH", help=f"write it to {PAGE}")
-    parser.add_argument("--check", type=Path, nargs="?", const=PAGE, metavar="PATH", help=f"compare with {PAGE}")
-    chosen = parser.parse_args(arguments)
-    text = page()
-    if chosen.check is not None:
-        if chosen.check.is_file() and chosen.check.read_text(encoding="utf-8") == text:
-            return 0
-        sys.stderr.write(f"{chosen.check} is not what the rules give: python -m crucible.rules.states_page --write\n")
-        return 1
-    if chosen.write is not None:
-        chosen.write.write_text(text, encoding="utf-8")
-    else:
-        sys.stdout.write(text)
-    return 0
+    return run_page_command("crucible.rules.states_page", __doc__, PAGE, lambda _: page(), arguments)
 
 
 def _ordered(steps: Iterable[Step]) -> list[str]:

@@ -44,7 +44,7 @@ class PairedResult:
     """Two-sided."""
     effect_name: str = EFFECT_NAME
     effect: float | None = None
-    """Hedges' g_z: Cohen's d_z without its bias."""
+    """Hedges' g_z: Cohen's d_z without its bias. Of two pairs there is none, and no interval."""
     effect_low: float | None = None
     effect_high: float | None = None
     """Interval of the standardized difference, by inverting the noncentral t distribution."""
@@ -141,7 +141,7 @@ def _tested(known: Sequence[PairedResult], pairs: Sequence[Samples]) -> list[Pai
     for place, result in enumerate(known):
         t = float(found.statistic[place])
         d_z = t / math.sqrt(result.n)
-        effect_low, effect_high = standardized_interval(t, df, result.n, level)
+        ends = (None, None) if factor is None else standardized_interval(t, df, result.n, level)
         results.append(
             dataclasses.replace(
                 result,
@@ -151,8 +151,8 @@ def _tested(known: Sequence[PairedResult], pairs: Sequence[Samples]) -> list[Pai
                 p=float(found.pvalue[place]),
                 d_z=d_z,
                 effect=None if factor is None else factor * d_z,
-                effect_low=effect_low,
-                effect_high=effect_high,
+                effect_low=ends[0],
+                effect_high=ends[1],
             )
         )
     return results

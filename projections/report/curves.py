@@ -12,7 +12,6 @@ from crucible.projections.report.ledger import Ledger, literal
 from crucible.projections.report.model import Figure, Id, Number, Text
 from crucible.projections.report.numerals import written
 from crucible.projections.report.overview import level_number
-from crucible.projections.report.through_reuse import POINTS
 from crucible.statistics.intervals import LEVEL
 from crucible.statistics.readings import over_repeats
 
@@ -125,7 +124,7 @@ def logged_metrics(ledger: Ledger, where: str) -> list[tuple[str, str | None]]:
 def thinned(ledger: Ledger, condition: str) -> list[int]:
     """At most ``STEPS_MAX`` of the steps at which points were logged, the first and the last among them."""
     rows = ledger.records(
-        f"SELECT DISTINCT m.step FROM {POINTS} m JOIN runs r ON r.run_id = m.run_id"
+        f"SELECT DISTINCT m.step FROM run_metrics m JOIN runs r ON r.run_id = m.run_id"
         f" WHERE {condition} AND m.step > 0 ORDER BY m.step"
     )
     steps = [row["step"] for row in rows]
@@ -138,7 +137,7 @@ def curve_sql(condition: str, steps: Sequence[int]) -> str:
     """Points of some steps: rows of (cell, repeat, step, value, event_id)."""
     listed = ", ".join(map(str, steps))
     return (
-        f"SELECT r.cell_index, r.repeat, m.step, m.value, t.event_id FROM {POINTS} m"
+        f"SELECT r.cell_index, r.repeat, m.step, m.value, t.event_id FROM run_metrics m"
         " JOIN runs r ON r.run_id = m.run_id JOIN spools s ON s.spool_id = m.spool_id"
         " JOIN telemetry_records t ON t.spool_no = s.spool_no AND t.type = 'MetricBatch' AND t.taken > 0"
         " AND m.sequence >= t.first_sequence + t.entries - t.taken AND m.sequence < t.first_sequence + t.entries"

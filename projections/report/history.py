@@ -5,26 +5,42 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from crucible.plural import plural
 from crucible.projections.report.ledger import Ledger, literal
 from crucible.projections.report.model import Block, Column, Id, Items, Number, Paragraph, Table, Text
 
 ROWS_MAX = 40
 """Rows of a table of things that happened; a sentence says how many there were."""
+REUSED = (
+    "stage was not run: an earlier result with the same key stands for it.",
+    "stages were not run: an earlier result with the same key stands for them.",
+)
+SIMULATED = ("stage was simulated by its adapter.", "stages were simulated by their adapter.")
+RETRIED = ("stage was attempted more than once.", "stages were attempted more than once.")
+EXPIRED = ("claim ended without a result, and another went on.", "claims ended without a result, and others went on.")
+SUPERSEDED = (
+    "metric point was repeated after a takeover, and does not count.",
+    "metric points were repeated after a takeover, and do not count.",
+)
+PURGED = (
+    "run was purged: what it made is gone, what it measured is here.",
+    "runs were purged: what they made is gone, what they measured is here.",
+)
 
 
 def history(ledger: Ledger, where: str) -> Iterator[Block]:
     """Sentences with counts, then tables. ``where`` is the condition on ``runs r``."""
     told: list[Text] = []
-    for number, words in (
-        (_reused(ledger, where), "stages were not run: an earlier result with the same key stands for them."),
-        (_simulated(ledger, where), "stages were simulated by their adapter."),
-        (_retried(ledger, where), "stages were attempted more than once."),
-        (_expired(ledger, where), "claims ended without a result, and others went on."),
-        (_superseded(ledger, where), "metric points were repeated after a takeover, and do not count."),
-        (_purged(ledger, where), "runs were purged: what they made is gone, what they measured is here."),
+    for number, (one, many) in (
+        (_reused(ledger, where), REUSED),
+        (_simulated(ledger, where), SIMULATED),
+        (_retried(ledger, where), RETRIED),
+        (_expired(ledger, where), EXPIRED),
+        (_superseded(ledger, where), SUPERSEDED),
+        (_purged(ledger, where), PURGED),
     ):
         if number.value:
-            told.append((number, f" {words}"))
+            told.append((number, f" {plural(number.value, one, many)}"))
     if told:
         yield Items(tuple(told))
     else:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from crucible.plural import plural
 from crucible.projections.report.facts import Facts, values_of
 from crucible.projections.report.ledger import Ledger, literal
 from crucible.projections.report.model import Block, Column, Id, Items, Moment, Number, Paragraph, Part, Table, Text
 from crucible.projections.report.numerals import decimals_of, percent
-from crucible.projections.report.through_reuse import PREDICTIONS
 from crucible.statistics.intervals import LEVEL
 
 TONES = {"met": "good", "missed": "bad", "undecided": "open", "unmeasured": "open"}
@@ -141,7 +141,8 @@ def _what_ran(ledger: Ledger, facts: Facts) -> Text:
     repeats = ledger.number(
         "repeats of each cell", "only", f"SELECT repeats, event_id FROM submissions WHERE submission_id = {facts.id}"
     )
-    parts: list[Part] = [runs, " runs of ", cells, " cells with ", repeats, " repeats each, submitted "]
+    parts: list[Part] = [runs, f" {plural(runs.value, 'run')} of ", cells, f" {plural(cells.value, 'cell')} with "]
+    parts += [repeats, f" {plural(repeats.value, 'repeat')}{plural(cells.value, '', ' each')}, submitted "]
     parts += [Moment(_iso(row["submitted_at"])), ": "]
     counts = ledger.records(f"SELECT DISTINCT r.status FROM runs r {where} ORDER BY 1")
     for place, status in enumerate(record["status"] for record in counts):
@@ -173,7 +174,7 @@ def _sentence(ledger: Ledger, facts: Facts, verdict: Mapping[str, Any]) -> Text:
         return (*start, ": no cell has the selected metric measured in every repeat.")
     value, low, high, n = _judged(ledger, facts, verdict)
     cell = facts.cells[verdict["cell_index"]]
-    over = "items" if _is_over_items(verdict["method"]) else "repeats"
+    over = plural(n.value, "item" if _is_over_items(verdict["method"]) else "repeat")
     return (*start, " for ", Id(cell.name), ": ", value, *interval_text(low, high), ", over ", n, f" {over}.")
 
 
@@ -233,7 +234,7 @@ def _item_scores(facts: Facts, index: int, metric: str) -> str:
     return (
         "SELECT p.item_id, p.score, t.event_id FROM runs r"
         f" JOIN metric_declarations d ON d.submission_id = r.submission_id AND d.name = {literal(metric)}"
-        f" JOIN {PREDICTIONS} p ON p.run_id = r.run_id AND p.stage = d.stage AND p.split = d.mean_of"
+        f" JOIN run_predictions p ON p.run_id = r.run_id AND p.stage = d.stage AND p.split = d.mean_of"
         " JOIN spools s ON s.spool_id = p.spool_id"
         " JOIN telemetry_records t ON t.spool_no = s.spool_no AND t.type = 'PredictionBatch' AND t.taken > 0"
         " AND p.sequence >= t.first_sequence + t.entries - t.taken AND p.sequence < t.first_sequence + t.entries"

@@ -32,7 +32,6 @@ from crucible.projections.report.model import (
 )
 from crucible.projections.report.provenance import About, digest, provenance
 from crucible.projections.report.raw import curve_table, run_table
-from crucible.projections.report.through_reuse import POINTS
 from crucible.statistics.intervals import LEVEL
 
 ENDS = "('RunCompleted', 'RunFailed', 'RunCanceled')"
@@ -182,7 +181,7 @@ def _summary(ledger: Ledger, key: str, marks: tuple[Mark, ...]) -> Iterator[Bloc
         f" AND q.stage = m.stage WHERE q.run_id = {key} ORDER BY m.stage, m.name"
     ):
         sql = (
-            f"SELECT m.step, m.value, t.event_id FROM {POINTS} m JOIN spools s ON s.spool_id = m.spool_id"
+            f"SELECT m.step, m.value, t.event_id FROM run_metrics m JOIN spools s ON s.spool_id = m.spool_id"
             " JOIN telemetry_records t ON t.spool_no = s.spool_no AND t.type = 'MetricBatch' AND t.taken > 0"
             " AND m.sequence >= t.first_sequence + t.entries - t.taken AND m.sequence < t.first_sequence + t.entries"
             f" WHERE m.run_id = {key} AND m.stage = {literal(row['stage'])} AND m.name = {literal(row['name'])}"

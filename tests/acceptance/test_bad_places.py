@@ -283,6 +283,21 @@ def test_a_stranger_on_the_port_of_a_dead_engine_is_passed_over(copied, reply):
     server.close()
 
 
+def test_no_new_log_begins_beside_what_only_the_lost_one_explains(seeded):
+    place = seeded.folder / ".crucible"
+    (place / "log").rename(seeded.folder / "moved")
+    before = contents(place)
+    for arguments in (["run", "quick.py"], ["ls"], ["gc", "--yes"], ["engine"], ["worker"], ["tag", "@last", "x"]):
+        told = seeded.run(*arguments, code=2).stderr
+        assert "there is no log in" in told
+        assert "but the read model of one" in told
+        assert "put its folder back" in told
+        assert "CRUCIBLE_LOG" in told
+    assert contents(place) == before
+    (seeded.folder / "moved").rename(place / "log")
+    assert "quick#1" in seeded.run("ls").stdout
+
+
 # What is removed while it is in use
 
 

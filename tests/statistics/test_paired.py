@@ -122,3 +122,9 @@ def test_the_greatest_values_are_compared_and_differences_that_no_double_holds_a
     assert great.p == pytest.approx(compare_paired([1.7, 1.6, 1.5], [0.0, 0.1, 0.3]).p)
     wide = compare_paired([1.7e308, 1.6e308], [-1.7e308, -1.5e308])
     assert (wide.status, wide.reason, wide.p) == ("degenerate", "differences_too_great", None)
+
+
+def test_of_two_pairs_there_is_a_test_and_neither_an_effect_nor_its_interval():
+    result = compare_paired([1.0, 2.0], [3.0, 5.0])
+    assert (result.status, result.p > 0, result.d_z < 0) == ("ok", True, True)
+    assert (result.effect, result.effect_low, result.effect_high) == (None, None, None)

@@ -166,3 +166,11 @@ def test_hostile_words_are_kept_whole_where_they_are_quoted(tmp_path):
     quoted = {number.value for number in report.numbers if isinstance(number.value, str)}
     assert set(grids.HOSTILE) <= quoted
     assert any(unicodedata.category(c) == "So" for text in quoted for c in text)
+
+
+def test_one_of_a_kind_is_told_as_one(tmp_path):
+    page = markdown.markdown_of(grids.report_of(grids.limited(), tmp_path / "one")).decode()
+    assert "1 run of 1 cell with 1 repeat, submitted" in page
+    assert "1 claim ended without a result, and another went on." in page
+    page = markdown.markdown_of(grids.report_of(grids.grid(), tmp_path / "many")).decode()
+    assert "8 runs of 4 cells with 2 repeats each, submitted" in page
