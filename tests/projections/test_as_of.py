@@ -12,6 +12,7 @@ from crucible.position import Position
 from crucible.projections.as_of import KEPT, open_as_of
 from crucible.projections.digests import model_digest
 from crucible.projections.identity import log_ends
+from crucible.projections.readmodel import Projector
 from tests.projections.history import History, memory_journal
 
 
@@ -55,6 +56,14 @@ def lived(journal, projector):
     return history
 
 
+@pytest.fixture(scope="module")
+def story(tmp_path_factory):
+    """A history that lives no more, and its log: nobody adds to them."""
+    journal = memory_journal()
+    with contextlib.closing(Projector(journal, Place(tmp_path_factory.mktemp("story") / "live"))) as live:
+        return journal, lived(journal, live)
+
+
 @pytest.mark.parametrize("partitions", [1, 3])
 def test_the_state_as_of_every_position_is_the_one_that_was_live_then(project, tmp_path, partitions):
     journal = memory_journal(partitions, 2)
@@ -67,9 +76,8 @@ def test_the_state_as_of_every_position_is_the_one_that_was_live_then(project, t
         assert (str(at), model.hex) == (position, wanted)
 
 
-def test_a_model_of_the_past_is_kept_for_a_while_and_made_again_when_it_is_damaged(project, tmp_path):
-    journal = memory_journal()
-    history = lived(journal, project(journal, "live"))
+def test_a_model_of_the_past_is_kept_for_a_while_and_made_again_when_it_is_damaged(story, tmp_path):
+    journal, history = story
     positions = [Position.parse(text) for text in list(history.lived)[:: len(history.lived) // 8]]
     for position in positions:
         with open_as_of(journal, Place(tmp_path), position) as past:
@@ -85,9 +93,9 @@ def test_a_model_of_the_past_is_kept_for_a_while_and_made_again_when_it_is_damag
     assert made[-1][0] == made[-1][1]
 
 
-def test_two_readers_of_one_moment_share_its_model(project, tmp_path):
-    journal = memory_journal()
-    position = Position.parse(list(lived(journal, project(journal, "live")).lived)[-1])
+def test_two_readers_of_one_moment_share_its_model(story, tmp_path):
+    journal, history = story
+    position = Position.parse(list(history.lived)[-1])
     with open_as_of(journal, Place(tmp_path), position) as one, open_as_of(journal, Place(tmp_path), position) as other:
         assert one.rows("SELECT count(*) AS n FROM runs") == other.rows("SELECT count(*) AS n FROM runs")
 
@@ -101,9 +109,8 @@ def test_two_readers_of_one_moment_share_its_model(project, tmp_path):
         ({}, "no event yet"),
     ],
 )
-def test_a_position_that_the_log_does_not_have_is_refused(project, tmp_path, position, problem):
-    journal = memory_journal()
-    lived(journal, project(journal, "live"))
+def test_a_position_that_the_log_does_not_have_is_refused(story, tmp_path, position, problem):
+    journal, _ = story
     with pytest.raises(UsageError, match=problem), open_as_of(journal, Place(tmp_path), Position(position)):
         pass
 
@@ -111,14 +118,12 @@ def test_a_position_that_the_log_does_not_have_is_refused(project, tmp_path, pos
 # Moments as people write them
 
 
-@pytest.fixture
-def reader(project, tmp_path):
-    journal = memory_journal()
-    live = project(journal, "live")
-    history = lived(journal, live)
+@pytest.fixture(scope="module")
+def reader(story, tmp_path_factory):
+    journal, history = story
     end = Position(log_ends(journal))
-    with contextlib.ExitStack() as stack:
-        yield stack.enter_context(open_as_of(journal, Place(tmp_path), end)), history
+    with open_as_of(journal, Place(tmp_path_factory.mktemp("reader")), end) as past:
+        yield past, history
 
 
 def test_a_moment_is_a_position_a_mark_or_the_latest_mark_before_a_time(reader):
