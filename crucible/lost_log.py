@@ -11,6 +11,8 @@ def raise_if_lost(place: Place) -> None:
 
     No record of a new log would name those blobs: ``crucible gc`` would remove them.
     """
+    if place.log_address is not None:
+        return
     try:
         if _has_log(place):
             return
