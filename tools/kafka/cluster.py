@@ -124,6 +124,10 @@ class Cluster:
         """Let a paused node go on."""
         self.node(number).send(signal.SIGCONT)
 
+    def launch(self, number: int) -> None:
+        """Start a node that does not run, and wait for nothing: several that need each other start together."""
+        self.node(number).launch(self._launcher)
+
     def restart(self, number: int) -> None:
         """Start a node again on its folder, after ending it in order if it runs; return once all nodes are there."""
         node = self.node(number)
