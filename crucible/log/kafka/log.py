@@ -17,8 +17,8 @@ from aiokafka.errors import OffsetOutOfRangeError
 from crucible.errors import AppendUnknownError, LogCorruptError, LogError, LogRefusedError, LogUnreachableError
 from crucible.log.address import KafkaAddress
 from crucible.log.gate import Gate
-from crucible.log.kafka.appending import APPEND_TIMEOUT_S, Appender
-from crucible.log.kafka.clients import CONNECT_TIMEOUT_S, Clients, discard
+from crucible.log.kafka.appending import Appender
+from crucible.log.kafka.clients import Clients, discard
 from crucible.log.kafka.ends import Ends
 from crucible.log.kafka.failures import Failure, explain
 from crucible.log.kafka.names import Names, stored_page
@@ -66,7 +66,7 @@ class _Connection:
     def close(self) -> None:
         """Stop the clients and the loop."""
         with contextlib.suppress(LogError):
-            self.session.run(self._stop(), CLOSE_WAIT_S)
+            self.session.run(self._stop())
         self.session.close()
 
     async def _stop(self) -> None:
@@ -93,7 +93,7 @@ class KafkaLog:
         self._replacing = threading.Lock()
         session = Session(THREAD_NAME)
         try:
-            self._names = session.run(self._describe(options), OPEN_TIMEOUT_S)
+            self._names = session.run(self._describe(options))
         except BaseException:
             session.close()
             raise
@@ -114,11 +114,9 @@ class KafkaLog:
         check_batches(batches, self.partitions)
         if not batches:
             return ()
-        # Batches that wait before these may each take their time: only a loop that hangs is noticed here.
-        timeout_s = (APPEND_TIMEOUT_S + CONNECT_TIMEOUT_S) * (1 + len(batches))
         with self._gate:
             try:
-                appended = self._run(lambda connection: connection.appender.append(batches), timeout_s)
+                appended = self._run(lambda connection: connection.appender.append(batches))
             except HungLoopError as error:
                 message = f"appending to {self._address}: {error}; it may or may not have happened, send it again"
                 raise AppendUnknownError(message) from error
@@ -142,7 +140,7 @@ class KafkaLog:
                     return []
                 if not 0 <= offset < end:
                     raise _outside(key, offset, end)
-            page = self._run(lambda connection: self._fetch(connection, key, offset), READ_TIMEOUT_S)
+            page = self._run(lambda connection: self._fetch(connection, key, offset))
             return bounded(page[:limit])
 
     def end(self, topic: Topic, partition: int) -> int:
@@ -183,7 +181,7 @@ class KafkaLog:
         _OPEN.discard(self)
 
     def _end(self, key: PartitionKey) -> int:
-        end = self._run(lambda connection: connection.reader.ends((key,)), READ_TIMEOUT_S)[key]
+        end = self._run(lambda connection: connection.reader.ends((key,)))[key]
         self._ends.advance({key: end})
         return end
 
@@ -191,10 +189,10 @@ class KafkaLog:
         """Ask where partitions end, and follow them from there if there is time to sleep; False: nobody answers."""
         patience_s = max(GLANCE_S, min(remaining_s, READ_TIMEOUT_S))
         try:
-            ends = self._run(lambda connection: connection.reader.ends(keys, patience_s), patience_s)
+            ends = self._run(lambda connection: connection.reader.ends(keys, patience_s))
             self._ends.advance(ends)
             if remaining_s > 0:
-                self._run(lambda connection: connection.tail.follow(ends), GLANCE_S)
+                self._run(lambda connection: connection.tail.follow(ends))
         except LogUnreachableError:
             return False
         return True
@@ -238,11 +236,11 @@ class KafkaLog:
         )
         return LogCorruptError(message)
 
-    def _run(self, work: Callable[[_Connection], Coroutine[Any, Any, T]], timeout_s: float) -> T:
+    def _run(self, work: Callable[[_Connection], Coroutine[Any, Any, T]]) -> T:
         """Do something on the event loop; one that hangs is replaced, and ``HungLoopError`` raised."""
         connection = self._connection
         try:
-            return connection.session.run(work(connection), timeout_s)
+            return connection.session.run(work(connection))
         except HungLoopError as error:
             if self._gate.is_closed:
                 message = f"the log at {self._address} was closed meanwhile"
@@ -268,7 +266,8 @@ class KafkaLog:
         while True:
             admin = await self._clients.admin()
             try:
-                return Names(self._address.prefix, await partition_counts(admin, self._address, options))
+                async with asyncio.timeout(OPEN_TIMEOUT_S):
+                    return Names(self._address.prefix, await partition_counts(admin, self._address, options))
             except Failure as error:
                 problem = explain(error, f"looking at the topics of {self._address}")
                 if not isinstance(problem, LogUnreachableError) or time.monotonic() > deadline:

@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 from crucible.errors import LogUnreachableError
 
 T = TypeVar("T")
-MARGIN_S = 5.0
-"""What runs on the loop has a deadline of its own; this much later the loop itself is taken to hang."""
+PATIENCE_S = 10.0
+"""After waiting for so long the loop is asked whether it does anything at all."""
+PING_S = 10.0
+"""How long it may take to say so: it shares one interpreter with whatever else runs in this process."""
 CLOSE_WAIT_S = 3.0
 """How long tasks and connections may take to end."""
 
@@ -38,8 +40,8 @@ class Session:
         """The thread's identifier, as log records have it."""
         return self._thread.ident
 
-    def run(self, coroutine: Coroutine[Any, Any, T], timeout_s: float) -> T:
-        """What a coroutine returns or raises; it ends by itself within ``timeout_s``. Raises ``HungLoopError``."""
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """What a coroutine returns or raises; it has a deadline of its own. Raises ``HungLoopError``."""
         try:
             future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         except RuntimeError:  # the loop is closed
@@ -48,25 +50,38 @@ class Session:
             raise HungLoopError(message) from None
         self._pending.add(future)
         try:
-            return future.result(timeout_s + MARGIN_S)
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    return future.result(PATIENCE_S)
+                if future.done():
+                    return future.result()
+                if not self._answers():
+                    future.cancel()
+                    message = f"the client of Kafka has not answered for {PATIENCE_S + PING_S:.0f} s"
+                    raise HungLoopError(message)
         except concurrent.futures.CancelledError:
             message = "the connection to Kafka was closed meanwhile"
             raise HungLoopError(message) from None
-        except TimeoutError as error:
-            if future.done():
-                raise
-            future.cancel()
-            message = f"the client of Kafka has not answered for {timeout_s + MARGIN_S:.0f} s"
-            raise HungLoopError(message) from error
         finally:
             self._pending.discard(future)
 
+    def _answers(self) -> bool:
+        """Whether the loop does anything at all."""
+        answered = threading.Event()
+        try:
+            self._loop.call_soon_threadsafe(answered.set)
+        except RuntimeError:
+            return False
+        return answered.wait(PING_S)
+
     def close(self) -> None:
-        """End all tasks, then the loop and its thread; a loop that hangs is left alone."""
+        """End all tasks, then the loop and its thread; one that hangs is left alone, and who waits for it is told."""
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._loop.stop)
         if self._thread is not threading.current_thread():
             self._thread.join(2 * CLOSE_WAIT_S)
+        for future in list(self._pending):
+            future.cancel()
 
     def _work(self) -> None:
         asyncio.set_event_loop(self._loop)
