@@ -154,14 +154,16 @@ def registry(host: str, port: int) -> int:
     from crucible.cli.engine import require_place
     from crucible.cli.living import require_log
     from crucible.cli.wiring import make_registry_port
-    from crucible.journal import journal_of
+    from crucible.journal import Journal
     from crucible.log.opening import open_log
+    from crucible.ports import SystemClock, SystemIds
 
-    settings = located_settings()
+    settings = load_settings()
     require_log(settings)
     outlive_reader()
     log = open_log(settings.place, may_create=False)
-    with contextlib.closing(journal_of(log, actor=settings.actor)) as journal:
+    with contextlib.closing(Journal(log, clock=SystemClock(), ids=SystemIds(), actor=settings.actor)) as journal:
+        _ = journal.log_id  # raises for what is no log of ours
         stop = _on_signals(lambda: None, lambda: None)
         with contextlib.closing(make_registry_port(settings, journal, host=host, port=port)) as answering:
             say(f"log: {settings.log_text}")
