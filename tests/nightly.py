@@ -20,6 +20,7 @@ COMMANDS = (
     ("folders under kills, two renames", {}, ["tests.crash.mirrors", "--no-exchange"]),
     ("digests, every combination", {}, ["tests.digests.combinations", "--seed", "1"]),
     ("a grid on three brokers", {}, ["tests.kafka.grid_faults", "--leader-kills", "50", "--restarts", "20", "--pauses", "20", "--worker-kills", "50", "--seed", "1"]),
+    ("appends on Kafka under 92 faults", {}, ["tests.kafka.faults", "--leader-kills", "50", "--restarts", "20", "--pauses", "20", "--blackouts", "2"]),
     ("run.log under 100 kills", {}, ["tests.crash.log_call", "--kills", "100", "--seed", "1"]),
 )  # fmt: skip
 

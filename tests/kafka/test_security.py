@@ -17,13 +17,14 @@ from crucible.log.kafka import clients, noise
 from crucible.log.kafka.log import KafkaLog
 from crucible.log.kafka.options import KafkaOptions
 from crucible.log.protocol import TOPICS, Batch, Outgoing
+from tests.acceptance.conftest import QUICK, Project
 from tests.kafka.conftest import PREFIXES, started
 from tools.kafka.rights import allow
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    with started(users=["alice", "nobody"]) as made:
+    with started(users=["alice", "engine", "nobody"]) as made:
         yield made
 
 
@@ -140,6 +141,45 @@ def test_who_may_only_read_needs_no_right_to_write(cluster, secured, options):
         log.append([command()])
     log.close()
     owner.close()
+
+
+def project(folder, cluster, secured, user):
+    """A user's folder whose commands sign in."""
+    made = Project(folder)
+    made.write("quick.py", QUICK)
+    made.environ |= {
+        "CRUCIBLE_LOG": str(secured),
+        "CRUCIBLE_BLOBS": str(folder.parent / "blobs"),
+        "CRUCIBLE_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "CRUCIBLE_KAFKA_SASL_USERNAME": user,
+        "CRUCIBLE_KAFKA_SASL_PASSWORD": cluster.security.passwords[user],
+        "CRUCIBLE_KAFKA_SSL_CAFILE": str(cluster.security.authority),
+    }
+    return made
+
+
+@pytest.mark.slow
+def test_with_the_rights_of_the_page_a_grid_runs_whose_user_could_forge_nothing(cluster, secured, tmp_path):
+    allow(cluster, "alice", f"{secured.prefix}.commands", "write")
+    allow(cluster, "alice", f"{secured.prefix}.", "read", "describe", is_prefix=True)
+    allow(cluster, "engine", f"{secured.prefix}.", "all", is_prefix=True)
+    engine = project(tmp_path / "engine", cluster, secured, "engine")
+    alice = project(tmp_path / "alice", cluster, secured, "alice")
+    try:
+        engine.run("topics", "create", "--partitions", "1")
+        engine.start("manager")
+        engine.start("worker", "-j", "1")
+        until = time.monotonic() + 60
+        while alice.run("ls", code=None).returncode and time.monotonic() < until:
+            time.sleep(0.5)  # until the manager has given the log its identity
+        assert "4 completed" in alice.run("run", "quick.py", "-j", "0").stdout
+        log = KafkaLog(secured, user_options(cluster, "alice"))
+        with pytest.raises(LogRefusedError, match="no right to do that"):
+            log.append([command(b"forged", "events")])
+        log.close()
+    finally:
+        engine.kill()
+        alice.kill()
 
 
 # Secrets
