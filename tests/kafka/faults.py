@@ -37,12 +37,12 @@ def main(arguments=None):
 
 def under_faults(cluster, options):
     address = KafkaAddress(tuple(cluster.bootstrap.split(",")), "faults")
-    logs = [KafkaLog(address, KafkaOptions(partitions=PARTITIONS)) for _ in range(3)]
+    logs = [KafkaLog(address, KafkaOptions(partitions=PARTITIONS)) for _ in range(2)]
     writers = [
         Writer(log, f"w{number}", seed=options.seed + number, records_max=options.records)
-        for number, log in zip(range(options.writers), itertools.cycle(logs[:2]), strict=False)
+        for number, log in zip(range(options.writers), itertools.cycle(logs), strict=False)
     ]
-    follower = Follower(logs[2])
+    follower = Follower(lambda: KafkaLog(address, KafkaOptions(partitions=PARTITIONS)))
     threads = [*writers, follower]
     for thread in threads:
         thread.start()
@@ -59,7 +59,7 @@ def under_faults(cluster, options):
         time.sleep(1)
     finally:
         stop(writers)
-        catch_up(follower, logs[2])
+        catch_up(follower, logs[0])
         stop([follower])
         for log in logs:
             log.close()

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
@@ -237,7 +238,7 @@ def test_records_that_were_deleted_are_missed(log, address):
     assert [each.value for each in log.read("events", 0, 2)] == [b"3"]
 
 
-def test_a_topic_that_was_made_anew_is_not_taken_for_the_old_one(log, address):
+def test_a_topic_that_was_made_anew_is_not_taken_for_the_old_one(log, address, monkeypatch):
     log.append([batch(b"1", b"2", b"3")])
     admin = AdminClient({"bootstrap.servers": ",".join(address.servers)})
     for future in admin.delete_topics([f"{address.prefix}.events"]).values():
@@ -248,8 +249,62 @@ def test_a_topic_that_was_made_anew_is_not_taken_for_the_old_one(log, address):
 
     for future in admin.create_topics([NewTopic(f"{address.prefix}.events", 1, 1)]).values():
         future.result(30)
+    for module in (reading, log_module):
+        monkeypatch.setattr(module, "READ_TIMEOUT_S", 1.0)
     with pytest.raises(LogError, match="offset 2 lies outside of the log, which ends at 0"):
         log.read("events", 0, 2)
+    assert log.end("events", 0) == 0
+
+
+def test_an_end_does_not_go_back_while_a_deposed_leader_answers(log, monkeypatch):
+    log.append([batch(b"1", b"2", b"3")])
+    assert log.end("events", 0) == 3
+    consumer = log._connection.reader._consumer
+    answer, asked = consumer.end_offsets, []
+
+    async def stale(partitions):
+        asked.append(partitions)
+        return {each: end - 2 * (len(asked) <= 3) for each, end in (await answer(partitions)).items()}
+
+    monkeypatch.setattr(consumer, "end_offsets", stale)
+    assert log.end("events", 0) == 3
+    assert len(asked) == 4
+    asked.clear()
+    assert log.read("events", 0, 3) == []
+    assert len(asked) == 4
+
+
+def test_a_position_of_an_earlier_process_is_believed_for_a_moment(log, address, monkeypatch):
+    log.append([batch(b"1", b"2", b"3")])
+    fresh = KafkaLog(address, ONE)
+    fresh.end("events", 0)
+    fresh._ends.correct(("events", 0), 1)
+    consumer = fresh._connection.reader._consumer
+    answer, asked = consumer.end_offsets, []
+
+    async def stale(partitions):
+        asked.append(partitions)
+        return {each: end - 2 * (len(asked) <= 3) for each, end in (await answer(partitions)).items()}
+
+    monkeypatch.setattr(consumer, "end_offsets", stale)
+    assert [each.value for each in fresh.read("events", 0, 2)] == [b"3"]
+    fresh.close()
+
+
+def test_what_a_deposed_leader_lacks_is_read_from_the_next_one(log, monkeypatch):
+    log.append([batch(b"1", b"2", b"3")])
+    assert log.end("events", 0) == 3
+    consumer = log._connection.reader._consumer
+    fetch, asked = consumer.getmany, []
+
+    async def stale(*partitions, **options):
+        asked.append(partitions)
+        if len(asked) <= 3:
+            raise OffsetOutOfRangeError({partitions[0]: 2})
+        return await fetch(*partitions, **options)
+
+    monkeypatch.setattr(consumer, "getmany", stale)
+    assert [each.value for each in log.read("events", 0, 2)] == [b"3"]
 
 
 def test_a_gap_is_said_to_be_one(log, address):

@@ -9,6 +9,7 @@ from crucible.errors import AppendUnknownError, LogUnreachableError
 from crucible.log.protocol import Batch, Outgoing
 
 RETRY_S = 0.2
+REOPEN_S = 7.0
 PAUSE_S_MAX = 0.02
 """Between two appends of a writer."""
 
@@ -61,12 +62,13 @@ class Writer(threading.Thread):
 
 
 class Follower(threading.Thread):
-    """Reads all partitions as they grow."""
+    """Reads all partitions as they grow; now and then it goes on where it was as another process would."""
 
-    def __init__(self, log):
+    def __init__(self, open_log):
         super().__init__(name="follower")
-        self._log = log
-        self.offsets = {("events", partition): 0 for partition in log.partitions("events")}
+        self._open_log = open_log
+        self._log = open_log()
+        self.offsets = {("events", partition): 0 for partition in self._log.partitions("events")}
         self.seen = collections.defaultdict(list)
         self.unreachable = 0
         self.longest_s = 0.0
@@ -75,11 +77,28 @@ class Follower(threading.Thread):
 
     def run(self):
         try:
+            reopened = time.monotonic()
             while not self.stopped.is_set():
+                if time.monotonic() - reopened > REOPEN_S:
+                    self._reopen()
+                    reopened = time.monotonic()
                 self._log.wait(self.offsets, 0.25)
                 self._read()
         except BaseException as error:
             self.error = error
+        finally:
+            self._log.close()
+
+    def _reopen(self):
+        self._log.close()
+        while not self.stopped.is_set():
+            try:
+                self._log = self._open_log()
+            except LogUnreachableError:
+                self.unreachable += 1
+                time.sleep(RETRY_S)
+            else:
+                return
 
     def _read(self):
         for key, offset in self.offsets.items():

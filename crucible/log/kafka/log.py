@@ -38,6 +38,8 @@ CLOSER_NAME = "crucible-kafka-closer"
 OPEN_TIMEOUT_S = 60.0
 LOOK_TIMEOUT_S = 30.0
 """How long topics are asked for again while brokers answer that are not those that have to."""
+CONFIRM_S = 1.0
+"""How long an end is asked for again that lies before an offset somebody claims to have read up to."""
 RECHECK_S = 10.0
 """How long a sleeper trusts the tail before it asks for the ends itself."""
 GLANCE_S = 1.0
@@ -135,7 +137,7 @@ class KafkaLog:
             if page:
                 return page
             if not 0 <= offset < self._ends.known(key):
-                end = self._end(key)
+                end = self._end(key, offset)
                 if offset == end:
                     return []
                 if not 0 <= offset < end:
@@ -180,10 +182,21 @@ class KafkaLog:
         self._gate.wait_empty()
         _OPEN.discard(self)
 
-    def _end(self, key: PartitionKey) -> int:
-        end = self._run(lambda connection: connection.reader.ends((key,)))[key]
+    def _end(self, key: PartitionKey, claimed: int = 0) -> int:
+        """The end of a partition: not before what we have seen of it, nor soon before what somebody else claims to."""
+        known = self._ends.known(key)
+        end = self._run(lambda connection: connection.reader.settled_end(key, known, READ_TIMEOUT_S))
+        if end < claimed:
+            end = self._run(lambda connection: connection.reader.settled_end(key, claimed, CONFIRM_S))
+        if end < known:
+            self._forget(key, end)
         self._ends.advance({key: end})
         return end
+
+    def _forget(self, key: PartitionKey, end: int) -> None:
+        """A partition is not any more what it was: truncated, or made anew."""
+        self._ends.correct(key, end)
+        self._pages.forget(key)
 
     def _follow(self, keys: Sequence[PartitionKey], remaining_s: float) -> bool:
         """Ask where partitions end, and follow them from there if there is time to sleep; False: nobody answers."""
@@ -225,8 +238,7 @@ class KafkaLog:
         """What to say of an offset that was there, as others or we ourselves have seen, and is not any more."""
         end = (await connection.reader.ends((key,)))[key]
         begin = (await connection.reader.beginnings((key,)))[key]
-        self._ends.correct(key, end)
-        self._pages.forget(key)
+        self._forget(key, end)
         if offset >= end:
             return _outside(key, offset, end)
         topic, partition = key

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.errors import OffsetOutOfRangeError
 
 from crucible.errors import LogError, LogRefusedError, LogUnreachableError
 from crucible.log.kafka.clients import Clients, discard
@@ -50,6 +51,13 @@ class Reader:
             consumer = await self._connected(deadline)
             try:
                 records = await self._fetch_once(consumer, key, offset, min(deadline, time.monotonic() + STALL_S))
+            except OffsetOutOfRangeError as error:
+                # A leader that was deposed while it was paused lacks what was appended since, and does not know it.
+                if (await self.beginnings((key,)))[key] > offset:
+                    raise explain(error, doing) from error
+                problem = error
+                await asyncio.sleep(RETRY_S)
+                continue
             except Failure as error:
                 if kind_of(error) in {Kind.REFUSED, Kind.CORRUPT}:
                     raise explain(error, doing) from error
@@ -67,6 +75,19 @@ class Reader:
     async def ends(self, keys: Iterable[PartitionKey], timeout_s: float = READ_TIMEOUT_S) -> dict[PartitionKey, int]:
         """The ends of partitions, as of now. Raises ``LogError``."""
         return await self._offsets(keys, timeout_s, "end_offsets", "asking for the end of")
+
+    async def settled_end(self, key: PartitionKey, seen: int, patience_s: float) -> int:
+        """The end of a partition, asked for until it does not lie before ``seen``, or for ``patience_s``.
+
+        A leader that was just elected, or one that was deposed and does not know it yet, names an end that lies before
+        what others have shown already. (Brokers tell newer clients, KIP-207 and 320; aiokafka asks as older ones did.)
+        """
+        deadline = time.monotonic() + patience_s
+        while True:
+            end = (await self.ends((key,)))[key]
+            if end >= seen or time.monotonic() >= deadline:
+                return end
+            await asyncio.sleep(RETRY_S)
 
     async def beginnings(self, keys: Iterable[PartitionKey]) -> dict[PartitionKey, int]:
         """The first offsets that partitions hold. Raises ``LogError``."""
