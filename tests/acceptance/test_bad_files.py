@@ -116,7 +116,8 @@ SETTINGS = {
     "actor = ''\nnamespace = ''\n": "2 problems",
     'output_dir = "a\\u0000b"\nlog = "c\\u0000d"\n': "2 problems",
     "output_dir = '~nobody-here/x'\n": "output_dir: can't be found",
-    "log = 'kafka://x'\n": "no engine for kafka://",
+    "log = 'kafka://x'\n": "expected host:port",
+    "log = 'redis://x:1'\n": "no engine for redis://",
     "adapter = 'nope'\n": "expected one of local",
 }
 

@@ -120,7 +120,7 @@ def test_what_is_no_folder_for_a_log_is_refused(project):
     project.write("quick.py", QUICK)
     for place in (str(project.folder / "quick.py"), "/dev/null", "/proc/nowhere"):
         assert "CRUCIBLE_LOG" in project.run("run", "quick.py", code=5, CRUCIBLE_LOG=place).stderr
-    assert "no engine for kafka://" in project.run("ls", code=2, CRUCIBLE_LOG="kafka://broker").stderr
+    assert "no engine for redis://" in project.run("ls", code=2, CRUCIBLE_LOG="redis://broker").stderr
     long = project.folder.joinpath(*["d" * 200] * 3)
     assert "SQLite takes 480" in project.run("run", "quick.py", code=5, CRUCIBLE_LOG=str(long)).stderr
     assert list(contents(project.folder)) == ["quick.py"]
