@@ -5,6 +5,8 @@ import json
 import signal
 import time
 
+import pytest
+
 from crucible.journal import Journal
 from crucible.log.kafka import open_kafka_log
 from crucible.ports import SystemClock, SystemIds
@@ -47,6 +49,7 @@ def until(condition):
         time.sleep(0.01)
 
 
+@pytest.mark.timeout(420)
 def test_a_manager_that_is_killed_in_the_middle_of_a_big_grid_is_replaced(tmp_path, address):
     submitter = Project(tmp_path / "submitter")
     submitter.write("big.py", BIG)

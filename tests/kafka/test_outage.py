@@ -48,6 +48,7 @@ def rows(project, sql):
     return json.loads(project.run("sql", sql, "--format", "json").stdout)
 
 
+@pytest.mark.timeout(420)
 def test_a_stage_outlives_an_outage_of_three_leases(cluster, tmp_path):
     project = Project(tmp_path / "user")
     project.write("steady.py", STEADY)
