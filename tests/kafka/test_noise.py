@@ -32,6 +32,14 @@ def test_a_line_of_one_kind_is_said_once_in_a_while_with_a_count(lines, monkeypa
     assert lines[-1] == ("kafka", "Unable connect to node with id 7: no", {"left_out": 999})
 
 
+def test_a_line_that_can_not_be_written_does_no_harm(monkeypatch):
+    def fail(*_, **__):
+        raise ValueError("I/O operation on closed file")
+
+    monkeypatch.setattr(noise.logger, "warning", fail)
+    log(Noise(), "a line")
+
+
 def test_ever_new_kinds_are_bounded(lines):
     handler = Noise()
     for number in range(2 * KINDS_MAX):

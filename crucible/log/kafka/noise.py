@@ -7,6 +7,7 @@ wrong password the error is "Unable to bootstrap", and only the log knows why.
 from __future__ import annotations
 
 import collections
+import contextlib
 import logging
 import threading
 import time
@@ -49,7 +50,8 @@ class Noise(logging.Handler):
             return
         self._said[kind] = (now + QUIET_S, 0)
         more = {"left_out": left_out} if left_out else {}
-        logger.warning("kafka", record.getMessage(), **more)
+        with contextlib.suppress(Exception):  # a line that can't be written must not be taken for a fault of a broker
+            logger.warning("kafka", record.getMessage(), **more)
 
     def reasons(self, since: float, thread: int) -> list[BaseException]:
         """The errors that a thread has logged since a moment of ``time.monotonic``, each kind once."""
