@@ -83,9 +83,10 @@ def test_a_worker_finds_a_function_that_no_decorator_marks(tmp_path):
 
 def test_a_worker_finds_functions_beside_a_yaml_file_and_in_classes(tmp_path):
     write(
-        tmp_path, {"tools.py": "class Tools:\n    @staticmethod\n    def fit(run):\n        return 5\n", "e.yaml": ""}
+        tmp_path,
+        {"toolbox.py": "class Toolbox:\n    @staticmethod\n    def fit(run):\n        return 5\n", "e.yaml": ""},
     )
-    assert resolve_stage("tools:Tools.fit", tmp_path / "e.yaml").function(None) == 5
+    assert resolve_stage("toolbox:Toolbox.fit", tmp_path / "e.yaml").function(None) == 5
 
 
 def test_a_stage_of_changed_code_is_found_anew(tmp_path):
