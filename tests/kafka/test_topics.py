@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 from crucible.cli import exits
 from crucible.cli import topics as command
 from crucible.errors import LogRefusedError, UsageError
+from crucible.log.kafka import topics as topics_module
 from crucible.log.kafka.administration import check_topics, create_topics
 from crucible.log.kafka.log import KafkaLog
 from crucible.log.kafka.options import KafkaOptions
@@ -76,6 +77,26 @@ def test_topics_that_one_broker_knows_and_another_does_not_yet_are_waited_for(ad
     with contextlib.closing(KafkaLog(address, KafkaOptions())) as log:
         assert len(log.partitions("events")) == PARTITIONS
     assert len(asked) > 2
+
+
+def test_a_broker_that_learns_of_new_topics_late_is_asked_again(address, monkeypatch):
+    find, await_leaders = topics_module._found, topics_module._await_leaders
+    known = []
+
+    async def late(admin, prefix):
+        found = await find(admin, prefix)
+        return {topic: found[topic] for topic in known.pop(0)} if known else found
+
+    async def made(admin, prefix):
+        await await_leaders(admin, prefix)
+        known.extend([[], [], ["events"]])
+
+    monkeypatch.setattr(topics_module, "_found", late)
+    monkeypatch.setattr(topics_module, "_await_leaders", made)
+    log = KafkaLog(address, KafkaOptions(partitions=2))
+    assert len(log.partitions("events")) == 2
+    assert known == []
+    log.close()
 
 
 def test_many_that_open_a_new_log_at_once_make_it_together(address):

@@ -37,7 +37,7 @@ PARTITIONS = 3
 """Partitions of commands, events and telemetry in new topics, unless the options say otherwise."""
 CREATE_TIMEOUT_S = 20.0
 """How long new topics may take until all of their partitions have leaders."""
-SETTLE_S = 2.0
+SETTLE_S = 3.0
 """How long some topics may be there and others not, before it is said that they are missing."""
 POLL_S = 0.05
 
@@ -106,19 +106,27 @@ async def partition_counts(
     made, and errors of aiokafka.
     """
     topics = await look_at_topics(admin, address, options)
-    deadline = time.monotonic() + SETTLE_S
-    while 0 < len(topics.found) < len(TOPICS) and time.monotonic() < deadline:  # somebody else may be making them
-        await asyncio.sleep(POLL_S)
-        topics = await look_at_topics(admin, address, options)
-    if not topics.found:
+    if 0 < len(topics.found) < len(TOPICS):
+        topics = await _settled(admin, address, options)  # somebody else may be making them
+    elif not topics.found:
         if not options.may_create:
             message = f"there is no log at {address}, or this user may not see it; crucible run makes one"
             raise UsageError(message)
         await make_topics(admin, address, options)
-        topics = await look_at_topics(admin, address, options)
+        topics = await _settled(admin, address, options)
     if topics.problems:
         raise LogRefusedError(refusal(address, topics.problems))
     return {topic: topics.found[topic].partitions for topic in TOPICS}
+
+
+async def _settled(admin: AIOKafkaAdminClient, address: KafkaAddress, options: KafkaOptions) -> Topics:
+    """The topics, looked at until none is missing, or for ``SETTLE_S``: each broker learns of new ones by itself."""
+    deadline = time.monotonic() + SETTLE_S
+    while True:
+        topics = await look_at_topics(admin, address, options)
+        if len(topics.found) == len(TOPICS) or time.monotonic() > deadline:
+            return topics
+        await asyncio.sleep(POLL_S)
 
 
 def refusal(address: KafkaAddress, problems: Sequence[Problem]) -> str:
