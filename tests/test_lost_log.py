@@ -2,8 +2,8 @@ import contextlib
 
 import pytest
 
-from crucible.blobs import BlobStore
-from crucible.errors import UsageError
+from crucible.blobs import FolderBlobs
+from crucible.errors import LogError, UsageError
 from crucible.journal import open_journal
 from crucible.lost_log import raise_if_lost
 from crucible.place import Place
@@ -18,8 +18,9 @@ def test_a_new_place_has_lost_nothing(place):
     raise_if_lost(place)
     place.create()
     raise_if_lost(place)
-    with contextlib.closing(open_journal(place, actor="test")):
+    with contextlib.closing(open_journal(place, actor="test")) as journal:
         raise_if_lost(place)
+        assert journal.log.end("events", 0) == 1
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,7 @@ def test_a_new_place_has_lost_nothing(place):
 def test_no_log_begins_beside_what_is_left_of_another(place, kept, words, has_folder):
     place.create()
     if kept == "blobs":
-        BlobStore(place.blobs).put_bytes(b"weights")
+        FolderBlobs(place.blobs).put_bytes(b"weights")
     else:
         place.read_model.touch()
     if not has_folder:
@@ -44,15 +45,19 @@ def test_what_appears_while_it_is_looked_for_came_with_its_log(place, monkeypatc
     def left(place):
         monkeypatch.undo()
         open_journal(place, actor="other").close()
-        BlobStore(place.blobs).put_bytes(b"weights")
+        FolderBlobs(place.blobs).put_bytes(b"weights")
         return ["blobs"]
 
     monkeypatch.setattr("crucible.lost_log._left", left)
     raise_if_lost(place)
+    with contextlib.closing(open_journal(place, actor="test")) as journal:
+        assert journal.read("events", 0, 0)[0].record.actor == "other"
 
 
 def test_a_damaged_log_is_not_taken_for_none(place):
     open_journal(place, actor="test").close()
-    BlobStore(place.blobs).put_bytes(b"weights")
+    FolderBlobs(place.blobs).put_bytes(b"weights")
     (place.log / "log.db").unlink()
     raise_if_lost(place)
+    with pytest.raises(LogError):
+        open_journal(place, actor="test")

@@ -70,7 +70,8 @@ def test_a_user_with_a_password_appends_and_reads_over_tls(secured, options):
 def test_a_client_may_show_a_certificate_of_its_own(cluster, secured, options):
     security = cluster.security
     log = KafkaLog(secured, dataclasses.replace(options, ssl_certfile=security.certificate, ssl_keyfile=security.key))
-    log.append([command()])
+    (appended,) = log.append([command()])
+    assert [stored.value for stored in log.read("commands", 0, appended.first_offset)] == [b"value"]
     log.close()
 
 
@@ -243,6 +244,7 @@ def test_one_server_of_several_is_enough(address):
     several = dataclasses.replace(address, servers=("127.0.0.1:1", *address.servers))
     log = KafkaLog(several, KafkaOptions(partitions=1))
     log.append([command()])
+    assert log.end("commands", 0) == 1
     log.close()
 
 
