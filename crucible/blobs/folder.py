@@ -47,11 +47,15 @@ class FolderBlobs(BlobStore):
     """The blobs below one folder."""
 
     def __init__(self, root: Path, *, is_shared: bool = False) -> None:
-        """Use ``root``; nothing is made before the first blob. ``is_shared``: others may write there as well."""
+        """Use ``root``; nothing is made before the first blob, and a root that is removed later is not made again.
+
+        ``is_shared``: others may write there as well.
+        """
         self.root = root
         self._is_shared = is_shared
         self._folder = root / "sha256"
         self._temporary = root / "temporary"
+        self._was_here = root.is_dir()
 
     @property
     def location(self) -> str:
@@ -258,7 +262,7 @@ class FolderBlobs(BlobStore):
         """Leave an empty file, durably."""
         path = self.root / kind / checked_note(name)
         with self._said(None):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self._make_folder(path.parent)
             path.touch(0o444)
             for folder in (path.parent, self.root):
                 sync_folder(folder)
@@ -289,8 +293,20 @@ class FolderBlobs(BlobStore):
                 raise
 
     def _open_lock(self) -> int:
-        self.root.mkdir(parents=True, exist_ok=True)
+        self._make_root()
         return os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def _make_root(self) -> None:
+        """Make the root once: a blob that came after the root was removed would be one that no record explains."""
+        if self._was_here and not self.root.is_dir():
+            message = f"{self.root} was removed while it was in use"
+            raise StorageError(message)
+        self.root.mkdir(parents=True, exist_ok=True)
+        self._was_here = True
+
+    def _make_folder(self, folder: Path) -> None:
+        self._make_root()
+        folder.mkdir(exist_ok=True)
 
     def _path(self, digest: str) -> Path:
         return self._folder / checked_digest(digest)[:2] / digest
@@ -302,7 +318,7 @@ class FolderBlobs(BlobStore):
             raise missing_error(digest, self.location) from None
 
     def _temporary_path(self) -> Path:
-        self._temporary.mkdir(parents=True, exist_ok=True)
+        self._make_folder(self._temporary)
         return self._temporary / f"{os.getpid()}-{os.urandom(8).hex()}"
 
     def _written(self, data: bytes) -> tuple[str, Path]:
@@ -359,7 +375,8 @@ class FolderBlobs(BlobStore):
             for digest, temporary in written:
                 target = self._path(digest)
                 if not target.parent.is_dir():
-                    target.parent.mkdir(parents=True, exist_ok=True)
+                    self._make_folder(self._folder)
+                    target.parent.mkdir(exist_ok=True)
                     folders |= {self._folder, self.root}
                 link_if_absent(temporary, target, digest)
                 folders.add(target.parent)

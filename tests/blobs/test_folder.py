@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -78,6 +79,22 @@ def test_a_blob_of_another_user_is_replaced_where_its_time_cannot_be_set(
 def test_nothing_is_made_before_the_first_blob(store: FolderBlobs) -> None:
     assert list(store) == []
     assert not store.exists(HELLO)
+    assert not store.root.exists()
+
+
+def test_a_root_that_is_removed_is_not_made_again(store: FolderBlobs, tmp_path: Path) -> None:
+    store.put_many([b"first"])
+    shutil.rmtree(store.root)
+    source = tmp_path / "source"
+    source.write_bytes(b"late")
+    for late in (
+        lambda: store.put_many([b"late"]),
+        lambda: store.put_file(source, is_given_away=True),
+        lambda: store.note("logs", "late"),
+        store.probe,
+    ):
+        with pytest.raises(StorageError, match="was removed while it was in use"):
+            late()
     assert not store.root.exists()
 
 
