@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from crucible.faults import fault_point
 from crucible.logger import warning
-from crucible.projections.judging import IS_TO_JUDGE, TO_JUDGE, Judge, judge_submission
+from crucible.projections.judging import STILL_TO_JUDGE, TO_JUDGE, Judge, judge_submissions
 from crucible.projections.purging import PURGES_TO_DO
 from crucible.projections.snapshot import SnapshotError
 from crucible.projections.writer import Replacement
@@ -132,11 +132,10 @@ class Closer:
         with self._lock, _cursor(self._projector) as cursor:
             found = cursor.execute(TO_JUDGE).fetchall()
             for first in range(0, len(found), JUDGED_AT_ONCE):
-                judged = [
-                    ((IS_TO_JUDGE, [*each]), judge_submission(cursor, self._judge, *each))
-                    for each in found[first : first + JUDGED_AT_ONCE]
-                ]
-                self._projector.commit_if_still(judged)
+                judged = judge_submissions(cursor, self._judge, found[first : first + JUDGED_AT_ONCE])
+                marks = ", ".join("?" * len(judged))
+                still = (STILL_TO_JUDGE.format(marks=marks), [submission_id for submission_id, _ in judged])
+                self._projector.commit_if_still(still, judged)
             self._has_judged |= bool(found)
             return len(found)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from crucible.projections.buffer import Row
@@ -36,14 +36,32 @@ TO_JUDGE = f"""{_CAN_JUDGE}
   AND NOT EXISTS (SELECT 1 FROM judgements j WHERE j.submission_id = s.submission_id AND j.generation = s.generation)
 ORDER BY s.submission_id
 """
-IS_TO_JUDGE = f"{_CAN_JUDGE} AND s.submission_id = ? AND s.generation = ?"
-"""A row if this submission at this generation may be judged: it may have been reopened since that was begun."""
+STILL_TO_JUDGE = f"{_CAN_JUDGE} AND s.submission_id IN ({{marks}})"
+"""Those of some submissions that may be judged, with their generations: one may have been reopened since."""
+_SUBMISSIONS = "SELECT submission_id, select_metric, margin FROM submissions WHERE submission_id IN ({marks})"
+_DECLARED = """
+SELECT submission_id, name, better, unit, low, high, mean_of FROM metric_declarations
+WHERE submission_id IN ({marks}) AND scope = 'run' ORDER BY ALL
+"""
+_TARGETS = """
+SELECT submission_id, metric, at_least, at_most FROM declared_targets
+WHERE submission_id IN ({marks}) ORDER BY submission_id, metric
+"""
+_RUNS = """
+SELECT submission_id, run_id, cell_index, label, params, repeat, status FROM runs
+WHERE submission_id IN ({marks}) AND scope = 'run' ORDER BY submission_id, cell_index, repeat, run_id
+"""
+_RESULTS = """
+SELECT m.run_id, m.name, m.value FROM result_metrics m JOIN runs r ON r.run_id = m.run_id
+WHERE r.submission_id IN ({marks}) AND r.scope = 'run' ORDER BY m.run_id, m.stage, m.name
+"""
 _SCORES = """
 SELECT p.run_id, d.name, p.score
-FROM metric_declarations d
-JOIN result_metrics m ON m.stage = d.stage AND m.name = d.name AND m.definition = 'mean_score(' || d.mean_of || ')'
+FROM metric_declarations d JOIN runs r ON r.submission_id = d.submission_id
+JOIN result_metrics m
+  ON m.run_id = r.run_id AND m.stage = d.stage AND m.name = d.name AND m.definition = 'mean_score(' || d.mean_of || ')'
 JOIN run_predictions p ON p.run_id = m.run_id AND p.stage = d.stage AND p.split = d.mean_of
-WHERE d.submission_id = ? AND m.run_id IN ({marks}) AND p.score IS NOT NULL
+WHERE r.run_id IN ({marks}) AND p.score IS NOT NULL
 ORDER BY p.run_id, d.name, p.spool_id, p.sequence
 """
 
@@ -59,7 +77,7 @@ _LAST_LOGGED = """
 SELECT s.run_id, s.name, s.last
 FROM metric_summary s JOIN runs r ON r.run_id = s.run_id AND r.status = 'completed'
 JOIN metric_declarations d ON d.submission_id = r.submission_id AND d.stage = s.stage AND d.name = s.name
-WHERE r.submission_id = ? AND r.scope = 'run' ORDER BY s.run_id, s.stage, s.name
+WHERE r.submission_id IN ({marks}) AND r.scope = 'run' ORDER BY s.run_id, s.stage, s.name
 """
 """A declared metric that a stage logs and does not return stands for its last effective point."""
 _LAST_LOGGED_BY_SOURCE = """
@@ -68,19 +86,41 @@ FROM runs r JOIN reused_spools q ON q.run_id = r.run_id AND r.status = 'complete
 JOIN metric_declarations d ON d.submission_id = r.submission_id AND d.stage = q.stage
 JOIN spools s ON s.spool_id = q.spool_id JOIN points p ON p.spool_no = s.spool_no AND p.sequence < q.end_sequence
 JOIN metric_names n ON n.name_no = p.name_no AND n.name = d.name
-WHERE r.submission_id = ? GROUP BY q.run_id, q.stage, n.name ORDER BY q.run_id, q.stage, n.name
+WHERE r.submission_id IN ({marks}) GROUP BY q.run_id, q.stage, n.name ORDER BY q.run_id, q.stage, n.name
 """
 """The same for a reused stage, whose points another run logged."""
 
 
-def judge_submission(cursor: Any, judge: Judge, submission_id: str, generation: int) -> list[Replacement]:
-    """Judge one submission: the rows to commit. What goes wrong in it is a row as well, never an error."""
+def judge_submissions(
+    cursor: Any, judge: Judge, submissions: Sequence[tuple[str, int]]
+) -> dict[tuple[str, int], list[Replacement]]:
+    """Judge submissions at their generations: the rows to commit for each. What goes wrong in one is a row as well."""
+    inputs = _inputs_or_problems(cursor, [submission_id for submission_id, _ in submissions])
+    return {each: _judged(judge, inputs[each[0]], *each) for each in submissions}
+
+
+def _inputs_or_problems(cursor: Any, submission_ids: Sequence[str]) -> Mapping[str, SubmissionInput | Exception]:
+    """What each depends on, read for all at once; if that fails, one by one: it must not stop the others."""
     try:
-        made = judge(submission_input(cursor, submission_id))
-        problem = None
-    except Exception as error:  # noqa: BLE001  a submission that can't be judged must not stop the others
-        made = Judgement((), (), None)
-        problem = f"{type(error).__name__}: {error}"
+        return submission_inputs(cursor, submission_ids)
+    except Exception as error:  # noqa: BLE001  whatever is wrong with one of them
+        if len(submission_ids) == 1:
+            return {submission_ids[0]: error}
+        each = (_inputs_or_problems(cursor, [submission_id]) for submission_id in submission_ids)
+        return {name: found for part in each for name, found in part.items()}
+
+
+def _judged(
+    judge: Judge, submission: SubmissionInput | Exception, submission_id: str, generation: int
+) -> list[Replacement]:
+    made = Judgement((), (), None)
+    failure = submission if isinstance(submission, Exception) else None
+    if not isinstance(submission, Exception):
+        try:
+            made = judge(submission)
+        except Exception as error:  # noqa: BLE001  a submission that can't be judged must not stop the others
+            failure = error
+    problem = None if failure is None else f"{type(failure).__name__}: {failure}"
     head = (submission_id, generation)
     verdicts: list[Row] = [
         (
@@ -111,64 +151,65 @@ def judge_submission(cursor: Any, judge: Judge, submission_id: str, generation: 
     ]
 
 
-def submission_input(cursor: Any, submission_id: str) -> SubmissionInput:
-    """Everything that the verdicts of a submission depend on, in a fixed order."""
-    (select, margin) = cursor.execute(
-        "SELECT select_metric, margin FROM submissions WHERE submission_id = ?", [submission_id]
-    ).fetchone()
-    declared = cursor.execute(
-        "SELECT name, better, unit, low, high, mean_of FROM metric_declarations"
-        " WHERE submission_id = ? AND scope = 'run' ORDER BY ALL",
-        [submission_id],
-    ).fetchall()
-    targets = cursor.execute(
-        "SELECT metric, at_least, at_most FROM declared_targets WHERE submission_id = ? ORDER BY metric",
-        [submission_id],
-    ).fetchall()
-    return SubmissionInput(
-        submission_id=submission_id,
-        select=select,
-        margin=margin,
-        metrics={
-            name: MetricInput(name, better, unit, low, high, split) for name, better, unit, low, high, split in declared
-        },
-        targets=[TargetInput(*row) for row in targets],
-        runs=_runs(cursor, submission_id),
-    )
+def submission_inputs(cursor: Any, submission_ids: Sequence[str]) -> dict[str, SubmissionInput]:
+    """Everything that the verdicts of submissions depend on, in a fixed order."""
+    rows = {query: _ask(cursor, query, submission_ids) for query in (_SUBMISSIONS, _DECLARED, _TARGETS)}
+    declared, targets = _by_first(rows[_DECLARED]), _by_first(rows[_TARGETS])
+    runs = _runs(cursor, submission_ids)
+    return {
+        submission_id: SubmissionInput(
+            submission_id=submission_id,
+            select=select,
+            margin=margin,
+            metrics={row[0]: MetricInput(*row) for row in declared[submission_id]},
+            targets=[TargetInput(*row) for row in targets[submission_id]],
+            runs=runs[submission_id],
+        )
+        for submission_id, select, margin in rows[_SUBMISSIONS]
+    }
 
 
-def _runs(cursor: Any, submission_id: str) -> list[RunInput]:
-    rows = cursor.execute(
-        "SELECT run_id, cell_index, label, params, repeat, status FROM runs WHERE submission_id = ? AND scope = 'run' "
-        "ORDER BY cell_index, repeat, run_id",
-        [submission_id],
-    ).fetchall()
+def _runs(cursor: Any, submission_ids: Sequence[str]) -> Mapping[str, list[RunInput]]:
+    """The runs of each submission."""
+    rows = _by_first(_ask(cursor, _RUNS, submission_ids))
     metrics: dict[str, dict[str, float | None]] = defaultdict(dict)
-    for run_id, name, value in cursor.execute(
-        "SELECT m.run_id, m.name, m.value FROM result_metrics m JOIN runs r ON r.run_id = m.run_id "
-        "WHERE r.submission_id = ? AND r.scope = 'run' ORDER BY m.run_id, m.stage, m.name",
-        [submission_id],
-    ).fetchall():
+    for run_id, name, value in _ask(cursor, _RESULTS, submission_ids):
         if value is not None or name not in metrics[run_id]:
             metrics[run_id][name] = value
     for query in (_LAST_LOGGED, _LAST_LOGGED_BY_SOURCE):
-        for run_id, name, value in cursor.execute(query, [submission_id]).fetchall():
+        for run_id, name, value in _ask(cursor, query, submission_ids):
             if metrics[run_id].get(name) is None:
                 metrics[run_id][name] = value
-    items = _item_scores(cursor, submission_id, _single_runs(rows))
-    return [
-        RunInput(
-            run_id=run_id,
-            cell_index=cell_index,
-            label=label,
-            params=_params(params),
-            repeat=repeat,
-            status=status,
-            metrics=metrics.get(run_id, {}),
-            items=items.get(run_id, {}),
-        )
-        for run_id, cell_index, label, params, repeat, status in rows
-    ]
+    items = _item_scores(cursor, [run_id for each in rows.values() for run_id in _single_runs(each)])
+    made: dict[str, list[RunInput]] = defaultdict(list)
+    for submission_id, of_submission in rows.items():
+        made[submission_id] = [
+            RunInput(
+                run_id=run_id,
+                cell_index=cell_index,
+                label=label,
+                params=_params(params),
+                repeat=repeat,
+                status=status,
+                metrics=metrics.get(run_id, {}),
+                items=items.get(run_id, {}),
+            )
+            for run_id, cell_index, label, params, repeat, status in of_submission
+        ]
+    return made
+
+
+def _ask(cursor: Any, query: str, keys: Sequence[str]) -> list[Row]:
+    found: list[Row] = cursor.execute(query.format(marks=", ".join("?" * len(keys))), keys).fetchall()
+    return found
+
+
+def _by_first(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """The rest of each row by its first column."""
+    found: dict[str, list[Row]] = defaultdict(list)
+    for first, *rest in rows:
+        found[first].append(tuple(rest))
+    return found
 
 
 def _single_runs(rows: Iterable[Row]) -> list[str]:
@@ -179,12 +220,11 @@ def _single_runs(rows: Iterable[Row]) -> list[str]:
     return [runs[0] for runs in cells.values() if len(runs) == 1]
 
 
-def _item_scores(cursor: Any, submission_id: str, run_ids: list[str]) -> Mapping[str, Mapping[str, ItemScores]]:
+def _item_scores(cursor: Any, run_ids: Sequence[str]) -> Mapping[str, Mapping[str, ItemScores]]:
     if not run_ids:
         return {}
     scores: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    query = _SCORES.format(marks=", ".join("?" * len(run_ids)))
-    for run_id, name, score in cursor.execute(query, [submission_id, *run_ids]).fetchall():
+    for run_id, name, score in _ask(cursor, _SCORES, run_ids):
         scores[run_id][name].append(score)
     return {
         run_id: {

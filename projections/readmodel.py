@@ -53,7 +53,7 @@ CHECKPOINT_IDLE_ROWS = 1_000
 CHECKPOINT_IDLE_S = 2.0
 """How long nothing is committed in a quiet time."""
 
-Condition = tuple[str, list[object]]
+Condition = tuple[str, Sequence[object]]
 """A query with its parameters."""
 
 
@@ -234,13 +234,14 @@ class Projector:
             self._commit_all()
             self._commit(replacements)
 
-    def commit_if_still(self, parts: Sequence[tuple[Condition, Sequence[Replacement]]]) -> None:
-        """As ``commit_rows``, for several parts at once: each only if its condition has a row by now."""
+    def commit_if_still(self, condition: Condition, parts: Mapping[tuple[str, int], Sequence[Replacement]]) -> None:
+        """As ``commit_rows``, for several parts at once: each only if its key is a row of ``condition`` by now."""
         with self._lock:
             self._commit_all()
-            holding = [rows for condition, rows in parts if self._connection.execute(*condition).fetchone() is not None]
-            if holding:
-                self._commit([*itertools.chain.from_iterable(holding)])
+            holding = set(self._connection.execute(*condition).fetchall())
+            kept = [rows for key, rows in parts.items() if key in holding]
+            if kept:
+                self._commit([*itertools.chain.from_iterable(kept)])
 
     @contextlib.contextmanager
     def quiet(self) -> Iterator[Path]:
