@@ -113,6 +113,10 @@ def follows(frame: Frame, offset: int, previous: int | None) -> bool:
 def stored_values(frame: Frame, partition: int, offset: int, limit: int) -> list[Stored]:
     """Up to ``limit`` values of a frame from ``offset`` on."""
     data = frame.data
+    if frame.value_count == 1:  # most events: the value is all that stands behind the key
+        at = HEADER_BYTES + 4 + frame.key_bytes
+        key = data[HEADER_BYTES + 4 : at].decode()
+        return [Stored(frame.topic, partition, offset, key, data[at:], frame.appended_at_us)] if limit > 0 else []
     lengths = struct.unpack_from(f"<{frame.value_count}I", data, HEADER_BYTES)
     at = HEADER_BYTES + 4 * frame.value_count
     key = data[at : at + frame.key_bytes].decode()

@@ -88,7 +88,7 @@ def check_mirrors(
     ``may_move``: an engine is at work, so that a folder may be newer than the model that is looked at.
     """
     failures: list[Failure] = []
-    files: set[Path] = set()
+    files: set[str] = set()
     folders: set[Path] = set()
     waiting: set[Path] = set()
     for expected in expected_folders(cursor, mirror, recorded):
@@ -99,7 +99,7 @@ def check_mirrors(
             waiting.add(expected.folder)
         else:
             folders.add(expected.folder)
-            files |= {expected.folder / file.path for file in expected.files}
+            files |= {f"{expected.folder}/{file.path}" for file in expected.files}
             if not (may_move and is_newer(expected)):
                 failures += [Failure(problem, REBUILD) for problem in folder_problems(expected, blobs)]
     kept = _kept(cursor, mirror, recorded or {})
@@ -118,18 +118,19 @@ def is_written(expected: Expected, recorded: RecordedFolders) -> bool:
 
 def folder_problems(expected: Expected, blobs: BlobStore) -> Iterator[str]:
     """What of a folder is not as it should be."""
-    folder = expected.folder
-    if not folder.is_dir():
+    folder = str(expected.folder)
+    if not expected.folder.is_dir():
         yield f"the folder {folder} is not there"
         return
     for file in expected.files:
-        if problem := _file_problem(folder / file.path, file, blobs):
-            yield f"{folder / file.path} {problem}"
+        path = f"{folder}/{file.path}"
+        if problem := _file_problem(path, file, blobs):
+            yield f"{path} {problem}"
     if expected.subject_kind == "run":
         wanted = {file.path for file in expected.files}
         for path in sorted(_ours(folder)):
             if path not in wanted:
-                yield f"{folder / path} is not from the log: files of one's own belong beside, not below, {CONTENT[-2]}"
+                yield f"{folder}/{path} is not from the log: files of one's own belong beside, not below, {CONTENT[-2]}"
 
 
 def is_newer(expected: Expected) -> bool:
@@ -143,14 +144,14 @@ def is_newer(expected: Expected) -> bool:
     return any(generation > expected.ends.get(subject_id, 0) for subject_id, generation in found.items())
 
 
-def _file_problem(path: Path, file: Written, blobs: BlobStore) -> str | None:
+def _file_problem(path: str, file: Written, blobs: BlobStore) -> str | None:
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116  a Path for each file takes longer than to look at it
         if found.st_size != file.size_bytes:
             return f"has {found.st_size:,} bytes, the log gives {file.size_bytes:,}"
-        if file.path.startswith("checkpoints/") and blobs.is_same_file(file.sha256, path):
+        if file.path.startswith("checkpoints/") and blobs.is_same_file(file.sha256, Path(path)):
             return None  # the blob itself under another name, which is read where blobs are
-        with path.open("rb") as opened:
+        with open(path, "rb", buffering=0) as opened:  # noqa: PTH123
             if hashlib.file_digest(opened, "sha256").hexdigest() != file.sha256:
                 return "was changed: it is not what the log gives"
     except OSError as error:
@@ -158,16 +159,20 @@ def _file_problem(path: Path, file: Written, blobs: BlobStore) -> str | None:
     return None
 
 
-def _ours(folder: Path) -> Iterator[str]:
+def _ours(folder: str) -> Iterator[str]:
     """The files under names that are ours."""
-    for name in CONTENT:
-        path = os.path.join(folder, name)  # noqa: PTH118  a Path for each file takes longer than to look at it
-        if os.path.isdir(path):  # noqa: PTH112
-            for place, folders, files in os.walk(path):
-                links = [each for each in folders if os.path.islink(os.path.join(place, each))]  # noqa: PTH114, PTH118
-                yield from (os.path.relpath(os.path.join(place, each), folder) for each in (*files, *links))  # noqa: PTH118
-        elif os.path.lexists(path):
-            yield name
+    try:
+        with os.scandir(folder) as found:
+            entries = [entry for entry in found if entry.name in CONTENT]
+    except OSError:
+        return  # what the log gives was not readable in there either
+    for entry in entries:
+        if not entry.is_dir():
+            yield entry.name
+            continue
+        for place, folders, files in os.walk(entry.path):
+            links = [each for each in folders if os.path.islink(os.path.join(place, each))]  # noqa: PTH114, PTH118
+            yield from (os.path.relpath(os.path.join(place, each), folder) for each in (*files, *links))  # noqa: PTH118
 
 
 def kept_rows(cursor: Any, recorded: RecordedFolders) -> Iterator[Replacement]:
