@@ -19,8 +19,8 @@ COMMANDS = (
     ("rebuild under kills", {}, ["tests.crash.rebuild"]),
     ("folders under kills, two renames", {}, ["tests.crash.mirrors", "--no-exchange"]),
     ("digests, every combination", {}, ["tests.digests.combinations", "--seed", "1"]),
-    ("a grid on three brokers", {}, ["tests.kafka.grid_faults", "--leader-kills", "50", "--restarts", "20", "--pauses", "20", "--worker-kills", "50", "--seed", "1"]),
-    ("appends on Kafka under 92 faults", {}, ["tests.kafka.faults", "--leader-kills", "50", "--restarts", "20", "--pauses", "20", "--blackouts", "2"]),
+    ("appends and a grid on three brokers", {}, ["tests.kafka.faults", "--leader-kills", "50", "--restarts", "20", "--pauses", "20", "--worker-kills", "50", "--seed", "1"]),
+    ("appends while all brokers die", {}, ["tests.kafka.append_faults", "--leader-kills", "5", "--restarts", "0", "--pauses", "0", "--blackouts", "2", "--seed", "1"]),
     ("run.log under 100 kills", {}, ["tests.crash.log_call", "--kills", "100", "--seed", "1"]),
 )  # fmt: skip
 

@@ -3,7 +3,7 @@
 import pytest
 
 from crucible.log.protocol import Stored
-from tests.kafka import faults
+from tests.kafka import append_faults, faults, grid_faults
 from tests.kafka.conftest import missing
 from tests.kafka.watched_appends import violations
 from tools.kafka import NoKafkaError
@@ -12,7 +12,7 @@ from tools.kafka import NoKafkaError
 @pytest.mark.slow
 def test_nothing_is_lost_doubled_or_out_of_order_under_faults(capsys):
     try:
-        code = faults.main(["--leader-kills", "3", "--restarts", "1", "--pauses", "1"])
+        code = append_faults.main(["--leader-kills", "3", "--restarts", "1", "--pauses", "1"])
     except NoKafkaError as error:
         missing(str(error))
     assert code == 0, capsys.readouterr().out
@@ -53,3 +53,17 @@ def test_what_is_lost_or_out_of_order_is_found(told, names, words):
 def test_a_follower_that_saw_something_else_is_found(seen):
     problems, _ = found([], "w:0", "w:1", seen=seen)
     assert any("a follower has seen" in problem for problem in problems)
+
+
+def test_one_command_asks_both_parts_and_fails_with_either(monkeypatch):
+    asked = {}
+
+    def part(name, code):
+        return lambda arguments: asked.update({name: arguments}) or code
+
+    counts = ["--leader-kills", "2", "--restarts", "1", "--pauses", "4", "--seed", "7"]
+    for codes in ((1, 0), (0, 1)):
+        monkeypatch.setattr(append_faults, "main", part("appends", codes[0]))
+        monkeypatch.setattr(grid_faults, "main", part("grid", codes[1]))
+        assert faults.main(counts) == 1
+    assert asked == {"appends": counts, "grid": [*counts, "--worker-kills", "2"]}
