@@ -17,6 +17,7 @@ from crucible.log.protocol import Appended, Batch, Log, Outgoing, Stored
 from crucible.log_schemas import LogSchemas, SchemaRegistry
 from crucible.place import Place
 from crucible.ports import Clock, Ids, SystemClock, SystemIds
+from crucible.position import Position
 from crucible.records.log_events import LogCreated
 from crucible.records.record import R, Record, Topic
 from crucible.records.schema import RecordSchema
@@ -148,6 +149,12 @@ class Journal:
             return Entry(stored, codec.decode(stored.value), None)
         except RecordError as error:
             return Entry(stored, None, str(error))
+
+    def position_here(self, event_id: str, position: Position) -> Position:
+        """Where the moment lies that an event names: on a copy of a log that may be another position."""
+        self.schemas.read()
+        moved = self.schemas.moments.get(event_id)
+        return position if moved is None else Position.parse(moved)
 
     def schema_of(self, value: bytes) -> RecordSchema | None:
         """The schema that a value was written in; None if it names none that this version or the log knows."""

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from crucible.canonical import canonical_json
 from crucible.codec import Codec
+from crucible.copied_moments import moments_of
 from crucible.errors import LogError, RecordError
 from crucible.log.protocol import Batch, Log, Outgoing, Stored
 from crucible.records.record import RECORD_TYPES, Record
@@ -48,6 +49,8 @@ class LogSchemas:
         """By id, in the order in which they came."""
         self._ids: dict[str, int] = {}
         """The last id of each identity."""
+        self.moments: dict[str, str] = {}
+        """On a copy: where moments of the original lie, by the event that names them. As of the last ``read``."""
         self._settled: set[type[Record]] = set()
         """Record types that are written with an id that stands on the log."""
 
@@ -89,6 +92,14 @@ class LogSchemas:
         with self._settling:
             self._put([own[schema_id] for schema_id in schema_ids if schema_id in own])
 
+    def carry(self, schemas: Sequence[RecordSchema]) -> dict[int, int]:
+        """Put the schemas of another log here; for each id there the id here. Raises as ``settle``."""
+        self.read()
+        with self._settling:
+            ids = [each.schema_id for each in schemas] if self._registry is None else self._registry.ids_of(schemas)
+            self._put([dataclasses.replace(each, schema_id=here) for each, here in zip(schemas, ids, strict=True)])
+            return {each.schema_id: here for each, here in zip(schemas, ids, strict=True)}
+
     def read(self) -> None:
         """Learn what has come to the topic. Raises as ``Log.read``, and ``LogRefusedError`` for a collision of ids."""
         with self._reading:
@@ -127,6 +138,8 @@ class LogSchemas:
         if schema is not None:
             self._codec.learn(schema)
             self._note(schema)
+        else:
+            self.moments.update(moments_of(stored.value))
 
     def _note(self, schema: RecordSchema) -> None:
         self._found.setdefault(schema.schema_id, schema)

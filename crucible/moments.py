@@ -11,6 +11,7 @@ a time                        the newest mark set at or before it: ``2026-11-25T
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import difflib
 
@@ -47,11 +48,20 @@ def is_position(text: str) -> bool:
     return "=" in text
 
 
-def find_moment(reader: Reader, text: str) -> Position:
-    """The position that ``text`` means. Raises ``UsageError`` if there is none, and says what was expected."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment in the life of a log."""
+
+    position: Position
+    event_id: str | None = None
+    """The event that names it: on a copy of a log it may lie elsewhere (`crucible.journal.Journal.position_here`)."""
+
+
+def find_moment(reader: Reader, text: str) -> Moment:
+    """The moment that ``text`` means. Raises ``UsageError`` if there is none, and says what was expected."""
     text = text.strip()
     if is_position(text):
-        return Position.parse(text)
+        return Moment(Position.parse(text))
     kind, colon, name = text.partition(":")
     if colon and kind == "run":
         return _end_of_run(reader, name)
@@ -62,7 +72,7 @@ def find_moment(reader: Reader, text: str) -> Position:
     return _latest_mark(reader, text)
 
 
-def _end_of_run(reader: Reader, reference: str) -> Position:
+def _end_of_run(reader: Reader, reference: str) -> Moment:
     run = find_run(reader, reference)
     rows = reader.rows(_END, [run.id])
     if not rows:
@@ -70,13 +80,13 @@ def _end_of_run(reader: Reader, reference: str) -> Position:
         raise UsageError(message)
     end = rows[0]
     vector = reader.rows(_VECTOR, [end["log_partition"], end["log_offset"], str(end["appended_at"])])
-    return Position({(row["topic"], row["log_partition"]): row["next_offset"] for row in vector})
+    return Moment(Position({(row["topic"], row["log_partition"]): row["next_offset"] for row in vector}))
 
 
-def _mark(reader: Reader, name: str) -> Position:
-    rows = reader.rows("SELECT position FROM marks WHERE name = ?", [name])
+def _mark(reader: Reader, name: str) -> Moment:
+    rows = reader.rows("SELECT event_id, position FROM marks WHERE name = ?", [name])
     if rows:
-        return Position.parse(rows[0]["position"])
+        return Moment(Position.parse(rows[0]["position"]), rows[0]["event_id"])
     known = [str(row["name"]) for row in reader.rows("SELECT name FROM marks ORDER BY set_at DESC LIMIT 1000")]
     near = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known[:8])}" if known else "there are none"
@@ -84,7 +94,7 @@ def _mark(reader: Reader, name: str) -> Position:
     raise UsageError(message)
 
 
-def _report(reader: Reader, name: str) -> Position:
+def _report(reader: Reader, name: str) -> Moment:
     rows = reader.rows(
         "SELECT event_id, payload FROM events WHERE type = 'ReportRequested' AND NOT is_void"
         " AND starts_with(event_id, ?) ORDER BY event_id LIMIT 3",
@@ -93,13 +103,13 @@ def _report(reader: Reader, name: str) -> Position:
     if len(rows) == 1:
         import json
 
-        return Position.parse(json.loads(rows[0]["payload"])["position"])
+        return Moment(Position.parse(json.loads(rows[0]["payload"])["position"]), rows[0]["event_id"])
     found = "means several reports; write more of it" if rows else "is the id of no report"
     message = f"{name!r} {found}; the table reports lists them"
     raise UsageError(message)
 
 
-def _latest_mark(reader: Reader, text: str) -> Position:
+def _latest_mark(reader: Reader, text: str) -> Moment:
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError:
@@ -108,10 +118,10 @@ def _latest_mark(reader: Reader, text: str) -> Position:
     if moment.tzinfo is not None:
         moment = moment.astimezone(dt.UTC).replace(tzinfo=None)
     rows = reader.rows(
-        "SELECT name, position FROM marks WHERE set_at <= ?::TIMESTAMP ORDER BY set_at DESC, name LIMIT 1",
+        "SELECT event_id, name, position FROM marks WHERE set_at <= ?::TIMESTAMP ORDER BY set_at DESC, name LIMIT 1",
         [moment.isoformat()],
     )
     if not rows:
         message = f"no mark was set at or before {moment.isoformat()} UTC; crucible mark NAME sets one"
         raise UsageError(message)
-    return Position.parse(rows[0]["position"])
+    return Moment(Position.parse(rows[0]["position"]), rows[0]["event_id"])

@@ -17,6 +17,7 @@ from crucible.settings import Settings
 if TYPE_CHECKING:
     from crucible.digest import ModelDigest
     from crucible.journal import Journal
+    from crucible.moments import Moment
     from crucible.position import Position
     from crucible.processors.zygote import Zygote
     from crucible.producers.submit import Sender
@@ -175,14 +176,14 @@ def open_reader(
             return
         from crucible.moments import find_moment
 
-        position = find_moment(reader, as_of)
-    with _past_reader(settings, position) as past:
+        moment = find_moment(reader, as_of)
+    with _past_reader(settings, moment) as past:
         yield past
 
 
 @contextlib.contextmanager
-def _past_reader(settings: Settings, position: Position) -> Iterator[Reading]:
-    """A reader of the state as of a position: it needs no engine and no lock, but the log itself."""
+def _past_reader(settings: Settings, moment: Moment) -> Iterator[Reading]:
+    """A reader of the state as of a moment: it needs no engine and no lock, but the log itself."""
     from crucible.cli.located import locate
 
     settings = locate(settings)
@@ -192,6 +193,9 @@ def _past_reader(settings: Settings, position: Position) -> Iterator[Reading]:
 
     with contextlib.ExitStack() as stack:
         journal = stack.enter_context(contextlib.closing(open_journal(settings.place, actor=settings.actor)))
+        position = moment.position
+        if moment.event_id is not None:
+            position = journal.position_here(moment.event_id, position)
         meter = Meter(f"the state as of {position} is folded")
         reader = stack.enter_context(
             open_as_of(journal, settings.place, position, memory_limit=settings.read_model_memory, progress=meter)

@@ -11,6 +11,7 @@ import click
 from crucible.cli import exits
 from crucible.cli.housekeeping_commands import HOUSEKEEPING
 from crucible.cli.kafka_commands import topics
+from crucible.cli.log_commands import LOG_COMMANDS
 from crucible.cli.options import (
     FORMATS,
     REFERENCE_HELP,
@@ -353,6 +354,10 @@ def salvage(source: Path, target: Path) -> int:
     from crucible.cli.parts import salvage as act
 
     return act(source, target)
+
+
+for log_command in LOG_COMMANDS:
+    log_group.add_command(log_command)
 
 
 CLICK_BROKEN_PIPE = 1

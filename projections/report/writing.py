@@ -149,7 +149,7 @@ def _written(folder: Path, path: Path) -> Written:
 @contextlib.contextmanager
 def _reader(cursor: Any, journal: Journal, place: Place, asked: Mapping[str, Any]) -> Iterator[Reader]:
     """The live model if nothing was said of the subject since, else the model as of then."""
-    position = Position.parse(asked["position"])
+    position = journal.position_here(asked["report_id"], Position.parse(asked["position"]))
     if not _has_changed(cursor, asked["subject_kind"], asked["subject_id"], position):
         yield CursorReader(cursor)
         return

@@ -129,18 +129,18 @@ def reader(story, tmp_path_factory):
 def test_a_moment_is_a_position_a_mark_or_the_latest_mark_before_a_time(reader):
     past, history = reader
     mark = next(text for text in history.lived if past.rows("SELECT 1 FROM marks WHERE position = ?", [text]))
-    assert str(find_moment(past, mark)) == mark
-    assert str(find_moment(past, "mark:before the retry")) == mark
+    assert str(find_moment(past, mark).position) == mark
+    assert str(find_moment(past, "mark:before the retry").position) == mark
     (row,) = past.rows("SELECT set_at FROM marks")
-    assert str(find_moment(past, str(row["set_at"]))) == mark
-    assert str(find_moment(past, "2999-01-01T00:00+02:00")) == mark
+    assert str(find_moment(past, str(row["set_at"])).position) == mark
+    assert str(find_moment(past, "2999-01-01T00:00+02:00").position) == mark
     with pytest.raises(UsageError, match="no mark was set at or before"):
         find_moment(past, "1999-01-01")
 
 
 def test_a_run_stands_for_its_end_with_all_of_its_telemetry(reader, tmp_path):
     past, history = reader
-    position = find_moment(past, "run:b1")
+    position = find_moment(past, "run:b1").position
     assert position.offsets["events", 0] < max(Position.parse(text).offsets["events", 0] for text in history.lived)
     with open_as_of(history.journal, Place(tmp_path / "other"), position) as then:
         (row,) = then.rows("SELECT status, is_complete FROM runs WHERE run_id = 'b1'")
@@ -192,4 +192,4 @@ def test_the_end_of_a_run_has_no_telemetry_of_what_was_claimed_later(project, tm
     wanted = max(Position.parse(text).offsets.get(("telemetry", 0), 0) for text in history.lived)
     history.points("a1", "a1-again", [1.0], attempt=2)
     with open_as_of(journal, Place(tmp_path), Position.parse(str(live.catch_up()))) as past:
-        assert find_moment(past, "run:b1").offsets["telemetry", 0] == wanted
+        assert find_moment(past, "run:b1").position.offsets["telemetry", 0] == wanted
