@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crucible.codec import Codec
+from crucible.copy_state import raise_if_unfinished
 from crucible.errors import AppendUnknownError, LogError, LogRefusedError, RecordError
 from crucible.log.protocol import Appended, Batch, Log, Outgoing, Stored
 from crucible.log_schemas import LogSchemas, SchemaRegistry
@@ -79,13 +80,22 @@ class Journal:
         return self._log_id
 
     def identify(self) -> str:
-        """Give an empty log its identity, and return that of this log. Of several writers at once the first counts."""
+        """Give an empty log its identity, and return that of this log. Of several writers at once the first counts.
+
+        Raises ``UsageError`` for a copy that is not finished, before anything is written.
+        """
+        self.require_whole()
         if self._log_id is None and not self.log.end("events", 0):
             self.schemas.settle()
             created = self._batch([self.make(LogCreated, log_id=self.ids.uuid7(), crucible_version=VERSION)])
             # Readers look for it in partition 0, wherever its key would go.
             self._send([dataclasses.replace(created, partition=0)])
         return self.log_id
+
+    def require_whole(self) -> None:
+        """Raise ``UsageError`` if this log is a copy that is not finished."""
+        self.schemas.read()
+        raise_if_unfinished(self.schemas.copy_state, self.log.location)
 
     def make(
         self, record_type: type[R], *, event_id: str | None = None, causation: Record | None = None, **fields: Any
@@ -130,6 +140,10 @@ class Journal:
         """Append many batches, each as ``append`` does, with few commits; returns once all are durable."""
         if batches:
             self._append(batches)
+
+    def put(self, batches: Sequence[Batch]) -> None:
+        """Append batches that are made already, sent again as ``append`` does if an outcome stays unknown."""
+        self._send(batches)
 
     def read(self, topic: Topic, partition: int, offset: int, limit: int = 10_000) -> list[Entry]:
         """Up to ``limit`` entries from ``offset`` on; empty at the end. Raises as ``Log.read``."""

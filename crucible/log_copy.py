@@ -15,8 +15,9 @@ from typing import Final
 
 from crucible.codec import HEADER_BYTES
 from crucible.copied_moments import moments_batch, named_moments
+from crucible.copy_state import CopyState, copy_state_batch
 from crucible.envelope import read_envelope
-from crucible.errors import AppendUnknownError, LogRefusedError
+from crucible.errors import AppendUnknownError, UsageError
 from crucible.faults import fault_point
 from crucible.journal import Journal
 from crucible.log.paging import read_pages
@@ -55,48 +56,83 @@ class Copied:
 
 
 class LogCopy:
-    """One copy. For one thread; nobody else may write to the target meanwhile."""
+    """One copy. For one thread; nobody else may write to the target meanwhile.
 
-    def __init__(self, source: Journal, target: Journal, *, pause: Callable[[float], None] = time.sleep) -> None:
-        """Copy nothing yet."""
+    ``begin``, ``run``, and ``finish`` once both logs were compared: in between nobody can open the target as a log.
+    """
+
+    def __init__(
+        self,
+        source: Journal,
+        target: Journal,
+        *,
+        names: tuple[str, str] = ("SOURCE", "TARGET"),
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Copy nothing yet. ``names`` are what the command line calls the two logs."""
         self._source = source
         self._target = target
+        self._names = names
         self._pause = pause
 
-    def run(self, progress: Progress) -> Copied:
-        """Copy what the target lacks, up to where the source ends now.
+    def begin(self) -> None:
+        """Say in the target that it is a copy that is not finished.
 
-        Raises ``LogRefusedError`` for a target that is no copy of the source, before anything is written to it.
+        Raises ``UsageError`` with every problem of source and target before anything is written.
         """
-        ends = _ends(self._source)
-        if not ends.get(FIRST):
-            message = f"the log at {self._source.log.location} is empty: there is nothing to copy"
-            raise LogRefusedError(message)
-        self._require_target()
+        self._ends = _ends(self._source)
+        problems = self._source_problems() + self._target_problems()
+        if problems:
+            raise UsageError("\n".join(problems))
+        held = Held(self._target, COPIED)
+        held.require_below(self._source.log, self._ends)
+        self._is_begun = held.count < sum(self._ends.values())
+        if self._is_begun:
+            self._say(is_finished=False)
+
+    def run(self, progress: Progress) -> Copied:
+        """Copy what the target lacks, up to where the source ended when the copy began."""
         for number in itertools.count(1):
             try:
-                return self._round(ends, progress)
+                return self._round(self._ends, progress)
             except AppendUnknownError:
                 if number == ROUNDS_MAX:
                     raise
                 self._pause(UNKNOWN_PAUSE_S)
         raise AssertionError
 
-    def _require_target(self) -> None:
-        """Refuse a target with another identity, or with records and none."""
-        source, target = self._source, self._target
+    def finish(self) -> None:
+        """Say in the target that it is whole: from now on it can be opened."""
+        state = self._target.schemas.copy_state
+        if self._is_begun or (state is not None and not state.is_finished):
+            self._say(is_finished=True)
+
+    def _source_problems(self) -> list[str]:
+        source = self._source
+        if not self._ends.get(FIRST):
+            return [f"the log at {self._names[0]} is empty: there is nothing to copy"]
+        source.schemas.read()
+        state = source.schemas.copy_state
+        if state is not None and not state.is_finished:
+            return [f"{self._names[0]} is itself a copy that is not finished, of {state.source}: copy from there"]
+        return []
+
+    def _target_problems(self) -> list[str]:
+        """Another identity, or records and none."""
+        target, name = self._target, self._names[1]
         held = [key for key, end in _ends(target).items() if end]
-        if not held:
-            return
-        if not target.log.end(*FIRST):
-            message = f"{target.log.location} holds {held[0][0]} and no identity: it is no log; name an empty place"
-            raise LogRefusedError(message)
-        if target.log_id != source.log_id:
-            message = (
-                f"{target.log.location} holds another log, {target.log_id}; the source is {source.log_id}: "
-                "name an empty place"
-            )
-            raise LogRefusedError(message)
+        target.schemas.read()
+        state = target.schemas.copy_state
+        if held and not target.log.end(*FIRST):
+            return [f"{name} holds {held[0][0]} and no identity: it is no log; name an empty place"]
+        there = target.log_id if held else state.log_id if state is not None else None
+        if there is None or not self._ends.get(FIRST) or there == self._source.log_id:
+            return []
+        return [f"{name} holds another log, {there}; {self._names[0]} is {self._source.log_id}: name an empty place"]
+
+    def _say(self, *, is_finished: bool) -> None:
+        self._target.put([copy_state_batch(CopyState(self._source.log_id, *self._names, is_finished=is_finished))])
+        self._target.schemas.read()
 
     def _round(self, ends: Offsets, progress: Progress) -> Copied:
         source, target = self._source, self._target
@@ -181,13 +217,14 @@ class _Walk:
     def _outgoing(self, stored: Stored) -> Outgoing:
         """A value with the id that its schema has in the target."""
         value = stored.value
-        envelope = read_envelope(value)
         name = self._record_type(stored)
-        if name is None or envelope is None:  # whatever it is, it is copied as it is
+        if name is not None:  # what names no schema is copied as it is
+            there = int.from_bytes(value[1:HEADER_BYTES], "big")
+            if (here := self._ids.get(there, there)) != there:
+                value = value[:1] + here.to_bytes(HEADER_BYTES - 1, "big") + value[HEADER_BYTES:]
+        envelope = read_envelope(value) if name is not None else None
+        if name is None or envelope is None:
             return Outgoing(f"{stored.topic}-{stored.partition}-{stored.offset}", name or "Unknown", value)
-        there = int.from_bytes(value[1:HEADER_BYTES], "big")
-        if (here := self._ids.get(there, there)) != there:
-            value = value[:1] + here.to_bytes(HEADER_BYTES - 1, "big") + value[HEADER_BYTES:]
         return Outgoing(envelope.event_id, name, value, envelope.traceparent, envelope.actor, envelope.occurred_at_us)
 
     def _record_type(self, stored: Stored) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from google_crc32c import extend
 
 from crucible.codec import HEADER_BYTES
-from crucible.errors import LogRefusedError
+from crucible.errors import UsageError
 from crucible.journal import Journal
 from crucible.log.paging import read_pages
 from crucible.log.protocol import Log, Offsets, Stored
@@ -32,12 +32,12 @@ class Held:
                 self._read(target.log, topic, partition)
 
     def require_below(self, source: Log, ends: Offsets) -> None:
-        """Raise ``LogRefusedError`` if the copy holds more than the source, or what the source does not begin with."""
+        """Raise ``UsageError`` if the copy holds more than the source, or what the source does not begin with."""
         for topic, count in self._counts.items():
             end = sum(offset for (each, _), offset in ends.items() if each == topic)
             if count > end:
                 message = f"{self._location} holds {count:,} {topic}, the source {end:,}: it is no copy of it"
-                raise LogRefusedError(message)
+                raise UsageError(message)
         if not self._keys:
             return
         rest = {key: list(state) for key, state in self._keys.items()}
@@ -53,7 +53,12 @@ class Held:
                 f"{self._location} holds {state[0]:,} {topic} of key {key[:80]!r} that the source lacks: "
                 "it is no copy of it, or was written to since; name an empty place"
             )
-            raise LogRefusedError(message)
+            raise UsageError(message)
+
+    @property
+    def count(self) -> int:
+        """How many values the copy holds."""
+        return sum(self._counts.values())
 
     @property
     def is_exhausted(self) -> bool:
@@ -75,7 +80,7 @@ class Held:
 
 
 def _take(keys: dict[tuple[Topic, str], list[int]], stored: Stored, location: str) -> bool:
-    """Note that the source has a value; True if the copy has it. Raises ``LogRefusedError`` if it has another one."""
+    """Note that the source has a value; True if the copy has it. Raises ``UsageError`` if it has another one."""
     state = keys.get((stored.topic, stored.key))
     if state is None:
         return False
@@ -87,6 +92,6 @@ def _take(keys: dict[tuple[Topic, str], list[int]], stored: Stored, location: st
                 f"{location} holds other {stored.topic} of key {stored.key[:80]!r} than the source: "
                 "it is no copy of it, or was written to since; name an empty place"
             )
-            raise LogRefusedError(message)
+            raise UsageError(message)
         del keys[stored.topic, stored.key]
     return True

@@ -16,6 +16,7 @@ from typing import Protocol
 from crucible.canonical import canonical_json
 from crucible.codec import Codec
 from crucible.copied_moments import moments_of
+from crucible.copy_state import CopyState, copy_state_of
 from crucible.errors import LogError, RecordError
 from crucible.log.protocol import Batch, Log, Outgoing, Stored
 from crucible.records.record import RECORD_TYPES, Record
@@ -51,6 +52,8 @@ class LogSchemas:
         """The last id of each identity."""
         self.moments: dict[str, str] = {}
         """On a copy: where moments of the original lie, by the event that names them. As of the last ``read``."""
+        self.copy_state: CopyState | None = None
+        """On a copy: whether it is finished. As of the last ``read``."""
         self._settled: set[type[Record]] = set()
         """Record types that are written with an id that stands on the log."""
 
@@ -138,6 +141,8 @@ class LogSchemas:
         if schema is not None:
             self._codec.learn(schema)
             self._note(schema)
+        elif (state := copy_state_of(stored.value)) is not None:
+            self.copy_state = state
         else:
             self.moments.update(moments_of(stored.value))
 

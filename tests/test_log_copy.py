@@ -10,7 +10,7 @@ import zlib
 
 import pytest
 
-from crucible.errors import AppendUnknownError, LogError, LogRefusedError
+from crucible.errors import AppendUnknownError, LogError, UsageError
 from crucible.journal import Journal
 from crucible.log.embedded import EmbeddedLog
 from crucible.log.memory import MemoryLog
@@ -39,7 +39,10 @@ from crucible.ports import SystemClock, SystemIds
 source, target = (
     Journal(EmbeddedLog(Path(path)), clock=SystemClock(), ids=SystemIds(), actor="x") for path in sys.argv[1:]
 )
-LogCopy(source, target).run(lambda *_: None)
+whole = LogCopy(source, target)
+whole.begin()
+whole.run(lambda *_: None)
+whole.finish()
 """
 
 
@@ -51,8 +54,13 @@ def memory(partitions, seed=0):
     return journal_on(MemoryLog(dict.fromkeys(TOPICS, partitions), seed))
 
 
-def copy(source, target):
-    return LogCopy(source, target, pause=lambda _: None).run(lambda *_: None)
+def copy(source, target, **given):
+    """A whole copy, as the command makes it."""
+    whole = LogCopy(source, target, **{"pause": lambda _: None, **given})
+    whole.begin()
+    done = whole.run(lambda *_: None)
+    whole.finish()
+    return done
 
 
 def model_of(journal, folder):
@@ -103,7 +111,9 @@ def test_a_copy_has_the_same_records_and_the_same_digests(long, tmp_path, there,
         copy(memory_copy(long, 5), source)
     target = memory(here, 2)
     told = []
-    done = LogCopy(source, target).run(lambda *counts: told.append(counts))
+    whole = LogCopy(source, target)
+    whole.begin()
+    done = whole.run(lambda *counts: told.append(counts))
     assert by_key(target) == by_key(source)
     assert done.records == done.appended == sum(map(len, by_key(source).values()))
     assert told[-1] == (done.records, done.records)
@@ -159,7 +169,7 @@ def test_a_copy_that_fails_anywhere_is_gone_on_with_and_doubles_nothing(small, f
 def test_an_unknown_outcome_is_waited_out_before_the_copy_looks_again(small):
     target, pauses, faults = memory(1), [], iter(["unknown_appended", "unknown_lost"])
     target.log.choose_fault = lambda batches: next(faults, None) if batches[0].topic == "events" else None
-    LogCopy(small, target, pause=pauses.append).run(lambda *_: None)
+    copy(small, target, pause=pauses.append)
     assert pauses == [25.0, 25.0]
     assert by_key(target) == by_key(small)
 
@@ -195,7 +205,7 @@ def test_a_copy_follows_a_source_that_has_grown(small):
 def test_a_target_with_another_log_is_refused_and_left_as_it_is(small):
     target = memory_journal(1, 8)
     before = by_key(target)
-    with pytest.raises(LogRefusedError, match=f"another log, {target.log_id}"):
+    with pytest.raises(UsageError, match=f"TARGET holds another log, {target.log_id}"):
         copy(small, target)
     assert by_key(target) == before
     assert target.log.end("schemas", 0) == len(target.schemas.found())
@@ -204,7 +214,7 @@ def test_a_target_with_another_log_is_refused_and_left_as_it_is(small):
 def test_a_target_with_records_and_no_identity_is_refused(small):
     target = memory(1)
     target.log.append([Batch("telemetry", "k", [Outgoing("e", "X", b"junk")])])
-    with pytest.raises(LogRefusedError, match="no identity"):
+    with pytest.raises(UsageError, match="no identity"):
         copy(small, target)
 
 
@@ -212,11 +222,11 @@ def test_a_copy_that_somebody_has_written_to_is_refused(small):
     target = memory(2)
     copy(small, target)
     grown(target, "mine")
-    with pytest.raises(LogRefusedError, match=r"holds .* events"):
+    with pytest.raises(UsageError, match=r"holds .* events"):
         copy(small, target)
     grown(small, "another one")
     before = by_key(target)
-    with pytest.raises(LogRefusedError, match=r"holds other events of key 'r1'"):
+    with pytest.raises(UsageError, match=r"holds other events of key 'r1'"):
         copy(small, target)
     assert by_key(target) == before
 
@@ -226,12 +236,12 @@ def test_a_copy_with_a_record_of_a_key_that_the_source_lacks_is_refused(small):
     copy(small, target)
     target.log.append([Batch("events", "stranger", [Outgoing("e", "X", b"junk")])])
     grown(small, "one more")
-    with pytest.raises(LogRefusedError, match=r"of key 'stranger' that the source lacks"):
+    with pytest.raises(UsageError, match=r"of key 'stranger' that the source lacks"):
         copy(small, target)
 
 
 def test_an_empty_source_is_no_log_to_copy():
-    with pytest.raises(LogRefusedError, match="is empty"):
+    with pytest.raises(UsageError, match="is empty"):
         copy(memory(1), memory(1))
 
 

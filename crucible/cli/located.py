@@ -52,6 +52,7 @@ def _log_id(settings: Settings, *, may_create: bool) -> str:
     with contextlib.closing(journal):
         if may_create:
             return journal.identify()
+        journal.require_whole()
         if not log.end("events", 0):
             message = f"there is no log at {settings.log_text}; crucible run makes one"
             raise UsageError(message)

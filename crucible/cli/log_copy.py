@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,14 +14,14 @@ from crucible.cli import exits
 from crucible.cli.engine import EngineLock
 from crucible.cli.meter import Meter
 from crucible.cli.text import say, size_text, warn
-from crucible.errors import LogCorruptError, LogRefusedError, UsageError
+from crucible.errors import DefinitionError, LogCorruptError, LogRefusedError, UsageError
 from crucible.place import Place
-from crucible.settings import Settings, load_settings
+from crucible.settings import FOLDER_NAME, Settings, load_settings
 
 if TYPE_CHECKING:
     from crucible.blob_copy import BlobsCopied
     from crucible.journal import Journal
-    from crucible.log_copy import Copied
+    from crucible.log_copy import Copied, LogCopy
 
 DATABASE = "log.db"
 SHOWN_MAX = 10
@@ -28,20 +29,45 @@ SHOWN_MAX = 10
 
 def copy(source: str, target: str, *, has_blobs: bool, from_blobs: str | None, to_blobs: str | None) -> int:
     """Copy a log and the blobs that it names; exit code 5 if a blob of the source is damaged."""
-    there, here = _source(source, from_blobs), load_settings(log=target, blobs=to_blobs)
-    if there.log_text == here.log_text:
-        message = f"{source} and {target} are the same log"
-        raise UsageError(message)
+    from crucible.log_copy import LogCopy
+
+    there, here = _settings(source, target, from_blobs, to_blobs)
     with contextlib.ExitStack() as stack:
         original = stack.enter_context(_opened(there, is_new=False))
+        if not original.log.end("events", 0):
+            message = f"the log at {source} is empty: there is nothing to copy"
+            raise UsageError(message)
         place = _located(there, original.log_id).place
         target_place = _located(here, original.log_id).place
         stack.enter_context(_alone(target_place))
         copied_journal = stack.enter_context(_opened(here, is_new=True))
+        log_copy = LogCopy(original, copied_journal, names=(there.log_text, here.log_text))
+        log_copy.begin()
         blobs = _copy_blobs(original, place, target_place) if has_blobs else None
-        done = _copy_log(original, copied_journal)
+        done = _copy_log(log_copy, original, copied_journal)
     _tell(done, blobs, there, here)
     return exits.STORAGE if blobs is not None and blobs.damaged else exits.FINE
+
+
+def _settings(source: str, target: str, from_blobs: str | None, to_blobs: str | None) -> tuple[Settings, Settings]:
+    """The settings of both sides. Raises ``UsageError`` with what is wrong with either."""
+    problems: list[str] = []
+    there = here = None
+    try:
+        there = _source(source, from_blobs)
+    except (UsageError, DefinitionError) as error:
+        problems.append(str(error))
+    try:
+        here = _target(target, to_blobs)
+    except (UsageError, DefinitionError) as error:
+        problems += [str(error)] * (str(error) not in problems)  # a bad crucible.toml is one of both
+    if there is not None and here is not None and there.log_text == here.log_text:
+        problems.append(f"{source} and {target} are the same log")
+    if problems:
+        raise UsageError("\n".join(problems))
+    assert there is not None
+    assert here is not None
+    return there, here
 
 
 def _source(text: str, from_blobs: str | None) -> Settings:
@@ -55,6 +81,21 @@ def _source(text: str, from_blobs: str | None) -> Settings:
         raise UsageError(message)
     if from_blobs is None and (settings.place.blobs / "sha256").is_dir():
         return dataclasses.replace(settings, blobs=None)
+    return settings
+
+
+def _target(text: str, to_blobs: str | None) -> Settings:
+    """The log that is made. A folder that holds other things is taken for a slip of the hand."""
+    settings = load_settings(log=text, blobs=to_blobs)
+    root = settings.log
+    if settings.log_address is not None or not os.path.lexists(root):
+        return settings
+    if not root.is_dir():
+        message = f"{root} is no folder; name one that is not there yet"
+        raise UsageError(message)
+    if any(root.iterdir()) and not any((root / name).is_dir() for name in ("log", "blobs")):
+        message = f"{root} holds other things and no log: name an empty folder, for example {root / FOLDER_NAME}"
+        raise UsageError(message)
     return settings
 
 
@@ -113,14 +154,13 @@ def _copy_blobs(original: Journal, source: Place, target: Place) -> BlobsCopied 
     return copied
 
 
-def _copy_log(original: Journal, target: Journal) -> Copied:
-    """Copy the log and compare both. Raises ``LogCorruptError`` if they differ then."""
-    from crucible.log_copy import LogCopy
+def _copy_log(log_copy: LogCopy, original: Journal, target: Journal) -> Copied:
+    """Copy the log, compare both and say that it is whole. Raises ``LogCorruptError`` if they differ."""
     from crucible.position import Position
     from crucible.projections.log_digest import log_digest
 
     meter = Meter(f"the log is copied to {target.log.location}")
-    done = LogCopy(original, target).run(meter)
+    done = log_copy.run(meter)
     meter.finish()
     if log_digest(original, Position(done.ends)) != log_digest(target):
         message = (
@@ -128,6 +168,7 @@ def _copy_log(original: Journal, target: Journal) -> Copied:
             "meanwhile, or an append arrived twice; copy to another place"
         )
         raise LogCorruptError(message)
+    log_copy.finish()
     return done
 
 

@@ -43,7 +43,7 @@ def test_a_copy_works_like_the_original_as_of_its_marks_too(project):
     assert "of them now" in project.run("log", "copy", ".crucible", "moved/.crucible").stdout
     assert digests(project, "moved/.crucible") == digests(project, ".crucible")
     project.run("note", "saving#1/x2.1", "and so does the copy", CRUCIBLE_LOG="moved/.crucible")
-    told = project.run("log", "copy", ".crucible", "moved/.crucible", code=5).stderr
+    told = project.run("log", "copy", ".crucible", "moved/.crucible", code=2).stderr
     assert "is no copy of it" in told
 
 
@@ -79,6 +79,26 @@ def test_blobs_go_to_a_bucket_and_a_damaged_one_is_told_and_left(project, bucket
     assert {path.name for path in store} <= {path.name for path in (bucket.folder / "moved" / "stores").iterdir()}
 
 
+def test_nobody_works_on_a_copy_that_is_not_finished(project):
+    done = project.run("log", "copy", ".crucible", "moved/.crucible", code=None, CRUCIBLE_FAULT="copy:appended=kill@2")
+    assert done.returncode == -signal.SIGKILL
+    log = project.folder / "moved" / ".crucible" / "log" / "log.db"
+    before = log.read_bytes()
+    for line in (
+        ("run", "saving.py"), ("engine",), ("worker",), ("ls",), ("sql", "SELECT 1"), ("mark", "mine"), ("digest",),
+        ("cancel", "saving#1"), ("verify",), ("gc",), ("log", "copy", "moved/.crucible", "further"),
+    ):  # fmt: skip
+        told = project.run(*line, code=None, CRUCIBLE_LOG="moved/.crucible")
+        assert told.returncode in {2, 5}, line
+        assert "not finished" in told.stderr + told.stdout, (line, told)
+    assert log.read_bytes() == before
+    told = project.run("ls", code=2, CRUCIBLE_LOG="moved/.crucible").stderr
+    command = re.search(r"crucible (log copy \S+ \S+)", told)[1]
+    project.run(*command.split())  # what it says mends it
+    assert digests(project, "moved/.crucible") == digests(project, ".crucible")
+    project.run("ls", CRUCIBLE_LOG="moved/.crucible")
+
+
 def test_without_blobs_only_the_log_is_copied(project):
     told = project.run("log", "copy", ".crucible", "moved/.crucible", "--no-blobs").stdout
     assert "blobs copied" not in told
@@ -96,13 +116,17 @@ def test_what_can_not_be_copied_is_refused_and_nothing_is_made(project, tmp_path
         (".crucible", "kafka://", "CRUCIBLE_LOG"),
     ):
         assert words in project.run("log", "copy", source, target, code=2).stderr
+    told = project.run("log", "copy", "nowhere", ".", code=2).stderr
+    assert "there is no log at" in told
+    assert "holds other things and no log" in told
+    assert "saving.py is no folder" in project.run("log", "copy", ".crucible", "saving.py", code=2).stderr
     assert sorted(map(str, project.folder.rglob("*"))) == before
     (tmp_path / "other").mkdir()
     other = Project(tmp_path / "other")
     other.write("saving.py", SAVING)
     other.run("run", "saving.py", "-j", "2")
     held = other.sql("SELECT count(*) AS n FROM events")
-    told = project.run("log", "copy", ".crucible", str(tmp_path / "other" / ".crucible"), code=5).stderr
+    told = project.run("log", "copy", ".crucible", str(tmp_path / "other" / ".crucible"), code=2).stderr
     assert "holds another log" in told
     assert other.sql("SELECT count(*) AS n FROM events") == held
 
