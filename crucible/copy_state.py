@@ -37,13 +37,11 @@ def copy_state_of(value: bytes) -> CopyState | None:
     """The state that a value of topic ``schemas`` notes; None if it is another one."""
     try:
         noted = json.loads(value)["copy"]
-        texts = [noted["log_id"], noted["source"], noted["target"]]
-        is_finished = noted["is_finished"]
+        state = CopyState(noted["log_id"], noted["source"], noted["target"], noted["is_finished"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    if not all(isinstance(text, str) for text in texts) or not isinstance(is_finished, bool):
-        return None
-    return CopyState(*texts, is_finished=is_finished)
+    is_state = all(isinstance(text, str) for text in (state.log_id, state.source, state.target))
+    return state if is_state and isinstance(state.is_finished, bool) else None
 
 
 def copy_state_batch(state: CopyState) -> Batch:
@@ -57,8 +55,8 @@ def raise_if_unfinished(state: CopyState | None, location: str) -> None:
     if state is None or state.is_finished:
         return
     message = (
-        f"{location} is a copy of the log {state.log_id} that is not finished: to work on it now would make another log "
-        f"of it. Finish it with the command that began it: crucible log copy {shlex.quote(state.source)} "
-        f"{shlex.quote(state.target)}"
+        f"{location} is a copy of the log {state.log_id} that is not finished: to work on it now would make another "
+        "log of it. Finish it with the command that began it: "
+        f"crucible log copy {shlex.quote(state.source)} {shlex.quote(state.target)}"
     )
     raise UsageError(message)

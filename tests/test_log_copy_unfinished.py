@@ -12,6 +12,7 @@ import time
 import pytest
 
 from crucible.canonical import canonical_json
+from crucible.copy_state import copy_state_of
 from crucible.errors import LogError, UsageError
 from crucible.journal import journal_of
 from crucible.log.embedded import EmbeddedLog
@@ -155,6 +156,18 @@ def test_the_log_of_a_copy_that_was_killed_is_refused_on_disk(small, tmp_path, p
     assert subprocess.run(command, env=environ, check=False, timeout=60).returncode == -signal.SIGKILL
     with contextlib.closing(EmbeddedLog(folders[1])) as log, pytest.raises(UsageError, match="not finished"):
         journal_of(log, actor="worker")
+
+
+@pytest.mark.parametrize(
+    "noted",
+    [
+        "copy", [], None, {"log_id": "a"}, {"log_id": "a", "source": 1, "target": "c", "is_finished": False},
+        {"log_id": "a", "source": "b", "target": "c", "is_finished": 0},
+    ],
+)  # fmt: skip
+def test_a_note_that_is_none_says_nothing_of_a_copy(noted):
+    assert copy_state_of(canonical_json({"copy": noted}).encode()) is None
+    assert copy_state_of(b"\xff") is None
 
 
 def strange(journal):
