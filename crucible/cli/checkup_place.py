@@ -11,7 +11,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,8 +19,10 @@ from crucible.cli.checkup import Finding
 from crucible.cli.text import duration, size_text
 from crucible.errors import CrucibleError, LogCorruptError, UsageError
 from crucible.log.filesystem import REFUSED_FILE_SYSTEMS, find_file_system
+from crucible.log.protocol import Log
 from crucible.place import Place
 from crucible.plural import plural
+from crucible.ports import SystemClock, SystemIds
 from crucible.settings import Settings
 from crucible.writers import is_held, living_workers
 
@@ -46,6 +48,7 @@ def broker_findings(settings: Settings) -> Iterator[Finding]:
             opened_ms = (time.perf_counter() - start) * 1000
             counts = {topic: sum(log.end(topic, part) for part in log.partitions(topic)) for topic in TOPICS}
             parts = {topic: len(log.partitions(topic)) for topic in TOPICS}
+            unfinished = _unfinished_copy(log)
     except UsageError as error:
         yield Finding("log", "fine", f"{settings.log_text} answers: {error}")
         return
@@ -53,10 +56,21 @@ def broker_findings(settings: Settings) -> Iterator[Finding]:
         yield Finding("log", "problem", str(error), "look at CRUCIBLE_LOG, CRUCIBLE_KAFKA_… and the brokers")
         return
     text = ", ".join(f"{count} {topic} in {parts[topic]}" for topic, count in counts.items())
-    text = f"{settings.log_text} opens in {opened_ms:.0f} ms: {text}; topics are as they have to be"
     yield Finding(
         "log", "fine", f"{settings.log_text} opens in {opened_ms:.0f} ms: {text}; topics are as they have to be"
     )
+    yield from unfinished
+
+
+def _unfinished_copy(log: Log) -> Sequence[Finding]:
+    """A problem if the log is a copy that is not finished."""
+    from crucible.journal import Journal
+
+    try:
+        Journal(log, clock=SystemClock(), ids=SystemIds(), actor="doctor").require_whole()
+    except UsageError as error:
+        return (Finding("copy", "problem", str(error)),)
+    return ()
 
 
 def place_findings(settings: Settings) -> Iterator[Finding]:
@@ -190,6 +204,7 @@ def _log(place: Place) -> Iterator[Finding]:
         with contextlib.closing(EmbeddedLog(place.log)) as log:
             ends = {topic: log.end(topic, 0) for topic in TOPICS}
             last = log.read("events", 0, ends["events"] - 1, 1) if ends["events"] else []
+            unfinished = _unfinished_copy(log)
     except LogCorruptError as error:
         yield Finding("log", "problem", str(error), "crucible log salvage rescues what can be read")
         return
@@ -198,6 +213,7 @@ def _log(place: Place) -> Iterator[Finding]:
         return
     text = ", ".join(f"{count} {topic}" for topic, count in ends.items())
     yield Finding("log", "fine", f"opens, and ends where it did: {text}; crucible verify reads all of it")
+    yield from unfinished
     ahead_s = last[0].appended_at_us / 1e6 - time.time() if last else 0.0
     if ahead_s > CLOCK_APART_S:
         text = f"the newest event was appended {duration(ahead_s)} from now"

@@ -12,7 +12,7 @@ import click
 @click.option("--from-blobs", metavar="ADDRESS", help="The source's blobs; default: beside it, else CRUCIBLE_BLOBS.")
 @click.option("--to-blobs", metavar="ADDRESS", help="The target's blobs; default: CRUCIBLE_BLOBS, else beside it.")
 def copy(source: str, target: str, has_blobs: bool, from_blobs: str | None, to_blobs: str | None) -> int:
-    """Copy a log to another place or engine, with the blobs that it names.
+    """Copy a log and its blobs to another place or engine.
 
     SOURCE and TARGET are what CRUCIBLE_LOG may be: a folder such as .crucible, or kafka://host:port/prefix. Records
     keep their ids, keys, times and their order by key; both logs have the same digests afterwards. A copy that was

@@ -86,7 +86,7 @@ def test_nobody_works_on_a_copy_that_is_not_finished(project):
     before = log.read_bytes()
     for line in (
         ("run", "saving.py"), ("engine",), ("worker",), ("ls",), ("sql", "SELECT 1"), ("mark", "mine"), ("digest",),
-        ("cancel", "saving#1"), ("verify",), ("gc",), ("log", "copy", "moved/.crucible", "further"),
+        ("cancel", "saving#1"), ("verify",), ("doctor",), ("gc",), ("log", "copy", "moved/.crucible", "further"),
     ):  # fmt: skip
         told = project.run(*line, code=None, CRUCIBLE_LOG="moved/.crucible")
         assert told.returncode in {2, 5}, line
