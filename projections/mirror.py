@@ -110,11 +110,11 @@ class Mirror:
         folder = digest = problem = None
         try:
             query = "SELECT experiment, output_dir FROM submissions WHERE submission_id = ?"
-            folder, data = self._manifest(cursor, *cursor.execute(query, [submission_id]).fetchone())
+            folder, name, data = self._manifest(cursor, *cursor.execute(query, [submission_id]).fetchone())
             digest = hashlib.sha256(data).hexdigest()
             folder.mkdir(parents=True, exist_ok=True)
             with publishing(self._place):
-                replace_page(folder, MANIFEST, data)
+                replace_page(folder, name, data)
         except Exception as error:  # noqa: BLE001  whatever its records say, other folders can be written
             digest, problem = None, f"{type(error).__name__}: {error}"
         row = ("submission", submission_id, generation, str(folder or ""), digest, problem)
@@ -142,8 +142,8 @@ class Mirror:
         self, cursor: Any, experiment: str, output_dir: str, submissions: Sequence[tuple[str, int]]
     ) -> list[Expected]:
         """What an experiment's folder has to hold, for each of its submissions (id, generation)."""
-        folder, data = self._manifest(cursor, experiment, output_dir)
-        manifest = Written(MANIFEST, len(data), hashlib.sha256(data).hexdigest())
+        folder, name, data = self._manifest(cursor, experiment, output_dir)
+        manifest = Written(name, len(data), hashlib.sha256(data).hexdigest())
         ends = {part["submission_id"]: part["generation"] for part in json.loads(data)["submissions"]}
         return [
             Expected("submission", submission_id, generation, folder, [manifest], ends)
@@ -154,9 +154,14 @@ class Mirror:
         """Where a run's folder lies, unless a run of another log was there first."""
         return self._root / output_dir / folder
 
-    def _manifest(self, cursor: Any, experiment: str, output_dir: str) -> tuple[Path, bytes]:
-        data = page_bytes(experiment_manifest(cursor, experiment, output_dir))
-        return self._root / output_dir / safe_name(experiment), data
+    def _manifest(self, cursor: Any, experiment: str, output_dir: str) -> tuple[Path, str, bytes]:
+        """The folder of an experiment, its manifest, and the name of that file: another if another log has the name."""
+        log_id = self._journal.log_id
+        folder = self._root / output_dir / safe_name(experiment)
+        beside = f"manifest-{log_id[-12:]}.json"
+        is_taken = read_manifest(folder).get("log_id", log_id) != log_id or (folder / beside).exists()
+        data = page_bytes({**experiment_manifest(cursor, experiment, output_dir), "log_id": log_id})
+        return folder, beside if is_taken else MANIFEST, data
 
     def _folder(self, run: Record, recorded: str | None = None) -> Path:
         """The run's folder, or one beside it if a run of another log has it."""
@@ -208,10 +213,10 @@ def _publish(made: _Made) -> None:
         made.fail(error)
 
 
-def read_manifest(folder: Path) -> Record:
+def read_manifest(folder: Path, name: str = MANIFEST) -> Record:
     """The manifest in a folder; empty if there is none that can be read."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
+        manifest = json.loads((folder / name).read_bytes())
     except (OSError, ValueError):
         return {}
     return manifest if isinstance(manifest, dict) else {}

@@ -135,7 +135,7 @@ def folder_problems(expected: Expected, blobs: BlobStore) -> Iterator[str]:
 
 def is_newer(expected: Expected) -> bool:
     """Whether the folder tells of a later end by now."""
-    manifest = read_manifest(expected.folder)
+    manifest = read_manifest(expected.folder, expected.files[-1].path)
     parts = [manifest] if expected.subject_kind == "run" else manifest.get("submissions")
     try:
         found = {part[f"{expected.subject_kind}_id"]: int(part["generation"]) for part in parts or ()}

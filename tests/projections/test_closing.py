@@ -1,5 +1,6 @@
 """What follows when something has ended: verdicts, folders, a snapshot; each once, and again after a kill."""
 
+import contextlib
 import hashlib
 import json
 import subprocess
@@ -12,7 +13,9 @@ from crucible.blobs import FolderBlobs
 from crucible.errors import ReadModelError
 from crucible.log.protocol import Batch, Outgoing
 from crucible.place import Place
+from crucible.projections.mirror import Mirror
 from crucible.projections.readmodel import Projector
+from crucible.projections.verification.mirrors import check_mirrors, recorded_folders
 from crucible.statistics.inputs import Judgement
 from tests.projections.content import content, query
 from tests.projections.history import History, memory_journal
@@ -330,6 +333,31 @@ def test_a_run_of_another_log_with_the_same_name_keeps_its_folder(open_model, pl
     model.settle()
     assert (folder / "manifest.json").read_text() == '{"run_id": "another"}'
     assert json.loads((folder_of(place, "digits/001-lr0.1-r1") / "manifest.json").read_text())["run_id"] == "r1"
+
+
+def test_the_manifest_of_an_experiment_of_another_log_stays_and_ours_stands_beside_it(open_model, place):
+    folder = folder_of(place, "digits")
+    folder.mkdir(parents=True)
+    theirs = '{"log_id": "another"}'
+    (folder / "manifest.json").write_text(theirs)
+    history = two_runs()
+    model = open_model(history.journal)
+    model.settle()
+    ours = folder / f"manifest-{history.journal.log_id[-12:]}.json"
+    assert (folder / "manifest.json").read_text() == theirs
+    assert json.loads(ours.read_text())["log_id"] == history.journal.log_id
+    with contextlib.closing(model.cursor()) as cursor:
+        mirror, blobs = Mirror(history.journal, place), FolderBlobs(place.blobs)
+
+        def failures():
+            return check_mirrors(cursor, mirror, recorded_folders(cursor, cursor), blobs, may_move=False).failures
+
+        assert failures() == []
+        (folder / "manifest.json").unlink()
+        assert failures() == []
+        ours.unlink()
+        (failure,) = failures()
+    assert "manifest.json is not there" in failure.what
 
 
 def test_a_folder_that_cant_be_written_is_noted_and_stops_nothing(open_model, place):
