@@ -11,6 +11,7 @@
     ├── StorageError               the log, the disk or the broker failed                  exit 5
     │   ├── LogError               the log can't be used as it is
     │   │   ├── LogCorruptError    a batch does not match its checksum
+    │   │   │   └── LogTrimmedError what is read was trimmed, and nothing serves it
     │   │   ├── AppendUnknownError an append may or may not have happened: send it again, same ids
     │   │   ├── LogUnreachableError the log does not answer now; nothing was appended: try again later
     │   │   └── LogRefusedError    place, file system or limit that we do not take
@@ -115,6 +116,10 @@ class LogError(StorageError):
 
 class LogCorruptError(LogError):
     """A batch of the log does not match its checksum."""
+
+
+class LogTrimmedError(LogCorruptError):
+    """What is read was trimmed from the log: whoever reads through ``open_log`` gets it from its archive."""
 
 
 class AppendUnknownError(LogError):

@@ -13,8 +13,8 @@ from pathlib import Path
 import apsw
 
 from crucible.errors import LogError
-from crucible.log.database import explain, rows_as_written
-from crucible.log.frame import NO_PREVIOUS, Frame, FrameError, open_frame
+from crucible.log.database import explain, kept_start, rows_as_written
+from crucible.log.frame import Frame, FrameError, open_frame
 from crucible.log.protocol import READ_BYTES_MAX, TOPICS
 from crucible.log.store import Store
 from crucible.records.record import Topic
@@ -60,7 +60,7 @@ def audit(folder: Path, visit: Callable[[Frame], None]) -> list[Fault]:
 
 def _audit_topic(store: Store, topic: Topic, visit: Callable[[Frame], None]) -> Iterator[Fault]:
     known = store.head.read(topic)
-    end, expected = 0, NO_PREVIOUS
+    end, expected = _start(store, topic)
     is_known = True
     """Whether the frame before is whole, so that the next one must name it."""
     for last, crc, data in _rows(store, topic):
@@ -72,9 +72,9 @@ def _audit_topic(store: Store, topic: Topic, visit: Callable[[Frame], None]) -> 
             continue
         if frame.topic != topic or frame.end != last + 1:
             yield Fault(topic, end, max(end, last), "another batch stands in its place")
-        elif frame.first > end:
+        elif frame.first > end and frame.first > _start(store, topic)[0]:  # else it was trimmed meanwhile
             yield Fault(topic, end, frame.first - 1, "the batches are gone")
-        elif frame.first != end or (is_known and frame.previous != expected):
+        elif frame.first < end or (frame.first == end and is_known and frame.previous != expected):
             yield Fault(topic, frame.first, last, "the batch does not follow the one before it")
         if crc != frame.crc:
             yield Fault(topic, frame.first, last, "the checksum beside the batch is not that of the batch")
@@ -82,6 +82,11 @@ def _audit_topic(store: Store, topic: Topic, visit: Callable[[Frame], None]) -> 
         end, expected, is_known = last + 1, frame.crc, True
     if known is not None and (end < known[0] or (end == known[0] and is_known and expected != known[1])):
         yield Fault(topic, min(end, known[0] - 1), known[0] - 1, "batches that were acknowledged are not there")
+
+
+def _start(store: Store, topic: Topic) -> tuple[int, int]:
+    with store.reading() as connection:
+        return kept_start(connection, topic)
 
 
 def _rows(store: Store, topic: Topic) -> Iterator[tuple[int, int, bytes]]:

@@ -1,7 +1,9 @@
 """The SQLite file of an embedded log: how it is opened, what stands in it, and what its errors mean.
 
 A table for each topic, a row for each batch. A row's key is the offset of the last value in it, so that "the batch
-that holds offset n, and those after it" is one search by key. A log is only ever appended to.
+that holds offset n, and those after it" is one search by key. A log is only ever appended to, and trimmed at its
+beginning: then table ``kept`` says where each topic begins, and the format is 2, so that no version reads it that would
+miss what went.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import apsw
 
 from crucible.errors import AppendUnknownError, LogCorruptError, LogError, LogRefusedError
 from crucible.log.frame import NO_PREVIOUS
+from crucible.log.head import slot_check
 from crucible.log.protocol import TOPICS
 from crucible.records.record import Topic
 
@@ -24,6 +27,8 @@ PAGE_BYTES = 4096
 WAL_HEADER_BYTES = 32
 WAL_FRAME_BYTES = 24 + PAGE_BYTES
 FORMAT_VERSION = 1
+TRIMMED_VERSION = 2
+"""The format of a log that was trimmed."""
 _APPLICATION_ID = 0x43525543
 """``CRUC``: how ``file`` and others know the file."""
 _SQLITE_VERSION_MIN = 3_051_003
@@ -52,6 +57,10 @@ _TABLES = "".join(
 )
 _CREATE = (
     f"BEGIN IMMEDIATE; {_TABLES} PRAGMA application_id={_APPLICATION_ID}; PRAGMA user_version={FORMAT_VERSION}; COMMIT;"
+)
+_KEPT = (
+    "CREATE TABLE IF NOT EXISTS kept "
+    "(topic TEXT PRIMARY KEY, first INTEGER NOT NULL, crc INTEGER NOT NULL, checked INTEGER NOT NULL)"
 )
 _LAST_ROW = {topic: f"SELECT last, crc FROM {topic} ORDER BY last DESC LIMIT 1" for topic in TOPICS}  # noqa: S608
 
@@ -92,8 +101,11 @@ def create_or_check(connection: apsw.Connection, folder: Path) -> None:
         message = f"{folder / DATABASE_NAME} is damaged or no log of Crucible (application id {application_id:#x})"
         raise LogCorruptError(message)
     version = connection.pragma("user_version")
-    if version != FORMAT_VERSION:
-        message = f"{folder} holds a log of format {version}; this version of Crucible reads format {FORMAT_VERSION}"
+    if version not in (FORMAT_VERSION, TRIMMED_VERSION):
+        message = (
+            f"{folder} holds a log of format {version}; "
+            f"this version of Crucible reads formats {FORMAT_VERSION} and {TRIMMED_VERSION}"
+        )
         raise LogRefusedError(message)
 
 
@@ -101,7 +113,30 @@ def last_row(connection: apsw.Connection, topic: Topic) -> tuple[int, int]:
     """End of a topic, and the CRC of its last frame. Raises ``apsw.Error``."""
     with rows_as_written():
         row = connection.execute(_LAST_ROW[topic]).fetchone()
-        return (int(row[0]) + 1, int(row[1])) if row else (0, NO_PREVIOUS)
+        return (int(row[0]) + 1, int(row[1])) if row else kept_start(connection, topic)
+
+
+def kept_start(connection: apsw.Connection, topic: Topic) -> tuple[int, int]:
+    """Where a topic begins, and the CRC of the last frame before that. Raises ``apsw.Error``."""
+    if connection.pragma("user_version") != TRIMMED_VERSION:
+        return 0, NO_PREVIOUS
+    with rows_as_written():
+        row = connection.execute("SELECT first, crc, checked FROM kept WHERE topic = ?", (topic,)).fetchone()
+        if row is None:
+            return 0, NO_PREVIOUS
+        start, crc, checked = map(int, row)
+        if checked != slot_check(topic, start, crc):
+            message = f"where {topic} begins does not match its checksum"
+            raise ValueError(message)
+        return start, crc
+
+
+def set_kept_start(connection: apsw.Connection, topic: Topic, start: int, crc: int) -> None:
+    """Let a topic begin elsewhere: what is before has gone in the same transaction. Raises ``apsw.Error``."""
+    connection.execute(_KEPT)
+    row = (topic, start, crc, slot_check(topic, start, crc))
+    connection.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)", row)
+    connection.execute(f"PRAGMA user_version={TRIMMED_VERSION}")
 
 
 @contextlib.contextmanager

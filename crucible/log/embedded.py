@@ -25,6 +25,7 @@ from crucible.log.limits import check_batches
 from crucible.log.protocol import Appended, Batch, Offsets, Stored
 from crucible.log.reader import Reader
 from crucible.log.store import Store, raise_if_unknown
+from crucible.log.trimming import trim_topic
 from crucible.ports import Clock, SystemClock
 from crucible.records.record import Topic
 
@@ -87,6 +88,18 @@ class EmbeddedLog:
         raise_if_unknown(topic, partition)
         with self._gate:
             return self._reader.end(topic)
+
+    def start(self, topic: Topic, partition: int) -> int:
+        """The kept start, as ``Log.start``."""
+        raise_if_unknown(topic, partition)
+        with self._gate:
+            return self._reader.start(topic)
+
+    def trim(self, topic: Topic, partition: int, offset: int) -> int:
+        """Remove the batches whose values all lie below ``offset``, as ``Log.trim``."""
+        raise_if_unknown(topic, partition)
+        with self._gate:
+            return trim_topic(self._store, topic, offset)
 
     def wait(self, offsets: Offsets, timeout_s: float) -> bool:
         """Sleep until there is more, as ``Log.wait``."""

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from crucible.errors import AppendUnknownError, LogError
+from crucible.errors import AppendUnknownError, LogError, LogTrimmedError
 from crucible.log.limits import check_batches
 from crucible.log.protocol import READ_BYTES_MAX, TOPICS, Appended, Batch, Offsets, PartitionKey, Stored
 from crucible.ports import Clock, SystemClock
@@ -36,6 +36,7 @@ class MemoryLog:
         self._values: dict[PartitionKey, list[Stored]] = {
             (topic, partition): [] for topic, count in self._counts.items() for partition in range(count)
         }
+        self._starts = dict.fromkeys(self._values, 0)
         self._clock = clock or SystemClock()
         self._random = random.Random(seed)  # noqa: S311  a seeded interleaving, not a secret
         self._changed = threading.Condition()
@@ -93,28 +94,52 @@ class MemoryLog:
         with self._changed:
             self._require_open()
             values = self._partition(topic, partition)
-            if not 0 <= offset <= len(values):
-                place = f"{topic}, partition {partition}"
-                message = f"{place}: offset {offset} lies outside of the log, which ends at {len(values)}"
-                raise LogError(message)
-            count = min(limit, len(values) - offset)
+            start = self._starts[topic, partition]
+            end = start + len(values)
+            if not 0 <= offset <= end:
+                raise _outside(topic, partition, offset, end)
+            if offset < start:
+                message = f"{topic}, partition {partition}: offset {offset} was trimmed, the log begins at {start}"
+                raise LogTrimmedError(message)
+            count = min(limit, end - offset)
             if count > 1:
                 count = 1 if self._random.random() < _TRICKLE else self._random.randint(1, count)
-            return _bounded(values[offset : offset + count])
+            return _bounded(values[offset - start : offset - start + count])
+
+    def start(self, topic: Topic, partition: int) -> int:
+        """The kept start."""
+        with self._changed:
+            self._require_open()
+            self._partition(topic, partition)
+            return self._starts[topic, partition]
+
+    def trim(self, topic: Topic, partition: int, offset: int) -> int:
+        """Remove values below ``offset``, as ``Log.trim``: all of them."""
+        with self._changed:
+            self._require_open()
+            values = self._partition(topic, partition)
+            start = self._starts[topic, partition]
+            if offset > start + len(values):
+                raise _outside(topic, partition, offset, start + len(values))
+            if offset > start:
+                del values[: offset - start]
+                self._starts[topic, partition] = offset
+            return self._starts[topic, partition]
 
     def end(self, topic: Topic, partition: int) -> int:
         """The next offset."""
         with self._changed:
             self._require_open()
-            return len(self._partition(topic, partition))
+            values = self._partition(topic, partition)
+            return self._starts[topic, partition] + len(values)
 
     def wait(self, offsets: Offsets, timeout_s: float) -> bool:
         """Sleep until there is more, as ``Log.wait``: in real time, whatever the clock says."""
         deadline = time.monotonic() + timeout_s
         with self._changed:
             self._require_open()
-            wanted = [(self._partition(*key), offset) for key, offset in offsets.items()]
-            while not any(len(values) > offset for values, offset in wanted):
+            wanted = [(key, self._partition(*key), offset) for key, offset in offsets.items()]
+            while not any(self._starts[key] + len(values) > offset for key, values, offset in wanted):
                 remaining_s = deadline - time.monotonic()
                 if remaining_s <= 0 or self._is_closed:
                     return False
@@ -132,7 +157,7 @@ class MemoryLog:
         if partition is None:
             partition = zlib.crc32(batch.key.encode()) % self._counts[batch.topic]
         values = self._values[batch.topic, partition]
-        first = len(values)
+        first = self._starts[batch.topic, partition] + len(values)
         now_us = self._clock.now_us()
         for offset, outgoing in enumerate(batch.values, start=first):
             values.append(Stored(batch.topic, partition, offset, batch.key, outgoing.value, now_us))
@@ -149,6 +174,11 @@ class MemoryLog:
         if self._is_closed:
             message = "the log in memory is closed; make another one"
             raise LogError(message)
+
+
+def _outside(topic: Topic, partition: int, offset: int, end: int) -> LogError:
+    message = f"{topic}, partition {partition}: offset {offset} lies outside of the log, which ends at {end}"
+    return LogError(message)
 
 
 def _no_fault(_batches: Sequence[Batch]) -> AppendFault | None:

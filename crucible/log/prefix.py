@@ -60,6 +60,16 @@ class PrefixLog:
             return self._log.end(topic, partition)
         return self._ends.get((topic, partition), 0)
 
+    def start(self, topic: Topic, partition: int) -> int:
+        """The kept start of the log itself."""
+        return self._log.start(topic, partition)
+
+    def trim(self, topic: Topic, partition: int, offset: int) -> int:
+        """Refuse: what was can't be changed."""
+        _ = topic, partition, offset
+        message = "the log as of a position can only be read"
+        raise LogRefusedError(message)
+
     def wait(self, offsets: Offsets, timeout_s: float) -> bool:
         """Whether there is more below the position: nothing comes any more, so nothing is waited for."""
         _ = timeout_s

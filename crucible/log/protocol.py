@@ -104,13 +104,25 @@ class Log(Protocol):
 
         There may be fewer than ``limit``, even before the end, and a batch may be cut: who wants all reads on until
         ``end``.
-        Raises ``LogCorruptError`` when a batch does not match its checksum, naming topic, partition and offsets, and
-        ``LogError`` when ``offset`` lies past the end.
+        Raises ``LogCorruptError`` when a batch does not match its checksum, naming topic, partition and offsets,
+        ``LogTrimmedError`` when ``offset`` lies below the start, and ``LogError`` when it lies past the end.
         """
+        ...
+
+    def start(self, topic: Topic, partition: int) -> int:
+        """The kept start, as of now: what lies below was trimmed. 0 for a partition that never was."""
         ...
 
     def end(self, topic: Topic, partition: int) -> int:
         """The next offset that an append would get, as of now."""
+        ...
+
+    def trim(self, topic: Topic, partition: int, offset: int) -> int:
+        """Remove values below ``offset`` for good, and return the new start.
+
+        An engine removes whole batches only, or may cut one; so the start is ``offset`` or somewhat before it, and it
+        never moves back. Offsets and ends stay as they are. Raises ``LogError`` for an offset past the end.
+        """
         ...
 
     def wait(self, offsets: Offsets, timeout_s: float) -> bool:

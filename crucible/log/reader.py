@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import apsw
 
-from crucible.errors import LogCorruptError, LogError
-from crucible.log.database import last_row, rescue, rows_as_written
+from crucible.errors import LogCorruptError, LogError, LogTrimmedError
+from crucible.log.database import kept_start, last_row, rescue, rows_as_written
 from crucible.log.frame import NO_PREVIOUS, Frame, FrameError, follows, open_frame, stored_values
 from crucible.log.protocol import READ_BYTES_MAX, TOPICS, Stored
 from crucible.log.store import Store
@@ -40,6 +40,11 @@ class Reader:
         self._store.check_end(topic, end, crc, known)
         return end
 
+    def start(self, topic: Topic) -> int:
+        """The kept start."""
+        with self._store.reading() as connection:
+            return kept_start(connection, topic)[0]
+
     def read(self, topic: Topic, offset: int, limit: int) -> list[Stored]:
         """Up to ``limit`` values from ``offset`` on, as ``Log.read``."""
         known = self._store.head.read(topic)
@@ -56,6 +61,7 @@ class Reader:
                 raise LogError(message)
             rows = _fetch(connection, topic, offset, limit)
             if not rows:
+                _raise_if_trimmed(connection, topic, offset)
                 raise self._corrupt(topic, offset, end - 1, "the batches are gone")
             return self._take(connection, topic, offset, limit, rows)
 
@@ -68,6 +74,8 @@ class Reader:
         start = offset
         for last, data in rows:
             frame = self._open(topic, offset, last, data)
+            if frame.first > offset:
+                _raise_if_trimmed(connection, topic, offset)
             if expected is None:
                 expected = self._previous_crc(connection, frame)
             if not follows(frame, offset, expected):
@@ -96,6 +104,9 @@ class Reader:
             crc = connection.execute(_CRC_AT[frame.topic], (frame.first - 1,)).get
             if crc is not None:
                 return int(crc)
+        start, crc = kept_start(connection, frame.topic)
+        if frame.first <= start:  # below it: trimmed since the frame was fetched
+            return crc if frame.first == start else frame.previous
         raise self._corrupt(frame.topic, frame.first - 1, frame.first - 1, "the batch is gone")
 
     def _remember(self, topic: Topic, start: int, offset: int, frame: Frame) -> None:
@@ -113,6 +124,13 @@ class Reader:
             f"{rescue(self._store.folder)}"
         )
         return LogCorruptError(message)
+
+
+def _raise_if_trimmed(connection: apsw.Connection, topic: Topic, offset: int) -> None:
+    start, _ = kept_start(connection, topic)
+    if 0 <= offset < start:
+        message = f"{topic}, partition 0: offset {offset} was trimmed, the log begins at {start}"
+        raise LogTrimmedError(message)
 
 
 def _fetch(connection: apsw.Connection, topic: Topic, offset: int, limit: int) -> list[tuple[int, bytes]]:

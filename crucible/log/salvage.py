@@ -1,7 +1,8 @@
 """The rescue of a damaged log: every batch whose CRC holds goes into a new log, and what is lost is listed.
 
 The source is only read. Offsets in the target differ from those in the source wherever something was lost, so
-positions and read models of the source do not fit the target; ids of records do.
+positions and read models of the source do not fit the target; ids of records do. What was trimmed is in archives: the
+target begins where the source did.
 """
 
 from __future__ import annotations
@@ -15,15 +16,18 @@ from pathlib import Path
 import apsw
 
 from crucible.errors import LogRefusedError
-from crucible.log.database import DATABASE_NAME, WAL_NAME, explain
+from crucible.log.database import DATABASE_NAME, WAL_NAME, explain, set_kept_start
 from crucible.log.frame import NO_PREVIOUS, Body, Frame, seal, tail_of
-from crucible.log.head import read_head
+from crucible.log.head import read_head, read_starts
 from crucible.log.lock import FileLock
 from crucible.log.pages import Found, Pages
 from crucible.log.protocol import TOPICS
 from crucible.log.store import Store
 from crucible.records.record import Topic
 
+Known = tuple[int, int]
+"""An offset, and the CRC of the last frame before it."""
+_BEGINNING: Known = (0, NO_PREVIOUS)
 _TRANSACTION_BATCHES = 1_000
 """Batches that go into the target in one transaction."""
 
@@ -83,18 +87,26 @@ def salvage(source: Path, target: Path) -> SalvageReport:
     _refuse_places(source, target)
     with _locked(source):
         known = read_head(source / "head")
+        starts = read_starts(source / "head")
         pages = Pages(source)
         try:
-            kept = {topic: _choose(found, known.get(topic)) for topic, found in _by_topic(pages.find()).items()}
+            kept = {
+                topic: _choose(found, known.get(topic), starts.get(topic, _BEGINNING))
+                for topic, found in _by_topic(pages.find()).items()
+            }
         finally:
             pages.close()
-    _write(target, itertools.chain.from_iterable(kept.values()))
+    _write(target, itertools.chain.from_iterable(kept.values()), starts)
     return SalvageReport(
         source=source,
         target=target,
         batches=sum(len(frames) for frames in kept.values()),
         values={topic: sum(frame.value_count for frame in frames) for topic, frames in kept.items()},
-        lost=[lost for topic, frames in kept.items() for lost in _lost(topic, frames, known.get(topic))],
+        lost=[
+            lost
+            for topic, frames in kept.items()
+            for lost in _lost(topic, frames, known.get(topic), starts.get(topic, _BEGINNING))
+        ],
         unknown_ends=[topic for topic in TOPICS if topic not in known],
     )
 
@@ -138,7 +150,7 @@ def _by_topic(found: Iterable[Found]) -> dict[Topic, list[Found]]:
     return topics
 
 
-def _choose(found: Sequence[Found], known: tuple[int, int] | None) -> list[Frame]:
+def _choose(found: Sequence[Found], known: Known | None, start: Known = _BEGINNING) -> list[Frame]:
     """One frame for each offset.
 
     Two frames can claim the same offsets: one of an append that was killed before it was durable may be left beside
@@ -148,11 +160,11 @@ def _choose(found: Sequence[Found], known: tuple[int, int] | None) -> list[Frame
     length = _chain_lengths(found)
     named = {(each.frame.first, each.frame.previous) for each in found if each.is_row}
     kept: list[Frame] = []
-    end = 0
+    end = start[0]
     for first, group in itertools.groupby(found, key=lambda each: each.frame.first):
         if first < end:
             continue
-        previous = kept[-1].crc if kept and kept[-1].end == first else NO_PREVIOUS if first == 0 else None
+        previous = kept[-1].crc if kept and kept[-1].end == first else start[1] if first == start[0] else None
         candidates = [
             each.frame
             for each in group
@@ -185,9 +197,11 @@ def _chain_lengths(found: Sequence[Found]) -> dict[tuple[int, int], int]:
     return lengths
 
 
-def _lost(topic: Topic, frames: Sequence[Frame], known: tuple[int, int] | None) -> Iterator[LostRange]:
+def _lost(
+    topic: Topic, frames: Sequence[Frame], known: Known | None, start: Known = _BEGINNING
+) -> Iterator[LostRange]:
     """The gaps between frames, and from the last one to the end that the head remembers."""
-    end = 0
+    end = start[0]
     for frame in frames:
         if frame.first > end:
             yield LostRange(topic, 0, end, frame.first - 1)
@@ -196,13 +210,14 @@ def _lost(topic: Topic, frames: Sequence[Frame], known: tuple[int, int] | None) 
         yield LostRange(topic, 0, end, known[0] - 1)
 
 
-def _write(target: Path, frames: Iterable[Frame]) -> None:
+def _write(target: Path, frames: Iterable[Frame], starts: Mapping[Topic, Known]) -> None:
     """Append frames to a new log, each with its time, as a chain of their own. Raises ``LogError``."""
     store = Store(target, None)
     try:
         with store.lock:
             connection = store.connect()
             try:
+                _begin(store, connection, starts)
                 remaining = iter(frames)
                 while group := list(itertools.islice(remaining, _TRANSACTION_BATCHES)):
                     _write_group(store, connection, group)
@@ -210,6 +225,16 @@ def _write(target: Path, frames: Iterable[Frame]) -> None:
                 raise explain(error, connection, "writing", target) from error
     finally:
         store.close()
+
+
+def _begin(store: Store, connection: apsw.Connection, starts: Mapping[Topic, Known]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    for topic, (start, crc) in starts.items():
+        set_kept_start(connection, topic, start, crc)
+    connection.execute("COMMIT")
+    for topic, (start, crc) in starts.items():
+        store.head.write(topic, start, crc)
+        store.head.write_start(topic, start, crc)
 
 
 def _write_group(store: Store, connection: apsw.Connection, frames: Sequence[Frame]) -> None:

@@ -23,6 +23,7 @@ from crucible.log.database import (
     connect,
     create_or_check,
     explain,
+    kept_start,
     last_row,
     rescue,
 )
@@ -99,6 +100,9 @@ class Store:
             create_or_check(connection, self.folder)
             for topic in TOPICS:
                 self.checked_end(connection, topic)
+                start, crc = kept_start(connection, topic)
+                if start:
+                    self.head.write_start(topic, start, crc)
         except apsw.Error as error:
             explained = explain(error, connection, "opening", self.folder)
             self.discard(connection)

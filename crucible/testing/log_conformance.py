@@ -17,7 +17,7 @@ import random
 
 import pytest
 
-from crucible.errors import LogError, LogRefusedError
+from crucible.errors import LogError, LogRefusedError, LogTrimmedError
 from crucible.log.protocol import (
     BATCH_BYTES_MAX,
     BATCH_VALUES_MAX,
@@ -251,3 +251,70 @@ class LogConformance(LogSharing):
             assert [(each.key, each.value) for each in page] == model[key][offset : offset + len(page)]
         for key, held in model.items():
             assert [(each.key, each.value) for each in self.read_all(*key)] == held
+
+    # Trimming
+
+    def test_a_new_log_begins_at_offset_0_and_trimming_nothing_changes_nothing(self) -> None:
+        """Of every partition."""
+        appended = self.append("events", "key", b"1", b"2")
+        assert self.log.trim("events", appended.partition, 0) == 0
+        for topic in TOPICS:
+            assert [self.log.start(topic, partition) for partition in self.log.partitions(topic)] == [
+                0 for _ in self.log.partitions(topic)
+            ]
+        assert len(self.read_all("events", appended.partition)) == 2  # noqa: PLR2004
+
+    def test_what_lies_below_the_kept_start_is_gone_and_the_rest_is_where_it_was(self) -> None:
+        """For whoever opened the log before, and for whoever does later."""
+        places = [self.append("events", "key", *[b"%d" % (number * 3 + n) for n in range(3)]) for number in range(5)]
+        partition = places[0].partition
+        start = self.log.trim("events", partition, 8)
+        assert 6 <= start <= 8  # noqa: PLR2004  a batch may stay whole
+        for log in [self.log, self.open()] if self.is_shared else [self.log]:
+            assert log.start("events", partition) == start
+            assert log.end("events", partition) == 15  # noqa: PLR2004
+            stored = self.read_all("events", partition, start, log)
+            assert [each.value for each in stored] == [b"%d" % n for n in range(start, 15)]
+            for offset in range(start):
+                with pytest.raises(LogTrimmedError, match=str(start)):
+                    log.read("events", partition, offset)
+        assert self.append("events", "key", b"more").first_offset == 15  # noqa: PLR2004
+
+    def test_a_partition_may_be_trimmed_to_its_end_and_goes_on_there(self) -> None:
+        """Nothing is left, and the end is where it was."""
+        appended = self.append("events", "key", b"1", b"2", b"3")
+        assert self.log.trim("events", appended.partition, 3) == 3  # noqa: PLR2004
+        assert self.log.end("events", appended.partition) == 3  # noqa: PLR2004
+        assert list(self.log.read("events", appended.partition, 3)) == []
+        for log in [self.log, self.open()] if self.is_shared else [self.log]:
+            more = self.append("events", "key", b"more", log=log)
+            (stored,) = log.read("events", more.partition, more.first_offset)
+            assert (stored.offset, stored.value) == (more.first_offset, b"more")
+
+    def test_the_kept_start_never_moves_back_and_the_log_is_not_trimmed_past_its_end(self) -> None:
+        """Trimming again is trimming once."""
+        appended = self.append("events", "key", b"1")
+        self.append("events", "key", b"2")
+        assert self.log.trim("events", appended.partition, 1) == 1
+        assert self.log.trim("events", appended.partition, 1) == 1
+        assert self.log.trim("events", appended.partition, 0) == 1
+        with pytest.raises(LogError, match="5"):
+            self.log.trim("events", appended.partition, 5)
+        assert self.log.start("events", appended.partition) == 1
+
+    def test_trimming_one_partition_leaves_the_others(self) -> None:
+        """Every topic has a start of its own."""
+        for topic in TOPICS:
+            appended = self.append(topic, "key", b"1")
+            if topic == "commands":
+                self.log.trim(topic, appended.partition, 1)
+        assert {key[0] for key in self.everything_kept()} == {"dead", "events", "schemas", "telemetry"}
+
+    def everything_kept(self) -> dict[PartitionKey, int]:
+        """For each partition that holds values, how many."""
+        kept = {
+            (topic, partition): self.log.end(topic, partition) - self.log.start(topic, partition)
+            for topic in TOPICS
+            for partition in self.log.partitions(topic)
+        }
+        return {key: count for key, count in kept.items() if count}

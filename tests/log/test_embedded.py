@@ -267,8 +267,8 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
 def test_a_log_of_a_later_format_is_refused_with_both_versions(tmp_path):
     fill(tmp_path / "log", 1)
     with database(tmp_path / "log") as connection:
-        connection.pragma("user_version", 2)
-    with pytest.raises(LogRefusedError, match=r"format 2.*format 1"):
+        connection.pragma("user_version", 3)
+    with pytest.raises(LogRefusedError, match=r"format 3.*formats 1 and 2"):
         EmbeddedLog(tmp_path / "log")
 
 

@@ -14,7 +14,13 @@ from typing import Any, TypeVar
 
 from aiokafka.errors import OffsetOutOfRangeError
 
-from crucible.errors import AppendUnknownError, LogCorruptError, LogError, LogRefusedError, LogUnreachableError
+from crucible.errors import (
+    AppendUnknownError,
+    LogError,
+    LogRefusedError,
+    LogTrimmedError,
+    LogUnreachableError,
+)
 from crucible.log.address import KafkaAddress
 from crucible.log.gate import Gate
 from crucible.log.kafka.appending import Appender
@@ -27,6 +33,7 @@ from crucible.log.kafka.pages import Pages, bounded
 from crucible.log.kafka.reading import READ_TIMEOUT_S, Reader
 from crucible.log.kafka.session import CLOSE_WAIT_S, HungLoopError, Session
 from crucible.log.kafka.tail import Tail
+from crucible.log.kafka.trimming import delete_below
 from crucible.log.kafka.topics import partition_counts
 from crucible.log.limits import check_batches
 from crucible.log.protocol import BATCH_VALUES_MAX, Appended, Batch, Offsets, PartitionKey, Stored
@@ -152,6 +159,26 @@ class KafkaLog:
         with self._gate:
             return self._end(key)
 
+    def start(self, topic: Topic, partition: int) -> int:
+        """The first offset that the topic still has, as ``Log.start``."""
+        key = (topic, partition)
+        self._names.kafka(key)
+        with self._gate:
+            return self._run(lambda connection: connection.reader.beginnings((key,)))[key]
+
+    def trim(self, topic: Topic, partition: int, offset: int) -> int:
+        """Remove values below ``offset``, as ``Log.trim``: all of them, on every broker."""
+        key = (topic, partition)
+        self._names.kafka(key)
+        with self._gate:
+            end = self._end(key)
+            if offset > end:
+                raise _outside(key, offset, end)
+            if offset > self._run(lambda connection: connection.reader.beginnings((key,)))[key]:
+                self._run(lambda _: delete_below(self._clients, self._names.kafka(key), offset))
+                self._pages.forget(key)
+            return self._run(lambda connection: connection.reader.beginnings((key,)))[key]
+
     def wait(self, offsets: Offsets, timeout_s: float) -> bool:
         """Sleep until there is more, as ``Log.wait``. While no broker answers there is nothing to wake up for."""
         keys = tuple(offsets)
@@ -246,7 +273,7 @@ class KafkaLog:
             f"{topic}, partition {partition}: offset {offset} is not there any more, the topic begins at {begin}: "
             "records have been deleted; see `crucible topics check` for its retention"
         )
-        return LogCorruptError(message)
+        return LogTrimmedError(message)
 
     def _run(self, work: Callable[[_Connection], Coroutine[Any, Any, T]]) -> T:
         """Do something on the event loop; one that hangs is replaced, and ``HungLoopError`` raised."""
