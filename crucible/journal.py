@@ -87,9 +87,8 @@ class Journal:
         self.require_whole()
         if self._log_id is None and not self.log.end("events", 0):
             self.schemas.settle()
-            created = self._batch([self.make(LogCreated, log_id=self.ids.uuid7(), crucible_version=VERSION)])
             # Readers look for it in partition 0, wherever its key would go.
-            self._send([dataclasses.replace(created, partition=0)])
+            self.append_at(0, self.make(LogCreated, log_id=self.ids.uuid7(), crucible_version=VERSION))
         return self.log_id
 
     def require_whole(self) -> None:
@@ -134,6 +133,11 @@ class Journal:
         ``LogRefusedError`` for a batch that the log does not take, both before anything is written.
         """
         (appended,) = self._append([records])
+        return appended
+
+    def append_at(self, partition: int, record: Record) -> Appended:
+        """Append a record to a partition of its topic, wherever its key would go. Raises as ``append``."""
+        (appended,) = self._append([[record]], partition)
         return appended
 
     def append_batches(self, batches: Sequence[Sequence[Record]]) -> None:
@@ -218,12 +222,14 @@ class Journal:
         ]
         return Batch(topic=records[0].TOPIC, key=records[0].key, values=values)
 
-    def _append(self, batches: Sequence[Sequence[Record]]) -> Sequence[Appended]:
+    def _append(self, batches: Sequence[Sequence[Record]], partition: int | None = None) -> Sequence[Appended]:
         is_settled = self.schemas.is_settled({type(record) for records in batches for record in records})
         made = [self._batch(records) for records in batches]
         if not is_settled:
             self.schemas.settle()
             made = [self._batch(records) for records in batches]
+        if partition is not None:
+            made = [dataclasses.replace(batch, partition=partition) for batch in made]
         return self._send(made)
 
     def _send(self, batches: Sequence[Batch]) -> Sequence[Appended]:

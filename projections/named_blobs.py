@@ -1,6 +1,7 @@
 """Which blobs the records of a log name, and which record names each: what must be there, and what ``gc`` must keep.
 
-Void events count too: what they name was written before them.
+Void events count too: what they name was written before them. Of the archives of a partition only the last one does:
+it names every file, and takes the place of those before it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,11 @@ from typing import Any
 _NAMED = """
 SELECT f.value->>'$.sha256' AS digest, e.run_id, e.payload->>'$.stage' AS stage, e.event_id, e.type
 FROM events e, json_each(e.payload, '$.files') f WHERE e.type IN ('CheckpointSaved', 'ArtifactSaved')
+UNION ALL
+SELECT p.value->>'$.sha256', NULL, NULL, e.event_id, e.type
+FROM (SELECT * FROM events WHERE type = 'LogArchived' AND NOT is_void
+  QUALIFY row_number() OVER (PARTITION BY payload->>'$.topic', payload->>'$.partition', payload->>'$.partitions'
+    ORDER BY log_partition DESC, log_offset DESC) = 1) e, json_each(e.payload, '$.parts') p
 UNION ALL
 SELECT b.value->>'$', e.run_id, e.payload->>'$.stage', e.event_id, e.type
 FROM events e, json_each(e.payload, '$.blobs') b WHERE e.type = 'StageRequested'

@@ -24,4 +24,31 @@ def copy(source: str, target: str, has_blobs: bool, from_blobs: str | None, to_b
     return act(source, target, has_blobs=has_blobs, from_blobs=from_blobs, to_blobs=to_blobs)
 
 
-LOG_COMMANDS = (copy,)
+@click.command()
+@click.option("--before", metavar="MOMENT", help="Go no farther: a position, run:REFERENCE, mark:NAME, a time.")
+@click.option("--older-than", metavar="AGE", help="Keep what the log took since then: 12h, 30d.")
+@click.option("--trim", "is_trimming", is_flag=True, help="Then trim the log, as crucible log trim.")
+def archive(before: str | None, older_than: str | None, is_trimming: bool) -> int:
+    """Copy the records of what has ended to Parquet files among the blobs.
+
+    Each partition is archived up to the first record of a run, submission or command that is still open; what holds
+    it back is said. Nothing leaves the log before it is trimmed.
+    """
+    from crucible.cli.log_archive import archive as act
+
+    return act(before=before, older_than=older_than, is_trimming=is_trimming)
+
+
+@click.command()
+def trim() -> int:
+    """Remove from the log what is archived, for good.
+
+    Each file is read back and compared with the log first. Reading goes on from the archive: rebuild, verify, --as-of
+    and every other command work as before, as long as the files are there.
+    """
+    from crucible.cli.log_archive import trim as act
+
+    return act()
+
+
+LOG_COMMANDS = (archive, copy, trim)

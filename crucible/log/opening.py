@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 
+from crucible.archive.archived_log import ArchivedLog
 from crucible.log.protocol import Log
 from crucible.place import Place
 from crucible.ports import Clock, SystemClock
 
 
 def open_log(place: Place, *, clock: Clock | None = None, may_create: bool = True) -> Log:
-    """The log of a place; it is made if it is not there. Raises as the engine does.
+    """The log of a place; it is made if it is not there. What was trimmed from it is read from its archives.
 
-    Without ``may_create`` no topic is made on Kafka: raises ``UsageError`` if there is none.
+    Raises as the engine does. Without ``may_create`` no topic is made on Kafka: raises ``UsageError`` if there is none.
     """
     if place.log_address is not None:
         from crucible.log.address import parse_kafka_address
@@ -20,7 +21,7 @@ def open_log(place: Place, *, clock: Clock | None = None, may_create: bool = Tru
         from crucible.log.kafka.options import kafka_options
 
         options = dataclasses.replace(kafka_options(), may_create=may_create)
-        return open_kafka_log(parse_kafka_address(place.log_address), options)
+        return ArchivedLog(open_kafka_log(parse_kafka_address(place.log_address), options), place)
     from crucible.log.embedded import EmbeddedLog
 
-    return EmbeddedLog(place.log, clock=clock or SystemClock())
+    return ArchivedLog(EmbeddedLog(place.log, clock=clock or SystemClock()), place)

@@ -197,9 +197,7 @@ def _chain_lengths(found: Sequence[Found]) -> dict[tuple[int, int], int]:
     return lengths
 
 
-def _lost(
-    topic: Topic, frames: Sequence[Frame], known: Known | None, start: Known = _BEGINNING
-) -> Iterator[LostRange]:
+def _lost(topic: Topic, frames: Sequence[Frame], known: Known | None, start: Known = _BEGINNING) -> Iterator[LostRange]:
     """The gaps between frames, and from the last one to the end that the head remembers."""
     end = start[0]
     for frame in frames:

@@ -34,6 +34,7 @@ from crucible.records.log_events import (
 )
 from crucible.records.record import (
     RECORD_TYPES,
+    ArchivePart,
     CellComparison,
     CellRanking,
     Record,
@@ -75,6 +76,7 @@ from crucible.records.telemetry import LogLines, MetricBatch, PredictionBatch, S
 __all__ = [
     "RECORD_TYPES",
     "AddNote",
+    "ArchivePart",
     "ArtifactSaved",
     "BreakerOpened",
     "BudgetChanged",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from crucible.records.record import Record, record
+from crucible.records.record import ArchivePart, Record, record
 
 
 @record(topic="events", key="log_id")
@@ -165,11 +165,25 @@ class ReportRequested(Record):
 
 @record(topic="events", key="uri")
 class LogArchived(Record):
-    """Records before a position may go; reading continues from the archive."""
+    """Values of a partition may go: all below an offset are in these files. Reading continues from there."""
 
     uri: str
-    """Where the archive is."""
+    """Address of the last file."""
     position: str
-    """Position vector as text: what lies below is archived."""
+    """Position as text: what lies below is archived."""
     sha256: str
-    """Digest of the archive."""
+    """Digest of the last file."""
+    topic: str
+    """Topic of the values."""
+    partition: int
+    """Partition of the values."""
+    partitions: int
+    """How many partitions the topic has: a copy of the log with others has other offsets."""
+    parts: Sequence[ArchivePart]
+    """Every file of the archive, from offset 0 on."""
+    first_key: str
+    """Key of the log's first event, in the record of that partition; else empty."""
+    first_value: str
+    """The log's first event, which is its identity, in base64; else empty."""
+    first_appended_at_us: int
+    """When the log took it, microseconds since the epoch; else 0."""

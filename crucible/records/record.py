@@ -27,6 +27,17 @@ class StoredFile(TypedDict):
     sha256: str
 
 
+class ArchivePart(TypedDict):
+    """A file of an archive: consecutive values of a partition."""
+
+    sha256: str
+    from_offset: int
+    to_offset: int
+    size_bytes: int
+    last_crc32c: int
+    footer_crc32c: int
+
+
 class ResultMetric(TypedDict):
     """A number that a stage ends with, and how far it may be trusted."""
 

@@ -291,4 +291,5 @@ class LogState:
     """The log itself."""
 
     created: LogCreated | None = None
-    archives: tuple[LogArchived, ...] = ()
+    archives: Mapping[tuple[str, int, int], LogArchived] = dataclasses.field(default_factory=dict)
+    """For each topic and partition, and how many partitions there are, the archive that reaches farthest."""

@@ -69,7 +69,7 @@ def _check_kafka(place: Place) -> tuple[Check, LogContents]:
 
 
 def _read_partition(log: Log, topic: Topic, partition: int, contents: LogContents) -> Iterator[str]:
-    offset, end = 0, log.end(topic, partition)
+    offset, end = log.start(topic, partition), log.end(topic, partition)
     while offset < end:
         page = log.read(topic, partition, offset)
         first = page[0].offset if page else end

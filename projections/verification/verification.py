@@ -21,6 +21,7 @@ from crucible.projections.fresh_model import FreshModel
 from crucible.projections.mirror import Mirror
 from crucible.projections.readmodel import Account
 from crucible.projections.restoring import Copies
+from crucible.projections.verification.archives import NO_ARCHIVES, check_archives
 from crucible.projections.verification.blobs import NamedBlobs, check_blobs, find_damaged
 from crucible.projections.verification.check import REBUILD, Check, Failure
 from crucible.projections.verification.log import check_log, check_schemas, unreadable
@@ -70,9 +71,10 @@ class Verification:
 
     def _checks(self) -> list[Check]:
         log, contents = check_log(self._place)
-        checks = [log, check_schemas(contents)]
+        archives = check_archives(self._place, self._blobs, contents) if not log.failures else NO_ARCHIVES
+        checks = [log, *archives.checks, check_schemas(contents)]
         count, damaged = find_damaged(self._blobs)
-        if log.failures:
+        if log.failures or not archives.is_readable:
             return [*checks, check_blobs(self._blobs, None, damaged, count), *unreadable(_AFTER_THE_LOG)]
         try:
             with contextlib.closing(open_journal(self._place, actor=self._actor)) as journal:

@@ -33,8 +33,8 @@ from crucible.log.kafka.pages import Pages, bounded
 from crucible.log.kafka.reading import READ_TIMEOUT_S, Reader
 from crucible.log.kafka.session import CLOSE_WAIT_S, HungLoopError, Session
 from crucible.log.kafka.tail import Tail
-from crucible.log.kafka.trimming import delete_below
 from crucible.log.kafka.topics import partition_counts
+from crucible.log.kafka.trimming import delete_below
 from crucible.log.limits import check_batches
 from crucible.log.protocol import BATCH_VALUES_MAX, Appended, Batch, Offsets, PartitionKey, Stored
 from crucible.records.record import Topic
