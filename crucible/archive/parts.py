@@ -116,6 +116,9 @@ class PartReader:
         self._partition = partition
         self._part = part
         try:
+            if (size_bytes := path.stat().st_size) != part["size_bytes"]:
+                why = f"it has {size_bytes:,} bytes, not {part['size_bytes']:,}"
+                raise self._damaged(why)
             if footer_crc32c(path) != part["footer_crc32c"]:
                 why = "its footer was changed"
                 raise self._damaged(why)

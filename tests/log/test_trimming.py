@@ -72,7 +72,7 @@ def test_a_first_batch_that_does_not_follow_what_was_trimmed_is_noticed(folder):
 def test_a_kept_start_that_was_altered_is_noticed(folder):
     with database(folder) as connection:
         connection.execute("UPDATE kept SET first = 24")
-    with pytest.raises(LogCorruptError, match="database is damaged.*begins"):
+    with pytest.raises(LogCorruptError, match=r"database is damaged.*begins"):
         EmbeddedLog(folder)
 
 

@@ -1,5 +1,7 @@
 """The folds beside the run's: experiments, limits, labels, marks, workers and the log itself."""
 
+import itertools
+
 import pytest
 
 from crucible.rules import evolve_experiment, evolve_labels, evolve_limit, evolve_log, evolve_mark, evolve_worker
@@ -203,11 +205,45 @@ def test_a_log_has_one_identity(scene):
     assert scene.world.log_id == "a"
 
 
-def test_an_archive_counts_once(scene):
-    assert scene.play("LogArchived", uri="file:a") is None
-    assert scene.play("LogArchived", uri="file:a") == "a repeat"
-    assert scene.play("LogArchived", uri="file:b") is None
-    assert [archive.uri for archive in scene.world.log.archives] == ["file:a", "file:b"]
+def archived(*ends, topic="events", partition=0, partitions=1):
+    """The fields of an archive whose files end there."""
+    parts = [
+        {
+            "sha256": f"{end}",
+            "from_offset": begin,
+            "to_offset": end,
+            "size_bytes": 1,
+            "last_crc32c": 1,
+            "footer_crc32c": 1,
+        }
+        for begin, end in itertools.pairwise((0, *ends))
+    ]
+    return {"topic": topic, "partition": partition, "partitions": partitions, "parts": parts}
+
+
+def test_of_the_archives_of_a_partition_the_one_that_reaches_farthest_counts(scene):
+    assert scene.play("LogArchived", **archived(10)) is None
+    assert scene.play("LogArchived", **archived(10, 30)) is None
+    assert scene.play("LogArchived", **archived(20)) == "it does not reach as far as the archive before it"
+    assert scene.play("LogArchived", **archived(30)) is None
+    assert scene.play("LogArchived", **archived(5, topic="telemetry")) is None
+    assert scene.play("LogArchived", **archived(5, partitions=3)) is None
+    assert {key: len(archive.parts) for key, archive in scene.world.log.archives.items()} == {
+        ("events", 0, 1): 1,
+        ("telemetry", 0, 1): 1,
+        ("events", 0, 3): 1,
+    }
+
+
+def test_an_archive_whose_files_leave_a_gap_or_that_names_none_is_void(scene):
+    assert scene.play("LogArchived") == "it names no files"
+    gap = archived(10, 30)
+    gap["parts"][1]["from_offset"] = 11
+    assert scene.play("LogArchived", **gap) == "its files do not follow each other"
+    late = archived(10)
+    late["parts"][0]["from_offset"] = 1
+    assert scene.play("LogArchived", **late) == "its files do not follow each other"
+    assert scene.world.log.archives == {}
 
 
 def test_a_request_for_a_report_changes_no_state(scene):

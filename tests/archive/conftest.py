@@ -1,0 +1,3 @@
+from tests.projections.conftest import project
+
+__all__ = ["project"]
