@@ -13,11 +13,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-import google_crc32c
-
 from crucible.archive.border import ARCHIVED
 from crucible.archive.index import RECORDS_ON, URI, ArchiveIndex
-from crucible.archive.parts import Described, PartWriter, footer_crc32c
+from crucible.archive.parts import Described, PartWriter, footer_crc32c, value_crc32c
 from crucible.blobs import BlobStore
 from crucible.errors import LogError, LogRefusedError
 from crucible.faults import fault_point
@@ -106,13 +104,13 @@ class Archiver:
         return kept
 
     def _is_ours(self, key: PartitionKey, part: ArchivePart) -> bool:
-        """Whether the last value of a file is the one that this log has there: a rescued log has others."""
+        """Whether the last value of a file is the one that this log has there: a rescued log or a copy has others."""
         log = self._journal.log
         last = part["to_offset"] - 1
         if last >= log.end(*key):
             return False
         page = log.read(*key, last, 1)
-        return bool(page) and google_crc32c.value(page[0].value) == part["last_crc32c"]
+        return bool(page) and value_crc32c(page[0]) == part["last_crc32c"]
 
     def _write(self, key: PartitionKey, begin: int, border: int) -> ArchivePart:
         """One file from ``begin`` on, kept as a blob."""
@@ -121,7 +119,7 @@ class Archiver:
         with tempfile.TemporaryDirectory(prefix="archive-", dir=self._scratch) as folder:
             path = Path(folder) / f"{key[0]}-{key[1]}-{begin}.parquet"
             writer = PartWriter(path, *key, self._describe)
-            offset, last = begin, b""
+            offset = begin
             try:
                 while offset < border and writer.size_bytes < self._part_bytes and writer.values < PART_VALUES:
                     page = log.read(*key, offset, min(PAGE_VALUES, border - offset))
@@ -129,7 +127,8 @@ class Archiver:
                         message = f"the log at {log.location} gives nothing of {key[0]}/{key[1]} at {offset}"
                         raise LogError(message)
                     writer.add(page)
-                    offset, last = page[-1].offset + 1, page[-1].value
+                    last = page[-1]
+                    offset = last.offset + 1
             finally:
                 writer.close()
             footer, size_bytes = footer_crc32c(path), path.stat().st_size
@@ -141,7 +140,7 @@ class Archiver:
             from_offset=begin,
             to_offset=offset,
             size_bytes=size_bytes,
-            last_crc32c=int(google_crc32c.value(last)),
+            last_crc32c=value_crc32c(last),
             footer_crc32c=footer,
         )
 

@@ -179,6 +179,15 @@ class PartReader:
         return LogCorruptError(message)
 
 
+def value_crc32c(stored: Stored) -> int:
+    """CRC-32C of a value and of when the log took it: a copy of the log took it at another time."""
+    return int(
+        google_crc32c.extend(
+            google_crc32c.value(stored.value), stored.appended_at_us.to_bytes(8, "little", signed=True)
+        )
+    )
+
+
 def footer_crc32c(path: Path) -> int:
     """CRC-32C of the end of a Parquet file that says where its pages are. Raises ``OSError``, ``ValueError``."""
     with path.open("rb") as file:

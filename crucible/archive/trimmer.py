@@ -86,7 +86,8 @@ class Trimmer:
         try:
             path = self._blobs.get_path(digest, is_verified=True)
         except BlobError as error:
-            raise LogCorruptError(self._refusal(key, part, str(error))) from error
+            removal = f"{self._blobs.removal(digest)} && " if self._blobs.exists(digest) else ""
+            raise LogCorruptError(_refusal(key, part, str(error), removal)) from error
         reader = PartReader(path, *key, part)
         try:
             while offset < end:
@@ -95,16 +96,15 @@ class Trimmer:
                 while len(archived) < len(held):
                     archived += reader.read(offset + len(archived), len(held) - len(archived))
                 if archived != list(held) or not held:
-                    raise LogCorruptError(self._refusal(key, part, "it does not hold what the log does"))
+                    raise LogCorruptError(_refusal(key, part, "it does not hold what the log does"))
                 offset += len(held)
                 yield len(held)
         finally:
             reader.close()
 
-    def _refusal(self, key: PartitionKey, part: ArchivePart, why: str) -> str:
-        removal = "" if not self._blobs.exists(part["sha256"]) else f"{self._blobs.removal(part['sha256'])} && "
-        return (
-            f"{key[0]}, partition {key[1]}, offsets {part['from_offset']} to {part['to_offset'] - 1}: nothing was "
-            f"trimmed, because the archive can't be relied on: {why}. "
-            f"It is made again by: {removal}crucible log archive"
-        )
+
+def _refusal(key: PartitionKey, part: ArchivePart, why: str, removal: str = "") -> str:
+    return (
+        f"{key[0]}, partition {key[1]}, offsets {part['from_offset']} to {part['to_offset'] - 1}: nothing was trimmed, "
+        f"because the archive can't be relied on: {why}. It is made again by: {removal}crucible log archive"
+    )

@@ -22,7 +22,7 @@ from crucible.plural import plural
 if TYPE_CHECKING:
     from crucible.blobs import BlobStore
     from crucible.journal import Journal
-    from crucible.log.protocol import PartitionKey
+    from crucible.moments import Moment
     from crucible.settings import Settings
 
 
@@ -51,14 +51,14 @@ def trim() -> int:
     return FINE
 
 
-def _moment(settings: Settings, before: str | None) -> dict[PartitionKey, int] | None:
-    """The position that ``--before`` means."""
+def _moment(settings: Settings, before: str | None) -> Moment | None:
+    """The moment that ``--before`` means."""
     if before is None:
         return None
     from crucible.moments import find_moment
 
     with open_reader(settings) as reader:
-        return dict(find_moment(reader, before).offsets)
+        return find_moment(reader, before)
 
 
 @contextlib.contextmanager
@@ -89,14 +89,20 @@ def _archive(
     settings: Settings,
     journal: Journal,
     blobs: BlobStore,
-    moment: dict[PartitionKey, int] | None,
+    moment: Moment | None,
     until_us: int | None,
 ) -> None:
     from crucible.archive.archiver import Archiver
     from crucible.archive.border import BorderFinder
 
     archiver = Archiver(journal, blobs, settings.place.scratch)
-    border = BorderFinder(journal, before=moment, until_us=until_us).find(archiver.ends)
+    before = None
+    if moment is not None:
+        position = moment.position
+        if moment.event_id is not None:
+            position = journal.position_here(moment.event_id, position)
+        before = position.offsets
+    border = BorderFinder(journal, before=before, until_us=until_us).find(archiver.ends)
     meter = Meter("archiving")
     done = archiver.run(border.offsets, meter)
     meter.finish()

@@ -37,7 +37,10 @@ def copy(source: str, target: str, *, has_blobs: bool, from_blobs: str | None, t
         if not original.log.end("events", 0):
             message = f"the log at {source} is empty: there is nothing to copy"
             raise UsageError(message)
-        place = _located(there, original.log_id).place
+        located = _located(there, original.log_id)
+        place = located.place
+        if place != there.place:  # now it is known where the archives are of what was trimmed
+            original = stack.enter_context(_opened(located, is_new=False))
         target_place = _located(here, original.log_id).place
         stack.enter_context(_alone(target_place))
         copied_journal = stack.enter_context(_opened(here, is_new=True))

@@ -8,12 +8,10 @@ import shlex
 from collections.abc import Sequence
 from typing import Final
 
-import google_crc32c
-
 from crucible.archive.archived_log import missing
 from crucible.archive.border import ARCHIVED
 from crucible.archive.index import ArchiveIndex
-from crucible.archive.parts import PartReader
+from crucible.archive.parts import PartReader, value_crc32c
 from crucible.blobs import BlobStore
 from crucible.errors import BlobError, LogError
 from crucible.log.opening import open_log
@@ -98,14 +96,15 @@ class _Walk:
         except (BlobError, LogError) as error:
             return f"the archive of these is damaged: {error}"
         with contextlib.closing(reader):
-            offset, last = part["from_offset"], b""
+            offset = part["from_offset"]
             while offset < part["to_offset"]:
                 page = reader.read(offset, PAGE_VALUES)
                 trimmed = [stored for stored in page if stored.offset < start]
                 self._contents.bytes += sum(len(stored.value) for stored in trimmed)
                 self._contents.count(key[0], trimmed)
-                offset, last = page[-1].offset + 1, page[-1].value
-        if google_crc32c.value(last) != part["last_crc32c"]:
+                last = page[-1]
+                offset = last.offset + 1
+        if value_crc32c(last) != part["last_crc32c"]:
             return "the last value in the archive of these is not the one that was archived"
         return None
 

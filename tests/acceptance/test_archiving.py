@@ -162,6 +162,23 @@ def test_gc_keeps_archives_and_what_only_they_name(trimmed):
     assert {check["state"] for check in states(trimmed).values()} == {"fine"}
 
 
+def test_a_copy_of_a_trimmed_log_holds_all_of_it_and_is_archived_anew(trimmed):
+    before = digests(trimmed)
+    trimmed.run("log", "copy", ".crucible", "copy/.crucible")
+    there = {"CRUCIBLE_LOG": str(trimmed.folder / "copy" / ".crucible")}
+    assert json.loads(trimmed.run("digest", "--format", "json", **there).stdout) == before
+    # A copy has times of its own, so the archives of the other log are not those of this one.
+    told = trimmed.run("log", "trim", code=5, **there).stderr
+    assert "does not hold what the log does" in told
+    assert told.endswith("It is made again by: crucible log archive\n")
+    assert "archived" in trimmed.run("log", "archive", **there).stdout
+    archived = json.loads(trimmed.run("digest", "--format", "json", **there).stdout)
+    assert "trimmed" in trimmed.run("log", "trim", **there).stdout
+    assert json.loads(trimmed.run("digest", "--format", "json", **there).stdout) == archived
+    shutil.rmtree(trimmed.folder / ".crucible")
+    assert trimmed.run("verify", **there).returncode == 0
+
+
 def test_a_purged_run_loses_what_it_made_and_its_records_stay_in_the_archive(project):
     project.write("slow.py", SLOW)
     project.run("run", "slow.py")
