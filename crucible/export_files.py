@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from crucible.errors import StorageError, UsageError
+from crucible.nonfinite import free_name, nonfinite_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,8 +30,6 @@ FORMATS: Final = ("parquet", "jsonl", "csv")
 ROWS_AT_ONCE: Final = 10_000
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 """A cell that begins so is a formula to spreadsheets (OWASP, CSV injection)."""
-NONFINITE: Final = "nonfinite"
-"""In JSON lines: which values of a row are NaN or infinite."""
 SAFE_INTEGER: Final = 2**53
 
 
@@ -117,19 +116,14 @@ def _is_json(column: pa.ChunkedArray) -> bool:
     return True
 
 
-def _nonfinite_name(names: Collection[str]) -> str:
-    """What the object of NaN and infinity is called: ``nonfinite``, with as many ``_`` as no column's name has."""
-    return next(name for count in range(len(names) + 1) if (name := NONFINITE + "_" * count) not in names)
-
-
 def _write_jsonl(table: pa.Table, file: BinaryIO, json_columns: Collection[str]) -> None:
-    beside = _nonfinite_name(table.schema.names)
+    beside = free_name(table.schema.names)
     for row in _rows(table):
         values: dict[str, Any] = {}
         nonfinite: dict[str, str] = {}
         for name, value in row.items():
             if isinstance(value, float) and not math.isfinite(value):
-                nonfinite[name] = repr(value)
+                nonfinite[name] = nonfinite_name(value)
             values[name] = _parsed(value) if name in json_columns else _plain(value)
         if nonfinite:
             values[beside] = nonfinite

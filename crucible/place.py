@@ -77,6 +77,11 @@ class Place:
         return self.root / "spool"
 
     @property
+    def has_spool(self) -> bool:
+        """Whether telemetry waits there."""
+        return self.spool.is_dir() and any(self.spool.iterdir())
+
+    @property
     def workers(self) -> Path:
         """Folder of lock files: a worker holds ``<worker_id>.lock`` while it or a child of it lives."""
         return self.root / "workers"

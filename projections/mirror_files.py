@@ -172,11 +172,6 @@ def finite(value: float | None) -> float | None:
     return value if value is None or math.isfinite(value) else None
 
 
-def nonfinite_name(value: float) -> str:
-    """The name of a number that JSON lacks: nan, inf or -inf."""
-    return repr(value)
-
-
 def sync_names(folders: Iterable[Path]) -> None:
     """Make the names in folders durable."""
     for folder in sorted(set(folders)):

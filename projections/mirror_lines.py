@@ -7,8 +7,9 @@ from math import isfinite
 from typing import Any
 
 from crucible.journal import Journal
+from crucible.nonfinite import nonfinite_name, split_nonfinite
 from crucible.projections.buffer import Row
-from crucible.projections.mirror_files import finite, iso, json_line, nonfinite_name
+from crucible.projections.mirror_files import finite, iso, json_line
 from crucible.projections.payload import header_names, moment
 from crucible.records.record import Record
 from crucible.records.telemetry import MetricBatch, PredictionBatch
@@ -101,13 +102,8 @@ def prediction_lines(items: Iterable[Row]) -> Iterator[dict[str, Any]]:
 
 def _move_nonfinite(payload: dict[str, Any], name: str, values: Sequence[float | None]) -> None:
     """Replace numbers that JSON lacks by null, and list them by index."""
-    odd = {
-        str(index): nonfinite_name(value)
-        for index, value in enumerate(values)
-        if value is not None and not isfinite(value)
-    }
-    if odd:
-        payload[name] = [finite(value) for value in values]
+    if any(value is not None and not isfinite(value) for value in values):
+        payload[name], odd = split_nonfinite(list(values))
         payload["nonfinite"] = {name: odd}
 
 

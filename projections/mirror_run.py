@@ -12,8 +12,9 @@ import math
 from collections.abc import Sequence
 
 from crucible.journal import Journal
+from crucible.nonfinite import nonfinite_name
 from crucible.projections.mirror_batch import Record, RunBatch
-from crucible.projections.mirror_files import Outline, Written, iso, nonfinite_name
+from crucible.projections.mirror_files import Outline, Written, iso
 from crucible.projections.mirror_lines import metric_lines, prediction_lines, telemetry_lines
 from crucible.projections.mirror_publish import MANIFEST
 from crucible.projections.run_rows import safe_name

@@ -169,7 +169,7 @@ def open_reader(
 
     Raises ``UsageError`` if there is no log, or no such moment.
     """
-    _require_log(settings)
+    require_log(settings)
     with contextlib.closing(LivingReader(settings, may_own=may_own, check=check)) as reader:
         if as_of is None:
             yield reader
@@ -212,7 +212,7 @@ def _own_reader(settings: Settings) -> Iterator[Reading]:
     """
     from crucible.projections.local_reader import open_local_reader
 
-    if settings.place.spool.is_dir() and any(settings.place.spool.iterdir()):
+    if settings.place.has_spool:
         _adopt(settings)
     with open_local_reader(settings.place, actor=settings.actor) as reader:
         yield reader
@@ -234,7 +234,7 @@ def _adopt(settings: Settings) -> None:
 @contextlib.contextmanager
 def open_manager(settings: Settings) -> Iterator[tuple[Reading, Sender]]:
     """A reader, and a sender whose commands are answered: by the living engine, or by one started for this."""
-    _require_log(settings)
+    require_log(settings)
     from crucible.cli.located import locate
     from crucible.journal import open_journal
     from crucible.producers.submit import Sender
@@ -318,7 +318,8 @@ def _roles(settings: Settings, *, jobs: int) -> frozenset[Role]:
     return (ROLES if jobs else ROLES - {"manager"}) - ({"projector"} if settings.url is not None else set())
 
 
-def _require_log(settings: Settings) -> None:
+def require_log(settings: Settings) -> None:
+    """Raise ``UsageError`` if there is no log."""
     if settings.log_address is not None or settings.url is not None:
         return  # `crucible.cli.located` has found it, or another host has
     has_log = settings.place.log.exists() if settings.log.is_dir() else settings.log.exists()

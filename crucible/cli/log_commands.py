@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
+
+from crucible.cli.options import as_of_option
 
 
 @click.command()
@@ -51,4 +55,20 @@ def trim() -> int:
     return act()
 
 
-LOG_COMMANDS = (archive, copy, trim)
+@click.command()
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--format", "form", metavar="FORMAT", default="parquet", help="avro, parquet (default) or jsonl.")
+@click.option("--topic", "topics", metavar="TOPIC", multiple=True, help="Only this topic; may be given again.")
+@as_of_option
+def export(target: Path, form: str, topics: tuple[str, ...], as_of: str | None) -> int:
+    """Write every record of the log to files that other programs read.
+
+    TARGET is a new folder; it appears whole or not at all. It holds a file for each record type and version of its
+    schema, with a column for each field, a file of the values that can't be decoded, and a manifest.
+    """
+    from crucible.cli.log_export import export_log
+
+    return export_log(target, form=form, topics=topics, as_of=as_of)
+
+
+LOG_COMMANDS = (archive, copy, export, trim)

@@ -7,7 +7,6 @@ import dataclasses
 import os
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crucible.cli import exits
@@ -187,11 +186,7 @@ def _tell(done: Copied, blobs: BlobsCopied | None, there: Settings, here: Settin
             warn(f"blob {digest} does not match its digest and was not copied; crucible verify says what mends it")
         if len(blobs.damaged) > SHOWN_MAX:
             warn(f"and {len(blobs.damaged) - SHOWN_MAX:,} more")
-    if there.log_address is None and _has_spool(there.place.spool):
+    if there.log_address is None and there.place.has_spool:
         warn(f"telemetry in {there.place.spool} is not on the log yet: any command there puts it on; then copy again")
     where = shlex.quote(here.log_text)
     say(f"to work there: export CRUCIBLE_LOG={where}; what comes to the source later follows with the same command")
-
-
-def _has_spool(folder: Path) -> bool:
-    return folder.is_dir() and any(folder.iterdir())
