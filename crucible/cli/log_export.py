@@ -103,6 +103,8 @@ def _ends(
 
 
 def _tell(exported: Exported, target: Path, journal: Journal) -> None:
+    from crucible.log_export.export import UNDECODED
+
     records = sum(counts["exported"] for counts in exported.topics.values())
     count = len(exported.files)
     what = f"{records:,} {plural(records, 'record')} of log {journal.log_id}"
@@ -114,8 +116,7 @@ def _tell(exported: Exported, target: Path, journal: Journal) -> None:
         warn(f"{name} is no record type of this version: {number:,} exported by the schema that the log has")
     undecoded = sum(exported.reasons.values())
     if undecoded:
-        verb = "is" if undecoded == 1 else "are"
-        warn(f"{undecoded:,} {plural(undecoded, 'value')} can't be decoded and {verb} in undecoded.* as {verb}:")
+        warn(f"{undecoded:,} {plural(undecoded, 'value')} can't be decoded; the bytes are in {UNDECODED}.*:")
         for reason, number in sorted(exported.reasons.items(), key=lambda item: -item[1])[:REASONS_MAX]:
             warn(f"  {number:,} × {reason}")
         if len(exported.reasons) > REASONS_MAX:

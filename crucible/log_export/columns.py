@@ -101,6 +101,9 @@ def range_check(schema: Any) -> IsInRange | None:  # noqa: PLR0911  a return for
         checks = [(field["name"], range_check(field["type"])) for field in schema["fields"]]
         needed = [(name, check) for name, check in checks if check is not None]
         return (lambda value: all(check(value[name]) for name, check in needed)) if needed else None
+    if kind == "array" and (bounds := RANGES.get(str(schema["items"]))):
+        low, high = bounds
+        return lambda values: not values or (min(values) >= low and max(values) <= high)
     if kind == "array":
         return _within(schema["items"], lambda check: lambda values: all(map(check, values)))
     if kind == "map":

@@ -32,7 +32,7 @@ from crucible.version import VERSION
 TOPICS: Final[tuple[Topic, ...]] = ("commands", "events", "telemetry", "dead")
 """Topics of records, in the order in which they are exported."""
 WAITING_BYTES_MAX: Final = 16 << 20
-"""About as many bytes of values may have their rows in memory, in all files of a topic."""
+"""As many bytes of values, and a page, may have their rows in memory, in all files of a topic."""
 MANIFEST: Final = "manifest.json"
 MANIFEST_VERSION: Final = 1
 SCHEMAS: Final = "schemas"
@@ -124,6 +124,7 @@ class LogExport:
                 for page in read_pages(self._journal.log, topic, partition, 0, ends.get((topic, partition), 0)):
                     for stored in page:
                         self._add(stored)
+                    self._bound()
                     done += len(page)
                     progress(done, total)
                     fault_point("export:page")
@@ -149,24 +150,27 @@ class LogExport:
         file.rows.add({**dict(zip(file.place, place_values(stored), strict=True)), **fields}, len(stored.value))
         file.records += 1
         self._counts[stored.topic]["exported"] += 1
-        self._bound()
 
     def _add_undecoded(self, stored: Stored, reason: str) -> None:
         tree = with_place(UNDECODED_TREE)
         if self._undecoded is None:
-            self._undecoded = self._new(UNDECODED, tree, PLACE_COLUMNS, {"record_type": None, "version": None})
+            self._undecoded = self._new(
+                UNDECODED, tree, PLACE_COLUMNS, dict.fromkeys(("topic", "record_type", "version"))
+            )
         row = dict(zip(PLACE_COLUMNS, place_values(stored), strict=True))
         self._undecoded.rows.add({**row, "reason": reason, "value": stored.value}, len(stored.value))
         self._undecoded.records += 1
         self._counts[stored.topic]["undecoded"] += 1
         self._reasons[f"{stored.topic}: {reason}"] += 1
-        self._bound()
 
     def _bound(self) -> None:
-        """Write rows that wait in memory before they are too many."""
-        files = self._all_open()
-        if sum(file.rows.waiting_bytes for file in files) > WAITING_BYTES_MAX:
-            max(files, key=lambda file: file.rows.waiting_bytes).rows.flush()
+        """Write rows that wait in memory before they are too many, the most first."""
+        files = sorted(self._all_open(), key=lambda file: file.rows.waiting_bytes)
+        waiting = sum(file.rows.waiting_bytes for file in files)
+        while waiting > WAITING_BYTES_MAX:
+            largest = files.pop().rows
+            waiting -= largest.waiting_bytes
+            largest.flush()
 
     def _all_open(self) -> list[_Open]:
         return [*self._open.values(), *([self._undecoded] if self._undecoded else [])]
