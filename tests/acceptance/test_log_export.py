@@ -126,3 +126,14 @@ def test_what_can_not_be_decoded_is_named(project):
     assert "3 × telemetry: it does not begin as a record does" in done.stderr
     lines = [json.loads(line) for line in (project.folder / "out" / "undecoded.jsonl").read_text().splitlines()]
     assert [line["value"] for line in lines] == ["anVuaw=="] * 3
+
+
+def test_what_was_trimmed_is_exported_from_its_archive(project):
+    position = project.sql("SELECT position FROM marks WHERE name = 'done'")[0]["position"]
+    project.run("log", "export", "before", "--as-of", position)
+    project.run("log", "archive", "--trim")
+    project.run("log", "export", "after", "--as-of", position)
+    before, after = (
+        {path.name: path.read_bytes() for path in (project.folder / name).glob("*.*")} for name in ("before", "after")
+    )
+    assert before == after
