@@ -47,10 +47,7 @@ class FolderBlobs(BlobStore):
     """The blobs below one folder."""
 
     def __init__(self, root: Path, *, is_shared: bool = False) -> None:
-        """Use ``root``; nothing is made before the first blob, and a root that is removed later is not made again.
-
-        ``is_shared``: others may write there as well.
-        """
+        """Use ``root``, which is made with the first blob and never again. ``is_shared``: others may write there too."""
         self.root = root
         self._is_shared = is_shared
         self._folder = root / "sha256"
@@ -299,8 +296,7 @@ class FolderBlobs(BlobStore):
     def _make_root(self) -> None:
         """Make the root once: a blob that came after the root was removed would be one that no record explains."""
         if self._was_here and not self.root.is_dir():
-            message = f"{self.root} was removed while it was in use"
-            raise StorageError(message)
+            raise StorageError(f"{self.root} was removed while it was in use")  # noqa: EM102
         self.root.mkdir(parents=True, exist_ok=True)
         self._was_here = True
 
