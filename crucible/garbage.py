@@ -134,7 +134,7 @@ class Collector:
 
     def _models(self) -> Iterator[Garbage]:
         """Models that were set aside, models of the past, and all copies but the newest; unfinished copies too."""
-        for path in sorted(self._place.root.glob(f"{self._place.read_model.name}.aside*")):
+        for path in sorted(self._place.model_root.glob(f"{self._place.read_model.name}.aside*")):
             if path.lstat().st_mtime < self._before:
                 yield Garbage("set aside", str(path), path.lstat().st_size)
         for folder in _entries(self._place.as_of):

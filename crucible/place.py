@@ -8,6 +8,10 @@ from pathlib import Path
 from crucible.blobs_address import is_bucket
 from crucible.errors import LogRefusedError
 from crucible.log.address import DEFAULT_PREFIX, parse_kafka_address
+from crucible.portion import Portion
+
+PORTION_PREFIX = "telemetry-"
+"""Begins the name of the folder of a read model that holds a portion of telemetry."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -21,6 +25,8 @@ class Place:
     """Address of the schema registry that gives ids to what is written here; None: ids come from the log."""
     blobs_address: str | None = None
     """Where the blobs are instead of beside the log: a folder, or ``s3://bucket/prefix``."""
+    portion: Portion | None = None
+    """The partitions of telemetry that the read model of this place holds; None: all."""
 
     @property
     def home(self) -> Path:
@@ -87,35 +93,40 @@ class Place:
         return self.root / "workers"
 
     @property
+    def model_root(self) -> Path:
+        """Folder of the read model and of what belongs to it: one of several has its own, named by its portion."""
+        return self.root if self.portion is None else self.root / f"{PORTION_PREFIX}{self.portion}"
+
+    @property
     def engine_lock(self) -> Path:
         """Whoever holds this file's lock is the engine."""
-        return self.root / "engine.lock"
+        return self.model_root / "engine.lock"
 
     @property
     def owner(self) -> Path:
         """Address and token of the query port of the living engine, mode 0600."""
-        return self.root / "owner.json"
+        return self.model_root / "owner.json"
 
     @property
     def read_model(self) -> Path:
         """The DuckDB read model; only the engine opens it."""
-        return self.root / "readmodel.duckdb"
+        return self.model_root / "readmodel.duckdb"
 
     @property
     def snapshots(self) -> Path:
         """Folder of copies of the read model; ``latest.duckdb`` points at the newest."""
-        return self.root / "snapshots"
+        return self.model_root / "snapshots"
 
     @property
     def as_of(self) -> Path:
         """Folder of read models as of earlier positions: a cache that may be deleted."""
-        return self.root / "as-of"
+        return self.model_root / "as-of"
 
     def create(self) -> None:
         """Make the folders that are not there. Raises ``LogRefusedError``."""
         log = [self.log] if self.log_address is None else []
         blobs = [self.blobs] if self.blobs_address is None else []
-        for folder in (self.root, *log, *blobs, self.scratch, self.spool, self.workers):
+        for folder in (self.root, self.model_root, *log, *blobs, self.scratch, self.spool, self.workers):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:

@@ -21,6 +21,7 @@ from crucible.blobs_address import is_bucket, parse_bucket
 from crucible.errors import DefinitionError, Problem, UsageError
 from crucible.log.address import is_kafka_address, parse_kafka_address
 from crucible.place import Place
+from crucible.portion import Portion
 from crucible.registry_address import FORM, parse_registry_address, without_login
 
 FILE_NAME = "crucible.toml"
@@ -73,11 +74,19 @@ class Settings:
     """``kafka://…`` if the log is there; None: it is in the folder ``log``."""
     is_located: bool = False
     """``log`` is the folder of a log on Kafka whose id is known."""
+    portion: Portion | None = None
+    """The partitions of telemetry whose read model is meant (``--telemetry``); None: the one of all."""
 
     @property
     def place(self) -> Place:
         """The folder of the log as paths."""
-        return Place(self.log, log_address=self.log_address, registry=self.registry, blobs_address=self.blobs)
+        return Place(
+            self.log,
+            log_address=self.log_address,
+            registry=self.registry,
+            blobs_address=self.blobs,
+            portion=self.portion,
+        )
 
     @property
     def log_text(self) -> str:

@@ -8,13 +8,19 @@ from typing import Any
 import google_crc32c
 
 from crucible.journal import Journal
+from crucible.log.owned import owned_part
 from crucible.log.protocol import PartitionKey
+from crucible.portion import Portion
 from crucible.position import Position
 from crucible.projections.projection import read_progress
 from crucible.records.record import Topic
 
 TOPICS: tuple[Topic, ...] = ("commands", "events", "telemetry")
 """Topics that are projected."""
+TELEMETRY = "telemetry"
+"""Name in ``meta`` of the portion of telemetry that a model holds; there is no such row if it holds all of it."""
+PARTITIONS = "telemetry_partitions"
+"""Name in ``meta`` of all partitions of telemetry that the log has, beside the portion."""
 
 
 def check_identity(journal: Journal) -> Callable[[Any], str | None]:
@@ -27,6 +33,8 @@ def check_identity(journal: Journal) -> Callable[[Any], str | None]:
         row = connection.execute("SELECT value FROM meta WHERE name = 'log_id'").fetchone()
         if row is None or row[0] != journal.log_id:
             return f"it is of log {row[0] if row else 'none'}, this is {journal.log_id}"
+        if (holds := telemetry_held(connection)) != (wanted := _telemetry_of(journal)):
+            return f"it holds telemetry {holds or 'of all partitions'}, this is for {wanted or 'all partitions'}"
         for (topic, partition), progress in read_progress(connection).items():
             end = journal.log.end(topic, partition)
             if progress.next_offset > end:
@@ -44,10 +52,23 @@ def check_identity(journal: Journal) -> Callable[[Any], str | None]:
 def stamp_identity(connection: Any, journal: Journal) -> None:
     """Note what a new model is of. Dead letters below the present ends were mirrored by whoever read them first."""
     rows = {"log_id": journal.log_id, "rebuild_until": str(Position(log_ends(journal))), "dead_mirrored": "0"}
+    if (part := owned_part(journal.log)) is not None:
+        rows |= {TELEMETRY: str(part.portion), PARTITIONS: str(Portion.of(part.whole.partitions("telemetry")))}
     connection.execute("BEGIN")
     for row in rows.items():
         connection.execute("INSERT INTO meta VALUES (?, ?)", row)
     connection.execute("COMMIT")
+
+
+def telemetry_held(connection: Any) -> str | None:
+    """The portion of telemetry that a model holds, as text; None: all of it."""
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", [TELEMETRY]).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _telemetry_of(journal: Journal) -> str | None:
+    part = owned_part(journal.log)
+    return None if part is None else str(part.portion)
 
 
 def rebuild_until(connection: Any) -> Mapping[PartitionKey, int]:

@@ -7,7 +7,7 @@ the tables, which are always those of a position: rows and positions are committ
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import google_crc32c
@@ -57,9 +57,16 @@ class Projection:
     """Folds entries of the log into rows and commits them. For one thread."""
 
     def __init__(
-        self, connection: Any, progress: dict[PartitionKey, Progress], mirror_from: Mapping[PartitionKey, int]
+        self,
+        connection: Any,
+        progress: dict[PartitionKey, Progress],
+        mirror_from: Mapping[PartitionKey, int],
+        owns: Callable[[str], bool] | None = None,
     ) -> None:
-        """``mirror_from``: for each partition, the offset from which dead letters go to topic ``dead``."""
+        """``mirror_from``: for each partition, the offset from which dead letters go to topic ``dead``.
+
+        ``owns`` tells the runs whose telemetry comes here, by id; None: that of all.
+        """
         self._connection = connection
         self.progress = progress
         self._mirror_from = mirror_from
@@ -71,7 +78,7 @@ class Projection:
         self._numbers = Numbering(connection, "run_keys", "run_no", "run_id")
         self._spools = Spools(connection, self._numbers)
         self._telemetry = Telemetry(connection, self._numbers, self._spools)
-        self._runs = RunTables(connection, self._aggregates, self._numbers, self._spools)
+        self._runs = RunTables(connection, self._aggregates, self._numbers, self._spools, owns)
         self._effects = Effects(self._buffer, self._aggregates, self._runs)
         self._commands: set[str] = set()
         (last,) = connection.execute("SELECT max(dead_no) FROM dead_letters").fetchone()

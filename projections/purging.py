@@ -16,6 +16,7 @@ from crucible.errors import StorageError
 from crucible.faults import fault_point
 from crucible.garbage import kept_digests
 from crucible.journal import Journal
+from crucible.log.owned import owned_part
 from crucible.place import Place
 from crucible.projections.writer import Replacement
 
@@ -111,6 +112,24 @@ class ContentPurger:
         now = self._journal.clock.now_us() / 1e6
         (first,) = cursor.execute(_FIRST_CLAIM).fetchone()
         return now if first is None else min(now, first.replace(tzinfo=dt.UTC).timestamp() - self._blobs.grain_s)
+
+
+class FolderPurger:
+    """Has the folders of purged runs written anew, and leaves their content to who knows all that names it."""
+
+    def purge(self, cursor: Any, run_id: str) -> list[Replacement]:
+        """Note that the run was purged; its folder is to be written anew."""
+        query = f"SELECT count(DISTINCT digest) FROM ({PURGED_NAMES}) WHERE run_id = ?"
+        (named,) = cursor.execute(query, [run_id]).fetchone()
+        is_known = cursor.execute("SELECT 1 FROM purges WHERE run_id = ?", [run_id]).fetchone() is not None
+        row = (run_id, named, 0, 0, 0, 0, None)
+        folder: list[Replacement] = [] if is_known else [("mirrors", "subject_id", run_id, [])]
+        return [("purges", "run_id", run_id, [row]), *folder]
+
+
+def purger_of(journal: Journal, place: Place) -> ContentPurger | FolderPurger:
+    """What purges for a read model of this log: one of several does so for its folders only."""
+    return ContentPurger(journal, place) if owned_part(journal.log) is None else FolderPurger()
 
 
 def purged_digests(rows: Callable[[str], Iterable[Any]]) -> set[str]:

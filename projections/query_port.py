@@ -69,7 +69,7 @@ class QueryPort:
         """
         self._projector = projector
         self._owner_path = place.owner
-        self._workbench = place.root / WORKBENCH
+        self._workbench = place.model_root / WORKBENCH
         self._token = secrets.token_urlsafe(TOKEN_BYTES) if where is None else where.token
         self.is_public = where is not None
         """It answers other hosts: no file is written for them."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from crucible.errors import LogCorruptError, LogError, LogRefusedError, ReadModelError
 from crucible.journal import Journal
+from crucible.log.owned import owned_part
 from crucible.log.protocol import PartitionKey
 from crucible.logger import warning
 from crucible.place import Place
@@ -26,7 +27,7 @@ from crucible.projections.identity import TOPICS, check_identity, log_ends, stam
 from crucible.projections.judging import Judge, judge_by_statistics
 from crucible.projections.mirror import Mirror
 from crucible.projections.projection import OUTCOMES
-from crucible.projections.purging import ContentPurger
+from crucible.projections.purging import purger_of
 from crucible.projections.report.asked import AskedReports
 from crucible.projections.snapshot import Snapshots
 from crucible.projections.writer import Replacement, Writer
@@ -108,6 +109,7 @@ class Projector:
 
         ``run`` writes folders of what has ended unless ``is_mirroring`` is false, and publishes snapshots unless
         ``is_publishing`` is. Dead letters are copied to topic ``dead`` unless ``is_copying_dead`` is false.
+        Of a log that is read in part (`crucible.log.owned`) nothing is judged, and no report is rendered.
         """
         self.journal = journal
         self.path = place.read_model
@@ -122,6 +124,8 @@ class Projector:
         self._commits = self._rows = self._rows_since_checkpoint = 0
         self._last_commit_ms = 0.0
         self._last_commit_at = journal.clock.monotonic() - commit_interval_s
+        part = owned_part(journal.log)
+        self._is_part = part is not None
         check = check_identity(journal)
         opened = open_database(self.path, check, memory_limit=memory_limit, threads=threads)
         self._connection = opened.connection
@@ -134,10 +138,10 @@ class Projector:
         """Copies of the model for other DuckDB clients."""
         self._closer = Closer(
             self,
-            judge=judge,
+            judge=judge if part is None else None,
             folders=Mirror(journal, place) if is_mirroring else None,
-            reports=AskedReports(journal, place) if is_mirroring else None,
-            purger=ContentPurger(journal, place) if is_mirroring else None,
+            reports=AskedReports(journal, place) if is_mirroring and part is None else None,
+            purger=purger_of(journal, place) if is_mirroring else None,
             snapshots=self.snapshots if is_publishing else None,
         )
         self._committed = Position(dict(self._writer.committed))
@@ -375,4 +379,7 @@ class Projector:
 
     def _includes(self, position: Position) -> bool:
         offsets = self._committed.offsets
-        return all(offsets.get(key, 0) >= offset for key, offset in position.offsets.items() if key[0] in TOPICS)
+        wanted = position.offsets.items()
+        if self._is_part:  # of other partitions nothing will ever be here
+            wanted = {key: offset for key, offset in wanted if key in self._writer.progress}.items()
+        return all(offsets.get(key, 0) >= offset for key, offset in wanted if key[0] in TOPICS)

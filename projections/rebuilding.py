@@ -228,11 +228,11 @@ class Rebuild:
                 return
             fault_point("rebuild:before-name")
             os.rename(built, rebuilt_path(self._place.read_model))  # noqa: PTH104  it must not be a copy
-            sync_path(self._place.root)
+            sync_path(self._place.model_root)
             fault_point("rebuild:named")
             if is_ours:
                 rebuilt.is_swapped = adopt_rebuilt(self._place.read_model, check_identity(journal))
-                sync_path(self._place.root)
+                sync_path(self._place.model_root)
             else:
                 rebuilt.is_waiting = True
         finally:

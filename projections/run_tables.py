@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from crucible.projections.aggregates import Aggregates
@@ -21,7 +21,16 @@ from crucible.rules.state import RunState
 class RunTables:
     """Keeps the tables of runs in step with their state. For one thread."""
 
-    def __init__(self, connection: Any, aggregates: Aggregates, numbers: Numbering, spools: Spools) -> None:
+    def __init__(
+        self,
+        connection: Any,
+        aggregates: Aggregates,
+        numbers: Numbering,
+        spools: Spools,
+        owns: Callable[[str], bool] | None = None,
+    ) -> None:
+        """``owns`` tells the runs whose telemetry comes here; no other run becomes complete here. None: that of all."""
+        self._owns = owns
         self._aggregates = aggregates
         self._numbers = numbers
         self._spools = spools
@@ -33,7 +42,8 @@ class RunTables:
         query = "SELECT key, count(*) FROM dead_letters WHERE topic <> 'commands' GROUP BY key"
         self._dead: dict[str, int] = dict(connection.execute(query).fetchall())
         query = "SELECT run_id FROM runs WHERE status IN ('completed', 'failed', 'canceled') AND NOT is_complete"
-        self.incomplete: list[str] = [row[0] for row in connection.execute(query).fetchall()]
+        ended = [row[0] for row in connection.execute(query).fetchall()]
+        self.incomplete: list[str] = ended if owns is None else [run_id for run_id in ended if owns(run_id)]
         """Runs that had ended without all of their telemetry when the model was opened."""
         self._sources: dict[str, set[str]] = {}
         """Runs whose results stand for stages of others, each with the submissions of these: they are judged once all
@@ -64,7 +74,7 @@ class RunTables:
                 if run_id in complete:
                     self._complete[run_id] = run.generation
                 self._written[run_id] = self._rows(run)
-                if run.is_terminal and run_id not in complete:
+                if run.is_terminal and run_id not in complete and (self._owns is None or self._owns(run_id)):
                     self._closing.add(run_id)
 
     def touch(self, run_id: str) -> None:
@@ -126,7 +136,7 @@ class RunTables:
 
     def _note_end(self, run: RunState) -> bool:
         """Whether the run becomes complete now: it has ended, and its telemetry is here up to every end mark."""
-        if not run.is_terminal:
+        if not run.is_terminal or (self._owns is not None and not self._owns(run.run_id)):
             self._closing.discard(run.run_id)
             return False
         if self._complete.get(run.run_id) == run.generation:

@@ -23,7 +23,7 @@ _LOCK = "lock"
 @contextlib.contextmanager
 def open_workbench(place: Place) -> Iterator[Path]:
     """An empty folder of one's own on the file system of the read model; it goes with the block."""
-    root = place.root / FOLDER
+    root = place.model_root / FOLDER
     try:
         root.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(root)

@@ -12,6 +12,7 @@ from typing import Any
 
 from crucible.errors import ReadModelError
 from crucible.journal import Entry, Journal
+from crucible.log.owned import owned_part
 from crucible.log.protocol import PartitionKey
 from crucible.projections.buffer import Row
 from crucible.projections.dead_letters import MIRRORED, DeadMirror
@@ -20,6 +21,8 @@ from crucible.projections.projection import Progress, Projection, read_progress
 
 Replacement = tuple[str, str, str, Sequence[Row]]
 """Rows of others: table, key column, key, and the rows to put in place of what is there."""
+NEVER = 2**63
+"""An offset that no record has."""
 REPLAY_ENTRIES = 1_000
 """Records read at once while the one is searched that can't be written."""
 
@@ -117,7 +120,11 @@ class Writer:
         for topic in TOPICS:
             for partition in self._journal.log.partitions(topic):
                 progress.setdefault((topic, partition), Progress())
-        return Projection(self._connection, progress, rebuild_until(self._connection))
+        part = owned_part(self._journal.log)
+        mirror_from = rebuild_until(self._connection)
+        if part is not None and not part.is_first:  # of what all of several read models find, one tells
+            mirror_from = {key: offset if key[0] == "telemetry" else NEVER for key, offset in mirror_from.items()}
+        return Projection(self._connection, progress, mirror_from, None if part is None else part.owns)
 
     def _offsets(self) -> dict[PartitionKey, int]:
         return {key: part.next_offset for key, part in self.progress.items()}

@@ -73,7 +73,7 @@ def _facts(reader: Reading, settings: Settings, names: Names, sizes: Mapping[str
     by_kind["kept for all runs"] = _total(kept, sizes)
     rest = sizes.keys() - kept - {digest for _, _, digest in names}
     by_kind["named by no run"] = _total(rest, sizes)
-    model = [*place.root.glob(f"{place.read_model.name}*")]
+    model = [*place.model_root.glob(f"{place.read_model.name}*")]
     folders = {str(row["folder"]) for row in reader.rows("SELECT folder FROM mirrors WHERE folder <> ''")}
     of_runs, linked = _folders(folders)
     return {

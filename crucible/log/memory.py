@@ -57,6 +57,10 @@ class MemoryLog:
             raise LogError(message)
         return range(self._counts[topic])
 
+    def home(self, topic: Topic, key: str) -> int:
+        """The partition where values of a key go."""
+        return zlib.crc32(key.encode()) % self._counts[topic]
+
     def append(self, batches: Sequence[Batch]) -> Sequence[Appended]:
         """Append batches, as ``Log.append``, or do what ``choose_fault`` says."""
         check_batches(batches, self.partitions)
@@ -153,9 +157,7 @@ class MemoryLog:
             self._changed.notify_all()
 
     def _store(self, batch: Batch) -> Appended:
-        partition = batch.partition
-        if partition is None:
-            partition = zlib.crc32(batch.key.encode()) % self._counts[batch.topic]
+        partition = self.home(batch.topic, batch.key) if batch.partition is None else batch.partition
         values = self._values[batch.topic, partition]
         first = self._starts[batch.topic, partition] + len(values)
         now_us = self._clock.now_us()

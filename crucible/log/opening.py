@@ -14,7 +14,21 @@ def open_log(place: Place, *, clock: Clock | None = None, may_create: bool = Tru
     """The log of a place; it is made if it is not there. What was trimmed from it is read from its archives.
 
     Raises as the engine does. Without ``may_create`` no topic is made on Kafka: raises ``UsageError`` if there is none.
+    A place with a portion has no other partitions of telemetry; raises ``UsageError`` for one that the log does not have.
     """
+    log = _open_whole(place, clock, may_create=may_create)
+    if place.portion is None:
+        return log
+    from crucible.log.owned import OwnedLog
+
+    try:
+        return OwnedLog(log, place.portion)
+    except BaseException:
+        log.close()
+        raise
+
+
+def _open_whole(place: Place, clock: Clock | None, *, may_create: bool) -> Log:
     if place.log_address is not None:
         from crucible.log.address import parse_kafka_address
         from crucible.log.kafka import open_kafka_log

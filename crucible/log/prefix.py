@@ -20,23 +20,24 @@ class PrefixLog:
 
         Raises ``UsageError`` for a partition that the log does not have, or an offset past its end.
         """
-        self._log = log
+        self.whole = log
+        """The log that goes on."""
         self._ends: dict[PartitionKey, int] = {}
         self.extend(offsets)
 
     def extend(self, offsets: Mapping[PartitionKey, int]) -> None:
         """End at another position from now on. Raises as the constructor."""
-        _require_within(self._log, offsets)
+        _require_within(self.whole, offsets)
         self._ends = dict(offsets)
 
     @property
     def location(self) -> str:
         """Where the log is, for people."""
-        return self._log.location
+        return self.whole.location
 
     def partitions(self, topic: Topic) -> Sequence[int]:
         """The partitions of a topic."""
-        return self._log.partitions(topic)
+        return self.whole.partitions(topic)
 
     def append(self, batches: Sequence[Batch]) -> Sequence[Appended]:
         """Refuse: what was can't be changed."""
@@ -47,17 +48,17 @@ class PrefixLog:
     def read(self, topic: Topic, partition: int, offset: int, limit: int = 10_000) -> Sequence[Stored]:
         """Values below the position, as ``Log.read``."""
         if topic not in BOUNDED:
-            return self._log.read(topic, partition, offset, limit)
+            return self.whole.read(topic, partition, offset, limit)
         left = self.end(topic, partition) - offset
         if left < 0:
             message = f"{topic} {partition} ends at {self.end(topic, partition)} here, {offset} lies past it"
             raise LogError(message)
-        return self._log.read(topic, partition, offset, min(limit, left)) if left else []
+        return self.whole.read(topic, partition, offset, min(limit, left)) if left else []
 
     def end(self, topic: Topic, partition: int) -> int:
         """The position's offset."""
         if topic not in BOUNDED:
-            return self._log.end(topic, partition)
+            return self.whole.end(topic, partition)
         return self._ends.get((topic, partition), 0)
 
     def start(self, topic: Topic, partition: int) -> int:
@@ -77,7 +78,7 @@ class PrefixLog:
 
     def close(self) -> None:
         """Close the log."""
-        self._log.close()
+        self.whole.close()
 
 
 def _require_within(log: Log, offsets: Mapping[PartitionKey, int]) -> None:

@@ -118,6 +118,10 @@ class KafkaLog:
         """Partitions 0 to n - 1."""
         return self._names.partitions(topic)
 
+    def home(self, topic: Topic, key: str) -> int:
+        """The partition where values of a key go."""
+        return self._names.home(topic, key)
+
     def append(self, batches: Sequence[Batch]) -> Sequence[Appended]:
         """Append batches, as ``Log.append``: those of one partition go together."""
         check_batches(batches, self.partitions)
