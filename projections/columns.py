@@ -7,6 +7,7 @@ models of the same records may differ in it; in every other column they are equa
 from __future__ import annotations
 
 import dataclasses
+import enum
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -24,6 +25,18 @@ class Column:
         return f"{self.name} {self.type}"
 
 
+class Spread(enum.StrEnum):
+    """How the rows of a table lie in several read models, each with its portion of telemetry."""
+
+    WHOLE = "the same in each: it follows from events and commands"
+    PARTED = "in each those of its own runs: they come from telemetry"
+    MET = "in each what it has met, under numbers of its own; the merged view has each once"
+    OWNER = "in each; what follows from telemetry is said by the one that has the run's"
+    BY_TOPIC = "in each what follows from events and commands, and of telemetry that of its portion"
+    GATHERED = "in none: it takes all telemetry of a submission; the merged view makes it"
+    OWN = "in each what it is and has done itself"
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Table:
     """A stored table."""
@@ -31,6 +44,7 @@ class Table:
     name: str
     text: str
     columns: tuple[Column, ...]
+    spread: Spread
 
     @property
     def sql(self) -> str:
@@ -47,6 +61,8 @@ class View:
     select: str
     columns: tuple[tuple[str, str], ...] = ()
     """Columns and what they mean, where the tables below do not say it."""
+    is_parted: bool = False
+    """It joins nothing but what comes from telemetry with each other: of several read models each has its own rows."""
 
     @property
     def sql(self) -> str:

@@ -276,10 +276,10 @@ class Projection:
         ]
 
 
-def read_progress(connection: Any) -> dict[PartitionKey, Progress]:
+def read_progress(connection: Any, table: str = "positions") -> dict[PartitionKey, Progress]:
     """The positions of a model."""
     rows = connection.execute(
-        "SELECT topic, log_partition, next_offset, last_crc32c, projected, void, skipped, dead, purged FROM positions"
+        f"SELECT topic, log_partition, next_offset, last_crc32c, projected, void, skipped, dead, purged FROM {table}"
     ).fetchall()
     return {
         (topic, partition): Progress(offset, crc, None, dict(zip(OUTCOMES, counts, strict=True)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crucible.projections.columns import EVENT_ID, RUN_ID, RUN_NO, STAGE, Column, Table
+from crucible.projections.columns import EVENT_ID, RUN_ID, RUN_NO, STAGE, Column, Spread, Table
 
 _HEAD = (
     RUN_NO,
@@ -44,6 +44,7 @@ COMPARISONS = Table(
         Column("reason", "VARCHAR", "why it is degenerate, or what was left out"),
         EVENT_ID,
     ),
+    Spread.WHOLE,
 )
 
 RANKINGS = Table(
@@ -62,6 +63,7 @@ RANKINGS = Table(
         Column("resamples", "INTEGER", "resamples drawn"),
         EVENT_ID,
     ),
+    Spread.WHOLE,
 )
 
 ANALYSIS_TABLES = (COMPARISONS, RANKINGS)

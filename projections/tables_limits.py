@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crucible.projections.columns import EVENT_ID, Column, Table, View
+from crucible.projections.columns import EVENT_ID, Column, Spread, Table, View
 
 _SUBMISSION_ID = Column("submission_id", "VARCHAR", "the submission")
 
@@ -20,6 +20,7 @@ BUDGET_LIMITS = Table(
         Column("exceeded_at", "TIMESTAMP", "UTC"),
         EVENT_ID,
     ),
+    Spread.WHOLE,
 )
 
 BREAKERS = Table(
@@ -37,6 +38,7 @@ BREAKERS = Table(
         Column("opened_at", "TIMESTAMP", "UTC"),
         EVENT_ID,
     ),
+    Spread.WHOLE,
 )
 
 BUDGETS = View(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crucible.projections.columns import EVENT_ID, Column, Table, physical
+from crucible.projections.columns import EVENT_ID, Column, Spread, Table, physical
 
 _PARTITION = physical("log_partition", "INTEGER", "partition of the log")
 _OFFSET = physical("log_offset", "BIGINT", "offset in the partition")
@@ -34,6 +34,7 @@ EVENTS = Table(
         Column("void_reason", "VARCHAR", "why"),
         Column("payload", "JSON", "the fields of its type"),
     ),
+    Spread.WHOLE,
 )
 
 COMMAND_RECORDS = Table(
@@ -50,6 +51,7 @@ COMMAND_RECORDS = Table(
         _ACTOR,
         Column("payload", "JSON", "the fields of its type"),
     ),
+    Spread.WHOLE,
 )
 
 COMMAND_ANSWERS = Table(
@@ -62,6 +64,7 @@ COMMAND_ANSWERS = Table(
         Column("answered_at", "TIMESTAMP", "UTC"),
         EVENT_ID,
     ),
+    Spread.WHOLE,
 )
 
 METRIC_DECLARATIONS = Table(
@@ -79,6 +82,7 @@ METRIC_DECLARATIONS = Table(
         Column("kind", "VARCHAR", "reproducible, timing or environment"),
         Column("mean_of", "VARCHAR", "split over whose predictions' scores it is the mean"),
     ),
+    Spread.WHOLE,
 )
 
 DECLARED_TARGETS = Table(
@@ -92,6 +96,7 @@ DECLARED_TARGETS = Table(
         Column("at_most", "DOUBLE", "highest value that is good enough"),
         Column("unit", "VARCHAR", "unit of the bounds"),
     ),
+    Spread.WHOLE,
 )
 
 VERDICTS = Table(
@@ -114,6 +119,7 @@ VERDICTS = Table(
         Column("method", "VARCHAR", "how the interval was computed"),
         Column("sentence", "VARCHAR", "in words"),
     ),
+    Spread.GATHERED,
 )
 
 FINDINGS = Table(
@@ -128,6 +134,7 @@ FINDINGS = Table(
         Column("value", "DOUBLE", "smallest value of the parameter that is enough"),
         Column("sentence", "VARCHAR", "in words"),
     ),
+    Spread.GATHERED,
 )
 
 JUDGEMENTS = Table(
@@ -139,6 +146,7 @@ JUDGEMENTS = Table(
         Column("selected_cell", "INTEGER", "index of the chosen cell; null: none"),
         Column("problem", "VARCHAR", "why it could not be judged"),
     ),
+    Spread.GATHERED,
 )
 
 JUDGED_TABLES = (VERDICTS.name, FINDINGS.name, JUDGEMENTS.name)
@@ -148,6 +156,7 @@ TAGS = Table(
     "tags",
     "Tags of runs and submissions.",
     (_SUBJECT_KIND, _SUBJECT_ID, Column("tag", "VARCHAR", "the tag")),
+    Spread.WHOLE,
 )
 
 NOTES = Table(
@@ -161,6 +170,7 @@ NOTES = Table(
         Column("noted_at", "TIMESTAMP", "UTC"),
         EVENT_ID,
     ),
+    Spread.WHOLE,
 )
 
 DEAD_LETTERS = Table(
@@ -177,6 +187,7 @@ DEAD_LETTERS = Table(
         physical("is_to_mirror", "BOOLEAN", "a copy goes to topic dead; false for what a rebuild found"),
         physical("appended_at", "TIMESTAMP", "when the log took it, UTC"),
     ),
+    Spread.BY_TOPIC,
 )
 
 MIRRORS = Table(
@@ -190,6 +201,7 @@ MIRRORS = Table(
         physical("manifest_digest", "VARCHAR", "SHA-256 of its manifest.json"),
         physical("problem", "VARCHAR", "why it could not be written"),
     ),
+    Spread.PARTED,
 )
 
 REPORTS = Table(
@@ -205,6 +217,7 @@ REPORTS = Table(
         physical("manifest_digest", "VARCHAR", "SHA-256 of its manifest.json"),
         physical("problem", "VARCHAR", "why it could not be rendered"),
     ),
+    Spread.WHOLE,
 )
 
 PURGES = Table(
@@ -219,6 +232,7 @@ PURGES = Table(
         physical("removed_bytes", "BIGINT", "their bytes"),
         physical("problem", "VARCHAR", "why they could not be removed"),
     ),
+    Spread.OWN,
 )
 
 POSITIONS = Table(
@@ -235,12 +249,14 @@ POSITIONS = Table(
         physical("dead", "BIGINT", "records that could not be applied"),
         physical("purged", "BIGINT", "records forgotten on request"),
     ),
+    Spread.BY_TOPIC,
 )
 
 META = Table(
     "meta",
     "What this read model is.",
     (physical("name", "VARCHAR", "what"), physical("value", "VARCHAR", "value")),
+    Spread.OWN,
 )
 
 LOG_TABLES = (

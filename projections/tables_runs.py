@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from crucible.projections.columns import ATTEMPT, CLAIM_ID, EVENT_ID, IS_EFFECTIVE, RUN_ID, RUN_NO, STAGE, Column, Table
+from crucible.projections.columns import (
+    ATTEMPT,
+    CLAIM_ID,
+    EVENT_ID,
+    IS_EFFECTIVE,
+    RUN_ID,
+    RUN_NO,
+    STAGE,
+    Column,
+    Spread,
+    Table,
+)
 
 REUSED_RUN_ID = Column("reused_run_id", "VARCHAR", "run that made it, if the stage is reused; null: this one")
 
@@ -20,6 +31,7 @@ EXPERIMENTS = Table(
         Column("created_at", "TIMESTAMP", "first submission, UTC"),
         Column("last_submitted_at", "TIMESTAMP", "newest submission, UTC"),
     ),
+    Spread.WHOLE,
 )
 
 SUBMISSIONS = Table(
@@ -60,6 +72,7 @@ SUBMISSIONS = Table(
         Column("closed_at", "TIMESTAMP", "when every run had ended, UTC"),
         EVENT_ID,
     ),
+    Spread.WHOLE,
 )
 
 RUNS = Table(
@@ -99,6 +112,7 @@ RUNS = Table(
         Column("started_at", "TIMESTAMP", "first start, UTC"),
         Column("ended_at", "TIMESTAMP", "newest end, UTC; null while it is pending or running"),
     ),
+    Spread.OWNER,
 )
 
 PARAMS = Table(
@@ -111,6 +125,7 @@ PARAMS = Table(
         Column("value", "VARCHAR", "as text: strings as they are, everything else as JSON"),
         Column("number", "DOUBLE", "as a number, if it is one"),
     ),
+    Spread.WHOLE,
 )
 
 STAGES = Table(
@@ -138,6 +153,7 @@ STAGES = Table(
         Column("reused_run_id", "VARCHAR", "run whose result stands for this one"),
         Column("reused_event_id", "VARCHAR", "event of that result"),
     ),
+    Spread.WHOLE,
 )
 
 ATTEMPTS = Table(
@@ -158,6 +174,7 @@ ATTEMPTS = Table(
         Column("traceback_blob", "VARCHAR", "digest of the traceback text"),
         Column("is_retryable", "BOOLEAN", "another attempt may follow"),
     ),
+    Spread.WHOLE,
 )
 
 CLAIMS = Table(
@@ -182,6 +199,7 @@ CLAIMS = Table(
         Column("resumed_from", "VARCHAR", "event of the checkpoint that it went on from"),
         Column("is_effective", "BOOLEAN", "it is in the winning chain of its stage"),
     ),
+    Spread.WHOLE,
 )
 
 RESULT_METRICS = Table(
@@ -202,6 +220,7 @@ RESULT_METRICS = Table(
         REUSED_RUN_ID,
         EVENT_ID,
     ),
+    Spread.WHOLE,
 )
 
 CHECKPOINTS = Table(
@@ -221,6 +240,7 @@ CHECKPOINTS = Table(
         IS_EFFECTIVE,
         EVENT_ID,
     ),
+    Spread.WHOLE,
 )
 
 ARTIFACTS = Table(
@@ -243,6 +263,7 @@ ARTIFACTS = Table(
         REUSED_RUN_ID,
         EVENT_ID,
     ),
+    Spread.WHOLE,
 )
 
 DATASETS = Table(
@@ -263,6 +284,7 @@ DATASETS = Table(
         REUSED_RUN_ID,
         EVENT_ID,
     ),
+    Spread.WHOLE,
 )
 
 REUSED_SPOOLS = Table(
@@ -277,6 +299,7 @@ REUSED_SPOOLS = Table(
         Column("end_sequence", "BIGINT", "entries below count"),
         Column("source_run_id", "VARCHAR", "run that executed the stage"),
     ),
+    Spread.WHOLE,
 )
 
 HOOKS = Table(
@@ -298,6 +321,7 @@ HOOKS = Table(
         Column("called_at", "TIMESTAMP", "when that was recorded, UTC"),
         EVENT_ID,
     ),
+    Spread.WHOLE,
 )
 
 RUN_TABLES = (

@@ -12,6 +12,7 @@ from crucible.projections.columns import (
     SPOOL_NO,
     STAGE,
     Column,
+    Spread,
     Table,
     physical,
 )
@@ -20,12 +21,14 @@ RUN_KEYS = Table(
     "run_keys",
     "Number of each run that any record has named; telemetry may come before its run.",
     (RUN_NO, RUN_ID),
+    Spread.MET,
 )
 
 METRIC_NAMES = Table(
     "metric_names",
     "Number of each metric name.",
     (physical("name_no", "INTEGER", "number of the name in this read model"), Column("name", "VARCHAR", "metric")),
+    Spread.MET,
 )
 
 SPOOLS = Table(
@@ -44,6 +47,7 @@ SPOOLS = Table(
         Column("end_sequence", "BIGINT", "entries below count; null: no end"),
         Column("chain_index", "INTEGER", "place of the claim in the chain, from 0"),
     ),
+    Spread.PARTED,
 )
 
 POINTS = Table(
@@ -58,6 +62,7 @@ POINTS = Table(
         Column("time", "TIMESTAMP", "when it was logged, UTC"),
         Column("value", "DOUBLE", "NaN and infinity are kept"),
     ),
+    Spread.PARTED,
 )
 
 METRIC_SUMMARY = Table(
@@ -82,6 +87,7 @@ METRIC_SUMMARY = Table(
         Column("best", "DOUBLE", "least or greatest, as the stage declares; null: no direction declared"),
         Column("best_step", "BIGINT", "step at which it came first"),
     ),
+    Spread.PARTED,
 )
 
 SCORED_ITEMS = Table(
@@ -100,6 +106,7 @@ SCORED_ITEMS = Table(
         Column("texts_blob", "VARCHAR", "digest of the JSON lines with longer texts"),
         Column("is_simulated", "BOOLEAN", "the adapter simulates"),
     ),
+    Spread.PARTED,
 )
 
 _ORIGIN = (RUN_NO, RUN_ID, STAGE, ATTEMPT, CLAIM_ID, SPOOL_NO, SEQUENCE)
@@ -117,6 +124,7 @@ LOGS = Table(
         Column("time", "TIMESTAMP", "when the last byte was read, UTC"),
         EVENT_ID,
     ),
+    Spread.PARTED,
 )
 
 SPANS = Table(
@@ -132,6 +140,7 @@ SPANS = Table(
         Column("attributes", "JSON", "attributes"),
         EVENT_ID,
     ),
+    Spread.PARTED,
 )
 
 SYSTEM_SAMPLES = Table(
@@ -144,6 +153,7 @@ SYSTEM_SAMPLES = Table(
         Column("memory_bytes", "BIGINT", "resident memory"),
         EVENT_ID,
     ),
+    Spread.PARTED,
 )
 
 TELEMETRY_RECORDS = Table(
@@ -160,6 +170,7 @@ TELEMETRY_RECORDS = Table(
         Column("taken", "BIGINT", "entries that were new; 0: a repeat"),
         EVENT_ID,
     ),
+    Spread.PARTED,
 )
 
 TELEMETRY_TABLES = (

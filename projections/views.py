@@ -55,24 +55,28 @@ METRICS = View(
     "Every metric point, superseded ones too.",
     _POINTS.format(more=f", coalesce({_EFFECTIVE}, false) AS is_effective"),
     (*_POINT_COLUMNS, _IS_EFFECTIVE),
+    is_parted=True,
 )
 METRICS_EFFECTIVE = View(
     "metrics_effective",
     "The metric points that count: after a takeover, each step once.",
     _POINTS.format(more="") + f"WHERE {_EFFECTIVE}",
     _POINT_COLUMNS,
+    is_parted=True,
 )
 PREDICTIONS = View(
     "predictions",
     "Every prediction, superseded ones too.",
     _ITEMS.format(more=f", coalesce({_EFFECTIVE}, false) AS is_effective"),
     (*_ITEM_COLUMNS, _IS_EFFECTIVE),
+    is_parted=True,
 )
 PREDICTIONS_EFFECTIVE = View(
     "predictions_effective",
     "The predictions that count.",
     _ITEMS.format(more="") + f"WHERE {_EFFECTIVE}",
     _ITEM_COLUMNS,
+    is_parted=True,
 )
 _SOURCE_POINTS = """
 SELECT q.run_id, q.source_run_id, q.stage, s.attempt, s.claim_id, n.name, p.step, p.value, p.time, q.spool_id,
