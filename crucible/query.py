@@ -37,6 +37,8 @@ STILL_S = 10.0
 ANSWER_TIMEOUT_S = 90.0
 """Longest time without a byte of an answer: the port's own limits are below."""
 
+SNAPSHOT_TIMEOUT_S = 660.0
+"""As much for a copy of the read model."""
 DIGEST_TIMEOUT_S = 3_700.0
 """As much for the digest of everything."""
 
@@ -183,6 +185,16 @@ class QueryClient:
         Raises ``ReadModelError`` if it can't.
         """
         self._json("POST", "/copy", json.dumps({"path": str(target.absolute())}).encode())
+
+    def take_snapshot(self) -> Position:
+        """Have the engine publish a copy of its read model, unless the last one is as new; the position that it is of.
+
+        Raises ``ReadModelError`` if it can't.
+        """
+        self._set_timeout(SNAPSHOT_TIMEOUT_S)
+        answer = self._json("POST", "/snapshot", b"{}")
+        self._set_timeout(ANSWER_TIMEOUT_S)
+        return Position.parse(str(answer["position"]))
 
     def close(self) -> None:
         """Close the connection. Safe to call twice."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 from crucible.faults import fault_point
 from crucible.logger import warning
@@ -18,9 +18,8 @@ from crucible.projections.purging import PURGES_TO_DO
 from crucible.projections.snapshot import SnapshotError
 from crucible.projections.writer import Replacement
 
-if TYPE_CHECKING:
-    from crucible.projections.readmodel import Projector
-
+Condition = tuple[str, list[object]]
+"""A query with its parameters."""
 RUNS_AT_ONCE = 100
 """Run folders that are written between two commits."""
 JUDGED_AT_ONCE = 10
@@ -51,6 +50,22 @@ WHERE NOT EXISTS (
     WHERE r.submission_id = s.submission_id AND r.is_complete AND m.subject_id IS NULL)
 ORDER BY s.submission_id
 """
+
+
+class ClosedModel(Protocol):
+    """A read model that what has ended is taken from; ``crucible.projections.readmodel`` and ``merged_model`` are."""
+
+    def cursor(self) -> Any:
+        """A connection to the model; it is closed by whoever asks."""
+        ...
+
+    def commit_rows(self, replacements: Sequence[Replacement]) -> None:
+        """Keep these rows."""
+        ...
+
+    def commit_if_still(self, parts: Sequence[tuple[Condition, Sequence[Replacement]]]) -> None:
+        """Keep the rows of each part whose condition has a row by now."""
+        ...
 
 
 class Folders(Protocol):
@@ -102,16 +117,18 @@ class Closer:
 
     def __init__(
         self,
-        projector: Projector,
+        model: ClosedModel,
         *,
         judge: Judge | None,
         folders: Folders | None = None,
         reports: Reports | None = None,
         purger: Purger | None = None,
         snapshots: SnapshotTaker | None = None,
+        has_runs: bool = True,
     ) -> None:
-        """A part that is None is left to another process."""
-        self._projector = projector
+        """A part that is None is left to another process, and so are the folders of runs without ``has_runs``."""
+        self._projector = model
+        self._has_runs = has_runs
         self._judge = judge
         self._folders = folders
         self._reports = reports
@@ -196,7 +213,7 @@ class Closer:
                 fault_point("purge:committed")
 
     def _write_runs(self) -> bool:
-        if self._folders is None:
+        if self._folders is None or not self._has_runs:
             return False
         with self._lock, _cursor(self._projector) as cursor:
             found = cursor.execute(_RUNS_TO_MIRROR, [RUNS_AT_ONCE]).fetchall()
@@ -232,8 +249,8 @@ def _try(take: Callable[[], object]) -> None:
 class _cursor:  # noqa: N801  used as a function
     """A cursor for a block."""
 
-    def __init__(self, projector: Projector) -> None:
-        self._cursor = projector.cursor()
+    def __init__(self, model: ClosedModel) -> None:
+        self._cursor = model.cursor()
 
     def __enter__(self) -> Any:
         return self._cursor

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from crucible.digest import MODULUS, ModelDigest, TableDigest
@@ -37,22 +37,27 @@ _WITHOUT_OWN_IDS: Mapping[str, tuple[str, ...]] = {
 FETCH_POINTS = 1_000_000
 """About as many points are held at once, or those of one spool."""
 _POINTS = """
-SELECT spool_no, name_no, sequence, step, epoch_us(time) AS time_us, value FROM points
+SELECT spool_no, name_no, sequence, step, epoch_us(time) AS time_us, value FROM {schema}points
 WHERE spool_no BETWEEN ? AND ? ORDER BY spool_no, sequence, name_no, step, time_us, value
 """
-_SIZES = "SELECT spool_no, count(*) FROM points GROUP BY spool_no ORDER BY spool_no"
+_SIZES = "SELECT spool_no, count(*) FROM {schema}points GROUP BY spool_no ORDER BY spool_no"
 
 
-def model_digest(cursor: Any) -> ModelDigest:
-    """The digest of the read model behind ``cursor``; the caller sees to it that nothing is committed meanwhile."""
-    return ModelDigest(dict(table_digests(cursor)))
+def model_digest(cursor: Any, schemas: Sequence[str] = ("",)) -> ModelDigest:
+    """The digest of the read model behind ``cursor``; the caller sees to it that nothing is committed meanwhile.
+
+    ``schemas`` says where metric points are: of a merged view it is in several, each sorted in itself.
+    """
+    return ModelDigest(dict(table_digests(cursor, schemas)))
 
 
-def table_digests(cursor: Any) -> Iterator[tuple[str, TableDigest]]:
+def table_digests(cursor: Any, schemas: Sequence[str] = ("",)) -> Iterator[tuple[str, TableDigest]]:
     """The digest of each table that has content."""
     for table in TABLES:
         if table.name == "points":
-            yield table.name, _points_digest(cursor)
+            parts = [_points_digest(cursor, schema) for schema in schemas]
+            total = sum(part.total for part in parts) % MODULUS
+            yield table.name, TableDigest(sum(part.rows for part in parts), total)
         elif (query := content_query(table)) is not None:
             yield table.name, _rows_digest(cursor, query)
 
@@ -95,12 +100,13 @@ def _rows_digest(cursor: Any, query: str) -> TableDigest:
     return TableDigest(count, total % MODULUS)
 
 
-def _points_digest(cursor: Any) -> TableDigest:
+def _points_digest(cursor: Any, schema: str) -> TableDigest:
     count = total = 0
-    names = dict(cursor.execute("SELECT name_no, name FROM metric_names").fetchall())
-    spools = dict(cursor.execute("SELECT spool_no, spool_id FROM spools").fetchall())
-    for first, last in _portions(cursor.execute(_SIZES).fetchall()):
-        for spool_no, columns in _blocks(cursor.execute(_POINTS, [first, last]).fetchnumpy()):
+    names = dict(cursor.execute(f"SELECT name_no, name FROM {schema}metric_names").fetchall())
+    spools = dict(cursor.execute(f"SELECT spool_no, spool_id FROM {schema}spools").fetchall())
+    query = _POINTS.format(schema=schema)
+    for first, last in _portions(cursor.execute(_SIZES.format(schema=schema)).fetchall()):
+        for spool_no, columns in _blocks(cursor.execute(query, [first, last]).fetchnumpy()):
             count += len(columns["sequence"])
             total += _block_hash(spools[spool_no], names, columns)
     return TableDigest(count, total % MODULUS)

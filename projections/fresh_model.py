@@ -16,9 +16,10 @@ from crucible.log.prefix import PrefixLog
 from crucible.log.protocol import PartitionKey
 from crucible.place import Place
 from crucible.position import Position
+from crucible.projections.accounts import Account
 from crucible.projections.database import MEMORY_LIMIT
 from crucible.projections.identity import TOPICS
-from crucible.projections.readmodel import Account, Projector
+from crucible.projections.readmodel import Projector
 from crucible.projections.verification.check import Failure
 from crucible.projections.verification.model import ModelCopy, compare_models
 from crucible.projections.verification.table_sums import TableSums, table_sums

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crucible.errors import CrucibleError, ReadModelError
 from crucible.journal import Journal
@@ -21,7 +21,9 @@ from crucible.log.protocol import PartitionKey
 from crucible.logger import warning
 from crucible.place import Place
 from crucible.position import Position
+from crucible.projections.accounts import Statistics
 from crucible.projections.buffer import Row
+from crucible.projections.closing import Condition
 from crucible.projections.database import MEMORY_LIMIT, THREADS
 from crucible.projections.identity import log_ends
 from crucible.projections.judging import TO_JUDGE, Judge, judge_by_statistics, judge_submission
@@ -35,11 +37,14 @@ from crucible.projections.merged_parts import (
     newest_copy,
 )
 from crucible.projections.merged_views import OWN, create_merged, newest
-from crucible.projections.readmodel import Condition, Statistics
+from crucible.projections.queries import Session, Watchdog
 from crucible.projections.tables import TABLES_BY_NAME
 from crucible.projections.tables_log import JUDGED_TABLES
 from crucible.projections.writer import Replacement
 from crucible.query import QueryClient, local_endpoint
+
+if TYPE_CHECKING:
+    from crucible.digest import ModelDigest
 
 REFRESH_S = 2.0
 """Least time between two refreshes that nobody asked for."""
@@ -51,7 +56,8 @@ WAIT_POLL_S = 0.05
 _OWN_ROWS = (*JUDGED_TABLES, "mirrors", "purges", "reports")
 _STATES = """
 SELECT s.submission_id, concat_ws('/', s.generation, s.closed_at IS NULL, sum(r.generation), sum(r.dead_letters),
-  count(r.run_id) FILTER (r.is_complete), count(r.run_id) FILTER (r.ended_at IS NOT NULL), sum(p.entries), sum(q.entries))
+  count(r.run_id) FILTER (r.is_complete), count(r.run_id) FILTER (r.ended_at IS NOT NULL),
+  sum(p.entries), sum(q.entries))
 FROM submissions s LEFT JOIN runs r ON r.submission_id = s.submission_id
 LEFT JOIN (SELECT run_id, sum(next_sequence) AS entries FROM spools GROUP BY run_id) p ON p.run_id = r.run_id
 LEFT JOIN (SELECT u.run_id, sum(p.next_sequence) AS entries FROM reused_spools u
@@ -194,13 +200,21 @@ class MergedModel:
             rebuilt_because=None,
         )
 
+    def open_session(self, watchdog: Watchdog) -> Session:
+        """A session on what is attached now. Raises as ``cursor``."""
+        with self._lock:
+            return MergedSession(self.cursor(), watchdog, self.parts)
+
+    def take_copy(self) -> Position:
+        """Refuse: the view has no file."""
+        commands = " and ".join(f"crucible verify --telemetry {part.portion}" for part in self.parts)
+        message = f"a merged view has no file to copy; look at its parts: {commands}"
+        raise PartsError(message)
+
     def copy_to(self, target: Path) -> Position:
         """Refuse: the view has no file."""
-        message = (
-            f"a merged view has no file to copy to {target.name}; "
-            f"look at its parts: crucible verify --telemetry {self.parts[0].portion}"
-        )
-        raise PartsError(message)
+        _ = target
+        return self.take_copy()
 
     def close(self) -> None:
         """Answer no more. Safe to call twice."""
@@ -245,6 +259,26 @@ class MergedModel:
             self._own[table] = [*(row for row in self._own[table] if row[place] != key), *map(tuple, rows)]
             connection.execute(f"DELETE FROM {OWN}.{table} WHERE {column} = ?", [key])
             _insert(connection, table, rows)
+
+
+class MergedSession(Session):
+    """A session on a merged view."""
+
+    def __init__(self, cursor: Any, watchdog: Watchdog, parts: Sequence[Part]) -> None:
+        """``parts`` are those behind ``cursor``."""
+        super().__init__(cursor, watchdog)
+        self._parts = parts
+
+    def model_digest(self) -> tuple[Position, ModelDigest]:
+        """As that of one read model at the same position. Raises ``ReadModelError`` while a part is behind another."""
+        late = [str(part.portion) for part in self._parts if part.facts != newest(self._parts).facts]
+        if late:
+            message = f"telemetry {' and '.join(late)} is not at the same events as the others; ask again"
+            raise ReadModelError(message)
+        return super().model_digest()
+
+    def _schemas(self) -> Sequence[str]:
+        return [f"{part.alias}.main." for part in self._parts]
 
 
 def ask_for_copy(folder: Path) -> None:

@@ -127,7 +127,9 @@ def _attach(connection: Any, folder: Path, alias: str) -> Part:
 
     path = newest_copy(folder)
     if path is None:
-        message = f"{folder}: there is no copy of a read model ({Path('snapshots') / LATEST}); is its projector running?"
+        message = (
+            f"{folder}: there is no copy of a read model ({Path('snapshots') / LATEST}); is its projector running?"
+        )
         raise PartsError(message)
     try:
         quoted = str(path).replace("'", "''")
@@ -167,8 +169,8 @@ def _cover(parts: Sequence[Part]) -> Iterator[str]:
     missing = _missing(parts, held)
     if missing:
         text = Portion.of(missing)
-        one = plural(len(missing), "partition")
-        yield f"{one} {text} of telemetry {plural(len(missing), 'is', 'are')} in none of the parts; start: crucible projector --telemetry {text}"
+        one, are = plural(len(missing), "partition"), plural(len(missing), "is", "are")
+        yield f"{one} {text} of telemetry {are} in none of the parts; start: crucible projector --telemetry {text}"
 
 
 def _missing(parts: Sequence[Part], held: Iterable[int]) -> list[int]:

@@ -135,11 +135,15 @@ class Session:
 
         with self._reading("SELECT 1", Limits(time_s=DIGEST_TIME_MAX_S)):
             offsets = {key: part.next_offset for key, part in read_progress(self._cursor).items()}
-            return Position(offsets), model_digest(self._cursor)
+            return Position(offsets), model_digest(self._cursor, self._schemas())
 
     def close(self) -> None:
         """Give the connection back. Safe to call twice."""
         self._cursor.close()
+
+    def _schemas(self) -> Sequence[str]:
+        """What stands before the names of the tables of metric points, for each read model that has some."""
+        return [""]
 
     def _reading(self, sql: str, limits: Limits) -> _Reading:
         return _Reading(self._cursor, self._watchdog, sql, limits)

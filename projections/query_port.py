@@ -3,7 +3,7 @@
 HTTP on 127.0.0.1, a random port and a random token, both in ``owner.json`` (mode 0600); for other hosts, TLS at an
 address that is given, with a token that is given. ``POST /query`` answers a
 SELECT; ``GET /health`` says whose log this is and how far it was read, ``GET /statistics`` how the read model does,
-``GET /digest`` what it holds; ``POST /copy`` makes a copy of it on a workbench.
+``GET /digest`` what it holds; ``POST /copy`` makes a copy of it on a workbench, ``POST /snapshot`` one for all.
 A thread for each connection, a DuckDB cursor for each thread, connections kept open between queries.
 """
 
@@ -17,6 +17,7 @@ import os
 import secrets
 import ssl
 import threading
+from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -25,8 +26,8 @@ from typing import Any, cast
 from crucible.errors import CrucibleError, ReadModelError, StorageError, UsageError
 from crucible.place import Place
 from crucible.position import Position
+from crucible.projections.asked_model import AskedModel
 from crucible.projections.connections import ConnectionServer
-from crucible.projections.identity import log_ends
 from crucible.projections.listening import Listening
 from crucible.projections.queries import (
     QUERY_TIME_MAX_S,
@@ -38,7 +39,6 @@ from crucible.projections.queries import (
     Session,
     Watchdog,
 )
-from crucible.projections.readmodel import Projector
 from crucible.projections.workbench import FOLDER as WORKBENCH
 from crucible.query_format import encode_columns, encode_rows
 
@@ -56,18 +56,18 @@ FRESH_WAIT_S = 2.0
 QUERIES_AT_ONCE = 8
 """Queries that run at a time; others wait."""
 TOKEN_BYTES = 24
-PATHS = "unknown path; there are /query, /health, /statistics, /digest and /copy"
+PATHS = "unknown path; there are /query, /health, /statistics, /digest, /copy and /snapshot"
 
 
 class QueryPort:
     """Serves queries from the moment that it is made until ``close``."""
 
-    def __init__(self, projector: Projector, place: Place, where: Listening | None = None) -> None:
+    def __init__(self, model: AskedModel, place: Place, where: Listening | None = None) -> None:
         """Listen on this host, and say where in ``owner.json``; with ``where`` for other hosts.
 
         Raises ``StorageError`` if the address is taken.
         """
-        self._projector = projector
+        self._model = model
         self._owner_path = place.owner
         self._workbench = place.model_root / WORKBENCH
         self._token = secrets.token_urlsafe(TOKEN_BYTES) if where is None else where.token
@@ -98,7 +98,7 @@ class QueryPort:
             "port": self.number,
             "token": self._token,
             "pid": os.getpid(),
-            "log_id": self._projector.journal.log_id,
+            "log_id": self._model.journal.log_id,
         }
 
     def close(self) -> None:
@@ -114,9 +114,14 @@ class QueryPort:
             if json.loads(self._owner_path.read_text()).get("token") == self._token:
                 self._owner_path.unlink()
 
+    @property
+    def generation(self) -> int:
+        """Changes when sessions that are open do not see what is new."""
+        return self._model.generation
+
     def open_session(self) -> Session:
         """A session for one connection."""
-        return Session(self._projector.cursor(), self._watchdog)
+        return self._model.open_session(self._watchdog)
 
     def is_known(self, authorization: str | None) -> bool:
         """Whether a request carries the token."""
@@ -127,49 +132,56 @@ class QueryPort:
 
         ``end`` is then what was there: a model that is being rebuilt takes longer to include it.
         """
-        health = {"log_id": self._projector.journal.log_id}
+        health = {"log_id": self._model.journal.log_id}
         if is_fresh:
-            end = Position(log_ends(self._projector.journal))
-            self._projector.wait_for(end, FRESH_WAIT_S)
+            end = self._model.ends()
+            self._model.wait_for(end, FRESH_WAIT_S)
             health["end"] = str(end)
-        return {**health, "position": str(self._projector.position)}
+        return {**health, "position": str(self._model.position)}
 
     def statistics(self) -> dict[str, Any]:
         """How the read model does."""
-        return dataclasses.asdict(self._projector.statistics())
+        return dataclasses.asdict(self._model.statistics())
 
-    def digest(self, session: Session) -> dict[str, Any]:
+    def digest(self, open_session: Callable[[], Session]) -> dict[str, Any]:
         """The position that the model has now caught up with, judged, and rows and digest of each table."""
-        self._projector.catch_up()
-        position, model = session.model_digest()
+        self._model.catch_up()
+        position, model = open_session().model_digest()
         return {"position": str(position), "tables": {name: [t.rows, t.hex] for name, t in model.tables.items()}}
 
     def copy(self, request: dict[str, Any]) -> dict[str, Any]:
         """Make a copy of the read model on a workbench; its position. Raises ``UsageError``, ``SnapshotError``."""
-        if self.is_public:
-            message = "no file is written for another host"
-            raise UsageError(message)
+        self._require_private()
         target = Path(str(request.get("path", "")))
         if target.parent.resolve().parent != self._workbench.resolve() or target.exists():
             message = f"path: expected a new file in a folder of {self._workbench}, got {str(target)!r}"
             raise UsageError(message)
-        return {"position": str(self._projector.snapshots.copy_to(target))}
+        return {"position": str(self._model.copy_to(target))}
 
-    def answer(self, session: Session, request: dict[str, Any]) -> tuple[str, bytes]:
+    def snapshot(self) -> dict[str, Any]:
+        """Publish a copy, unless the last one is as new; its position. Raises as ``copy``."""
+        self._require_private()
+        return {"position": str(self._model.take_copy())}
+
+    def _require_private(self) -> None:
+        if self.is_public:
+            message = "no file is written for another host"
+            raise UsageError(message)
+
+    def answer(self, open_session: Callable[[], Session], request: dict[str, Any]) -> tuple[str, bytes]:
         """Content type and body of the answer to a query. Raises ``UsageError`` for a wrong one."""
         sql, parameters, form = _query_of(request)
         limits = _limits_of(request)
         after = request.get("after")
-        if after is not None and not self._projector.wait_for(
-            Position.parse(str(after)), min(limits.time_s, WAIT_MAX_S)
-        ):
-            message = f"the read model has not reached {after}, it is at {self._projector.position}; try again"
+        if after is not None and not self._model.wait_for(Position.parse(str(after)), min(limits.time_s, WAIT_MAX_S)):
+            message = f"the read model has not reached {after}, it is at {self._model.position}; try again"
             raise QueryTimeoutError(message)
         if not self._slots.acquire(timeout=limits.time_s):
             message = f"{QUERIES_AT_ONCE} other queries are running; try again"
             raise QueryTimeoutError(message)
         try:
-            position = str(self._projector.position)
+            session = open_session()
+            position = str(self._model.position)
             if form == "arrow":
                 return "application/vnd.apache.arrow.stream", session.arrow(sql, parameters, limits)
             answer = session.rows(sql, parameters, limits)
@@ -212,6 +224,7 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1
     timeout = STRANGER_TIMEOUT_S
     session: Session | None = None
+    generation = 0
 
     def setup(self) -> None:
         """Shake hands in the connection's own thread: a client that does not must not keep others waiting."""
@@ -238,7 +251,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/statistics":
             self._respond(self.port.statistics)
         elif path == "/digest":
-            self._respond(lambda: self.port.digest(self._session()))
+            self._respond(lambda: self.port.digest(self._session))
         else:
             self._send_problem(HTTPStatus.NOT_FOUND, PATHS)
 
@@ -248,6 +261,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if self.path == "/copy":
             self._respond(lambda: self.port.copy(_object_of(body)))
+        elif self.path == "/snapshot":
+            self._respond(self.port.snapshot)
         elif self.path == "/query":
             self._respond(lambda: self._answer(body))
         else:
@@ -257,11 +272,15 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing: every query would be a line."""
 
     def _answer(self, body: bytes) -> tuple[str, bytes]:
-        return self.port.answer(self._session(), _object_of(body))
+        return self.port.answer(self._session, _object_of(body))
 
     def _session(self) -> Session:
+        generation = self.port.generation
+        if self.session is not None and generation != self.generation:
+            self.session.close()
+            self.session = None
         if self.session is None:
-            self.session = self.port.open_session()
+            self.session, self.generation = self.port.open_session(), generation
         return self.session
 
     def _respond(self, make: Any) -> None:

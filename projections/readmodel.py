@@ -6,7 +6,6 @@ Everything here can be killed at any moment: what was committed is the model of 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +19,8 @@ from crucible.log.protocol import PartitionKey
 from crucible.logger import warning
 from crucible.place import Place
 from crucible.position import Position
-from crucible.projections.closing import Closer
+from crucible.projections.accounts import Account, Statistics
+from crucible.projections.closing import Closer, Condition
 from crucible.projections.collector import rare_collections
 from crucible.projections.database import MEMORY_LIMIT, THREADS, open_database
 from crucible.projections.identity import TOPICS, check_identity, log_ends, stamp_identity
@@ -28,6 +28,7 @@ from crucible.projections.judging import Judge, judge_by_statistics
 from crucible.projections.mirror import Mirror
 from crucible.projections.projection import OUTCOMES
 from crucible.projections.purging import purger_of
+from crucible.projections.queries import Session, Watchdog
 from crucible.projections.report.asked import AskedReports
 from crucible.projections.snapshot import Snapshots
 from crucible.projections.writer import Replacement, Writer
@@ -54,42 +55,11 @@ CHECKPOINT_IDLE_ROWS = 1_000
 CHECKPOINT_IDLE_S = 2.0
 """How long nothing is committed in a quiet time."""
 
-Condition = tuple[str, Sequence[object]]
-"""A query with its parameters."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Account:
-    """What became of the records of a topic: ``appended`` is the sum of all the others."""
-
-    appended: int
-    projected: int
-    void: int
-    skipped: int
-    dead: int
-    purged: int
-    pending: int
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Statistics:
-    """How the read model does."""
-
-    position: str
-    lag_records: int
-    """Records on the log that are not yet committed here."""
-    commits: int
-    rows: int
-    """Rows committed since it was opened."""
-    gaps: int
-    """Telemetry records that began beyond what was expected next."""
-    last_commit_ms: float
-    rebuilt_because: str | None
-    """Why an earlier model was set aside when this one was opened."""
-
-
 class Projector:
     """Keeps the DuckDB read model of a log. One thread projects at a time; queries use cursors of their own."""
+
+    generation = 0
+    """A cursor sees everything that is committed later."""
 
     def __init__(
         self,
@@ -150,6 +120,27 @@ class Projector:
     def position(self) -> Position:
         """What the committed rows come from."""
         return self._committed
+
+    @property
+    def commit_count(self) -> int:
+        """Commits since the model was opened."""
+        return self._commits
+
+    def ends(self) -> Position:
+        """Where the log ends now: what can be waited for."""
+        return Position(log_ends(self.journal))
+
+    def copy_to(self, target: Path) -> Position:
+        """Make a copy of everything committed for whoever asks; the position that it is of. Raises as ``Snapshots``."""
+        return self.snapshots.copy_to(target)
+
+    def take_copy(self) -> Position:
+        """Publish a copy, unless the last one is as new; the position that it is of. Raises as ``Snapshots``."""
+        return Position.parse(self.snapshots.take_if_new().position)
+
+    def open_session(self, watchdog: Watchdog) -> Session:
+        """A session on a cursor of its own. Raises as ``cursor``."""
+        return Session(self.cursor(), watchdog)
 
     def cursor(self) -> Any:
         """A connection of one's own to the model, for one thread; close it. Raises ``ReadModelError`` when closed."""

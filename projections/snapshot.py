@@ -70,6 +70,7 @@ class Snapshots:
         self._monotonic = monotonic
         self._taking = threading.Lock()
         self._last: Snapshot | None = None
+        self._commits = -1
         self._taken_at = monotonic()
 
     def take(self) -> Snapshot:
@@ -78,6 +79,14 @@ class Snapshots:
         Raises ``SnapshotError``, and as `Projector.quiet`.
         """
         with self._taking:
+            return self._take()
+
+    def take_if_new(self) -> Snapshot:
+        """As ``take``, unless nothing was committed since the last copy that was made here."""
+        with self._taking:
+            last = self._last
+            if last is not None and self._commits == self._projector.commit_count and last.path.exists():
+                return last
             return self._take()
 
     def _take(self) -> Snapshot:
@@ -89,6 +98,7 @@ class Snapshots:
         temporary.unlink(missing_ok=True)
         with self._projector.quiet() as source:
             position: Position = self._projector.position
+            self._commits = self._projector.commit_count
             _copy(source, temporary)
         temporary.replace(path)
         self._point_at(path)

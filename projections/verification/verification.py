@@ -16,10 +16,10 @@ from crucible.errors import CrucibleError
 from crucible.journal import Journal, open_journal
 from crucible.log.protocol import PartitionKey
 from crucible.place import Place
+from crucible.projections.accounts import Account
 from crucible.projections.collector import rare_collections
 from crucible.projections.fresh_model import FreshModel
 from crucible.projections.mirror import Mirror
-from crucible.projections.readmodel import Account
 from crucible.projections.restoring import Copies
 from crucible.projections.verification.archives import NO_ARCHIVES, check_archives
 from crucible.projections.verification.blobs import NamedBlobs, check_blobs, find_damaged
