@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crucible.errors import CrucibleError, ReadModelError
+from crucible.errors import CrucibleError, ReadModelError, UsageError
 from crucible.journal import Journal
 from crucible.log.protocol import PartitionKey
 from crucible.logger import warning
@@ -23,7 +23,7 @@ from crucible.place import Place
 from crucible.position import Position
 from crucible.projections.accounts import Statistics
 from crucible.projections.buffer import Row
-from crucible.projections.closing import Condition
+from crucible.projections.closing import Closer, Condition
 from crucible.projections.database import MEMORY_LIMIT, THREADS
 from crucible.projections.identity import log_ends
 from crucible.projections.judging import TO_JUDGE, Judge, judge_by_statistics, judge_submission
@@ -36,8 +36,11 @@ from crucible.projections.merged_parts import (
     lock,
     newest_copy,
 )
+from crucible.projections.merged_purging import KnownTime
 from crucible.projections.merged_views import OWN, create_merged, newest
+from crucible.projections.mirror import Mirror
 from crucible.projections.queries import Session, Watchdog
+from crucible.projections.report.asked import AskedReports
 from crucible.projections.tables import TABLES_BY_NAME
 from crucible.projections.tables_log import JUDGED_TABLES
 from crucible.projections.writer import Replacement
@@ -53,6 +56,8 @@ REFRESH_SHARE = 20
 ASKED_AT_ONCE = 8
 """Parts that are asked for a copy at a time."""
 WAIT_POLL_S = 0.05
+POLL_S = 0.2
+"""How often is looked whether to stop, and whether a refresh is due."""
 _OWN_ROWS = (*JUDGED_TABLES, "mirrors", "purges", "reports")
 _STATES = """
 SELECT s.submission_id, concat_ws('/', s.generation, s.closed_at IS NULL, sum(r.generation), sum(r.dead_letters),
@@ -79,10 +84,12 @@ class MergedModel:
         judge: Judge | None = judge_by_statistics,
         memory_limit: str = MEMORY_LIMIT,
         threads: int = THREADS,
+        is_mirroring: bool = True,
         asks: Callable[[Path], None] | None = None,
     ) -> None:
         """Attach the parts in these folders, or all that lie below the folder of the log, as they come and go.
 
+        ``run`` writes the folders of experiments and reports unless ``is_mirroring`` is false.
         ``asks`` has the owner of a part make a copy; None: through its query port, if it has one here.
         Raises ``PartsError`` with everything that is wrong with the parts.
         """
@@ -101,6 +108,15 @@ class MergedModel:
         self._states: dict[str, str] = {}
         self._duration_s = 0.0
         self._refreshed_at = time.monotonic()
+        self._known = KnownTime(journal)
+        self._closer = Closer(
+            self,
+            judge=None,
+            folders=Mirror(journal, place) if is_mirroring else None,
+            reports=AskedReports(journal, place, self._is_reached) if is_mirroring else None,
+            purger=self._known.purger(place) if is_mirroring else None,
+            has_runs=False,
+        )
         self.generation = 0
         """One more with each refresh: a cursor stays with the copies that it was made for."""
         self.parts: list[Part] = []
@@ -140,6 +156,22 @@ class MergedModel:
             finally:
                 self._refreshed_at = time.monotonic()
                 self._duration_s = self._refreshed_at - started
+
+    def settle(self) -> Position:
+        """As ``catch_up``, and write every folder that is to be written."""
+        self.catch_up()
+        self._closer.do_all()
+        return self.position
+
+    def run(self, stop: threading.Event) -> None:
+        """Refresh until ``stop`` is set, and do what is left for what has ended."""
+        generation = -1
+        while not stop.is_set():
+            self.refresh_if_due()
+            if generation != self.generation:
+                generation = self.generation
+                self._closer.do_all()
+            stop.wait(POLL_S)
 
     def refresh_if_due(self) -> bool:
         """As ``refresh``, unless the last one was a moment ago; what is wrong with the parts by now is a warning."""
@@ -222,6 +254,7 @@ class MergedModel:
             self._connection = None
 
     def _refresh(self) -> bool:
+        self._known.look()
         folders = self._folders or find_parts(self._place.root)
         with ThreadPoolExecutor(ASKED_AT_ONCE, thread_name_prefix="crucible-merging") as pool:
             list(pool.map(self._asks, folders))
@@ -237,7 +270,14 @@ class MergedModel:
             self._fill(connection)
             self._connection, self.parts, self._sources = connection, parts, sources
             self.generation += 1
+            self._known.note(self.position)
         return True
+
+    def _is_reached(self, position: str) -> bool:
+        try:
+            return _includes(self.position, Position.parse(position))
+        except UsageError:
+            return True  # who renders will say what is wrong with it
 
     def _fill(self, connection: Any) -> None:
         """What we have made ourselves, without what does not hold any more; then the verdicts that are due."""

@@ -12,16 +12,18 @@ import gc
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from crucible.errors import CrucibleError, InternalError, LogRefusedError
+from crucible.errors import CrucibleError, InternalError, LogRefusedError, StorageError, UsageError
 from crucible.place import Place
 from crucible.settings import Settings
 
 if TYPE_CHECKING:
     from crucible.journal import Journal
     from crucible.projections.listening import Listening
+    from crucible.projections.merged_model import MergedModel
     from crucible.projections.query_port import QueryPort
     from crucible.projections.readmodel import Projector
 
@@ -60,9 +62,9 @@ def require_place(place: Place) -> None:
 class EngineLock:
     """The lock file of a log's engine; held until `release` or the end of the process."""
 
-    def __init__(self, place: Place) -> None:
-        """Take nothing yet."""
-        self._path = place.engine_lock
+    def __init__(self, place: Place, path: Path | None = None) -> None:
+        """Take nothing yet. ``path``: the file of another lock."""
+        self._path = path or place.engine_lock
         self._descriptor: int | None = None
 
     def try_take(self) -> bool:
@@ -87,6 +89,26 @@ class EngineLock:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
+
+
+def lock_portion(place: Place) -> list[EngineLock]:
+    """The locks of the partitions of telemetry that a place's read model holds, if it does not hold all.
+
+    Raises ``UsageError`` with every partition that another projector here has.
+    """
+    taken: list[EngineLock] = []
+    problems = []
+    for number in () if place.portion is None else place.portion.partitions:
+        lock = EngineLock(place, place.root / f"telemetry-{number}.lock")
+        if lock.try_take():
+            taken.append(lock)
+        else:
+            problems.append(f"telemetry {number} is held by another projector of this log here")
+    if problems:
+        for lock in taken:
+            lock.release()
+        raise UsageError("\n".join(problems))
+    return taken
 
 
 class Part(threading.Thread):
@@ -118,12 +140,16 @@ class Engine:
         roles: frozenset[Role] = ROLES,
         *,
         shared: Listening | None = None,
+        merged: Sequence[Path] | None = None,
     ) -> None:
         """Start nothing yet. Without any role it puts on the log what dead processes left, as every engine does.
 
-        ``shared``: where a projector answers other hosts as well.
+        ``shared``: where a projector answers other hosts as well. ``merged``: the folders of the read models that are
+        read as one instead of a read model of its own; none: those that lie below the folder of the log.
         """
         self._shared = shared
+        self._merged = merged
+        self._portion_locks: list[EngineLock] = []
         self._ports: list[QueryPort] = []
         self._settings = settings
         self._journal = journal
@@ -131,13 +157,14 @@ class Engine:
         self._roles = roles
         self._stop = threading.Event()
         self._parts: list[Part] = []
-        self.projector: Projector | None = None
+        self.projector: Projector | MergedModel | None = None
 
     def start(self) -> None:
         """Start every part."""
         from crucible.cli.wiring import (
             make_adopter,
             make_manager,
+            make_merged,
             make_projector,
             make_query_port,
             make_reaper,
@@ -145,7 +172,11 @@ class Engine:
 
         runs: dict[str, Callable[[threading.Event], None]] = {}
         if "projector" in self._roles:
-            self.projector = make_projector(self._settings, self._journal)
+            self._portion_locks = lock_portion(self._settings.place)
+            if self._merged is None:
+                self.projector = make_projector(self._settings, self._journal)
+            else:
+                self.projector = make_merged(self._settings, self._journal, self._merged)
             runs["projector"] = self.projector.run
         if "manager" in self._roles:
             runs["manager"] = make_manager(self._settings, self._journal).run
@@ -180,10 +211,15 @@ class Engine:
             self._ports.pop().close()
         for part in self._parts:
             part.join(STOP_TIMEOUT_S)
-        self._parts = []
         if self.projector is not None:
+            if self._settings.portion is not None and self.failure is None:
+                with contextlib.suppress(StorageError):  # the copy before it is still there
+                    self.projector.take_copy()  # who merges it can't ask any more
             self.projector.close()
             self.projector = None
+        while self._portion_locks:
+            self._portion_locks.pop().release()
+        self._parts = []
         if self._lock is not None:
             self._lock.release()
 
@@ -198,12 +234,15 @@ class Seat:
         roles: frozenset[Role] = ROLES,
         *,
         shared: Listening | None = None,
+        merged: Sequence[Path] | None = None,
     ) -> None:
         """Try for the lock; if another process holds it, keep trying in a thread.
 
-        On Kafka a manager needs no lock: it is at work from the beginning, whoever projects. ``shared``: as `Engine`.
+        On Kafka a manager needs no lock: it is at work from the beginning, whoever projects.
+        ``shared`` and ``merged``: as `Engine`.
         """
         self._shared = shared
+        self._merged = merged
         self._settings = settings
         self._journal = journal
         self._is_apart = settings.log_address is not None and "manager" in roles
@@ -254,7 +293,9 @@ class Seat:
     def _try(self) -> bool:
         if not self._lock.try_take():
             return False
-        engine = Engine(self._settings, self._journal, self._lock, self._roles, shared=self._shared)
+        engine = Engine(
+            self._settings, self._journal, self._lock, self._roles, shared=self._shared, merged=self._merged
+        )
         try:
             engine.start()
         except BaseException:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from crucible.cli.options import short_format_option
@@ -37,3 +39,38 @@ def create(partitions: int | None, replication: int | None) -> int:
     from crucible.cli.topics import create as act
 
     return act(partitions, replication)
+
+
+@click.command()
+def manager() -> int:
+    """Decide on a log on Kafka: manager and reaper, without a read model. There may be several."""
+    from crucible.cli.parts import manager as act
+
+    return act()
+
+
+@click.command()
+@click.option("--telemetry", metavar="PARTITIONS", help="Hold only these partitions of telemetry, for example 0-2,5.")
+@click.option("--merge", "is_merged", is_flag=True, help="Answer for several projectors with --telemetry, as one.")
+@click.option("--listen", metavar="HOST:PORT", help="Answer other hosts there, with the token CRUCIBLE_URL_TOKEN.")
+@click.option("--certificate", type=click.Path(path_type=Path), help="PEM file with the certificate to show them.")
+@click.option("--key", type=click.Path(path_type=Path), help="PEM file with its key, if it is another one.")
+@click.argument("folders", metavar="[FOLDER…]", nargs=-1, type=click.Path(path_type=Path))
+def projector(
+    telemetry: str | None,
+    is_merged: bool,
+    listen: str | None,
+    certificate: Path | None,
+    key: Path | None,
+    folders: tuple[Path, ...],
+) -> int:
+    """Project a log on Kafka: read model, run folders and query port, without a manager.
+
+    With --merge, each FOLDER is that of a read model to read; without any, all those of this log here are.
+    """
+    from crucible.cli.parts import projector as act
+
+    return act(listen, certificate, key, telemetry=telemetry, is_merged=is_merged, folders=folders)
+
+
+ON_KAFKA: tuple[click.Command, ...] = (manager, projector, topics)

@@ -12,22 +12,39 @@ from pathlib import Path
 from typing import Any
 
 from crucible.errors import UsageError
+from crucible.portion import Portion
 from crucible.settings import Settings, load_settings
 
 
 def located_settings(
-    *, may_create: bool = False, needs_log: bool = False, start: Path | None = None, **flags: Any
+    *,
+    may_create: bool = False,
+    needs_log: bool = False,
+    start: Path | None = None,
+    telemetry: str | None = None,
+    **flags: Any,
 ) -> Settings:
     """As ``load_settings``. Where the log is on Kafka it is asked for its id, and made if there is none and it may.
 
-    With ``CRUCIBLE_URL`` it is not, unless ``needs_log``: who only asks for rows asks there.
+    With ``CRUCIBLE_URL`` it is not, unless ``needs_log``: who only asks for rows asks there. ``telemetry`` names the
+    portion of the read model that is meant.
 
     Raises as ``load_settings`` and ``open_log``, and ``UsageError`` if there is no log.
     """
     settings = load_settings(start=start, **flags)
+    if telemetry is not None:
+        settings = _with_portion(settings, telemetry)
     if settings.url is not None and not may_create and not needs_log:
         return settings  # the port there knows its log
     return locate(settings, may_create=may_create)
+
+
+def _with_portion(settings: Settings, telemetry: str) -> Settings:
+    """The settings with the read model here that holds a portion; who shares one elsewhere is not asked."""
+    if settings.log_address is None:
+        message = "--telemetry: only a log on Kafka has several partitions of telemetry; leave it out"
+        raise UsageError(message)
+    return dataclasses.replace(settings, portion=Portion.parse(telemetry), url=None)
 
 
 def locate(settings: Settings, *, may_create: bool = False) -> Settings:

@@ -10,7 +10,7 @@ import click
 
 from crucible.cli import exits
 from crucible.cli.housekeeping_commands import HOUSEKEEPING
-from crucible.cli.kafka_commands import topics
+from crucible.cli.kafka_commands import ON_KAFKA
 from crucible.cli.log_commands import LOG_COMMANDS
 from crucible.cli.options import (
     FORMATS,
@@ -20,6 +20,7 @@ from crucible.cli.options import (
     jobs_option,
     reference_argument,
     short_format_option,
+    telemetry_option,
 )
 from crucible.standard_streams import open_standard_streams, send_to_nothing, write_every_text
 from crucible.version import VERSION
@@ -208,11 +209,12 @@ def note(reference: str, text: str) -> int:
 @click.argument("query")
 @format_option
 @as_of_option
-def sql(query: str, form: str, as_of: str | None) -> int:
+@telemetry_option
+def sql(query: str, form: str, as_of: str | None, telemetry: str | None) -> int:
     """Ask the read model: one SELECT."""
     from crucible.cli.query import sql as act
 
-    return act(query, form, as_of)
+    return act(query, form, as_of, telemetry)
 
 
 @app.command(epilog=REFERENCE_HELP)
@@ -264,25 +266,6 @@ def worker(jobs: int | None, queues: tuple[str, ...]) -> int:
 
 
 @app.command()
-def manager() -> int:
-    """Decide on a log on Kafka: manager and reaper, without a read model. There may be several."""
-    from crucible.cli.parts import manager as act
-
-    return act()
-
-
-@app.command()
-@click.option("--listen", metavar="HOST:PORT", help="Answer other hosts there, with the token CRUCIBLE_URL_TOKEN.")
-@click.option("--certificate", type=click.Path(path_type=Path), help="PEM file with the certificate to show them.")
-@click.option("--key", type=click.Path(path_type=Path), help="PEM file with its key, if it is another one.")
-def projector(listen: str | None, certificate: Path | None, key: Path | None) -> int:
-    """Project a log on Kafka: read model, run folders and query port, without a manager."""
-    from crucible.cli.parts import projector as act
-
-    return act(listen, certificate, key)
-
-
-@app.command()
 def engine() -> int:
     """Serve the log: all but the workers.
 
@@ -319,26 +302,29 @@ def list_known(what: str, form: str) -> int:
 
 @app.command()
 @short_format_option
-def verify(form: str) -> int:
+@telemetry_option
+def verify(form: str, telemetry: str | None) -> int:
     """Check log, blobs, read model and folders against each other; exit code 5 if one fails."""
     from crucible.cli.verify import verify as act
 
-    return act(form)
+    return act(form, telemetry)
 
 
 @app.command()
-def rebuild() -> int:
+@telemetry_option
+def rebuild(telemetry: str | None) -> int:
     """Make read model and folders anew from log and blobs, beside the living ones, and swap."""
     from crucible.cli.verify import rebuild as act
 
-    return act()
+    return act(telemetry)
 
 
 for housekeeping in HOUSEKEEPING:
     app.add_command(housekeeping)
 
 
-app.add_command(topics)
+for on_kafka in ON_KAFKA:
+    app.add_command(on_kafka)
 
 
 @app.group("log")

@@ -14,3 +14,6 @@ as_of_option = click.option(
     "--as-of", metavar="MOMENT", help="The state then: a position, run:REFERENCE, report:ID, mark:NAME or a time."
 )
 format_option = click.option("--format", "form", type=click.Choice(FORMATS), default="table")
+telemetry_option = click.option(
+    "--telemetry", metavar="PARTITIONS", help="The read model here that holds these partitions, for example 0-2,5."
+)

@@ -6,7 +6,7 @@ import contextlib
 import shlex
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from crucible.cli.located import located_settings
 from crucible.cli.text import outlive_reader, say
 from crucible.errors import LogRefusedError, UsageError
 from crucible.plural import plural
+from crucible.portion import Portion
 from crucible.settings import load_settings
 
 if TYPE_CHECKING:
@@ -71,17 +72,47 @@ def engine() -> int:
     return _serve(ROLES, "the engine")
 
 
-def projector(listen: str | None, certificate: Path | None, key: Path | None) -> int:
-    """Project a log on Kafka until told to stop; wait for the folder's lock if another process has it."""
+def projector(
+    listen: str | None,
+    certificate: Path | None,
+    key: Path | None,
+    *,
+    telemetry: str | None = None,
+    is_merged: bool = False,
+    folders: Sequence[Path] = (),
+) -> int:
+    """Project a log on Kafka until told to stop; wait for the folder's lock if another process has it.
+
+    With ``telemetry`` only that portion of telemetry; with ``is_merged`` answer for several that do, in ``folders``.
+    """
     from crucible.projections.listening import listening
 
     _require_kafka("projector")
+    problems = []
+    if is_merged and telemetry is not None:
+        problems.append("--merge answers for all telemetry: leave out --telemetry, or start another projector with it")
+    if folders and not is_merged:
+        problems.append(f"{folders[0]}: folders are those of read models to --merge")
+    portion = None if telemetry is None else _portion(telemetry, problems)
+    if problems:
+        raise UsageError("\n".join(problems))
     shared = None
     if listen is not None:
         host, port = _host_and_port(listen)
         token = load_settings().url_token
         shared = listening(host, port, token=token, certificate=certificate, key=key)
-    return _serve(frozenset({"projector"}), "the projector", shared)
+    name = "the merged view" if is_merged else "the projector" if portion is None else f"the projector of {portion}"
+    merged = folders if is_merged else None
+    return _serve(frozenset({"projector"}), name, shared, telemetry=telemetry, merged=merged)
+
+
+def _portion(telemetry: str, problems: list[str]) -> str | None:
+    """A portion in words; what is wrong with it goes to the problems."""
+    try:
+        return f"telemetry {Portion.parse(telemetry)}"
+    except UsageError as error:
+        problems.append(str(error))
+        return None
 
 
 def _host_and_port(text: str) -> tuple[str, int]:
@@ -125,16 +156,23 @@ def _require_kafka(command: str) -> None:
         raise UsageError(message)
 
 
-def _serve(roles: frozenset[Role], name: str, shared: Listening | None = None) -> int:
+def _serve(
+    roles: frozenset[Role],
+    name: str,
+    shared: Listening | None = None,
+    *,
+    telemetry: str | None = None,
+    merged: Sequence[Path] | None = None,
+) -> int:
     from crucible.cli.engine import Seat
     from crucible.journal import open_journal
 
-    settings = located_settings(may_create=True)
+    settings = located_settings(may_create=True, telemetry=telemetry)
     outlive_reader()
     journal = open_journal(settings.place, actor=settings.actor)
     with contextlib.closing(journal), tuned_process():
         journal.schemas.settle()
-        seat = Seat(settings, journal, roles, shared=shared)
+        seat = Seat(settings, journal, roles, shared=shared, merged=merged)
         stop = _on_signals(lambda: None, lambda: None)
         try:
             seat.take()

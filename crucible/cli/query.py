@@ -26,10 +26,10 @@ STALE = """EXISTS (SELECT 1 FROM claims c WHERE c.run_id = r.run_id AND c.status
 FORMATS = ("table", "csv", "json", "arrow")
 
 
-def sql(query: str, form: str, as_of: str | None = None) -> int:
-    """Print the answer to one SELECT."""
+def sql(query: str, form: str, as_of: str | None = None, telemetry: str | None = None) -> int:
+    """Print the answer to one SELECT; with ``telemetry`` that of the read model with this portion."""
     _check_format(form)
-    settings = located_settings()
+    settings = located_settings(telemetry=telemetry)
     with open_reader(settings, as_of=as_of) as reader:
         if form == "arrow":
             sys.stdout.buffer.write(reader.arrow(query))

@@ -12,12 +12,12 @@ from crucible.cli.pace import watch
 from crucible.cli.text import say
 
 
-def verify(form: str) -> int:
+def verify(form: str, telemetry: str | None = None) -> int:
     """Check everything; a line for each check, and for each failure the command that mends it."""
     from crucible.projections.verification.verification import Verification
     from crucible.projections.workbench import open_workbench
 
-    settings = located_settings(needs_log=True)
+    settings = located_settings(needs_log=True, telemetry=telemetry)
     require_log(settings)
     with tuned_process(), open_workbench(settings.place) as bench:
         copied = copy_living(settings.place, bench)
@@ -52,12 +52,12 @@ def verify(form: str) -> int:
     return exits.STORAGE if failed else exits.FINE
 
 
-def rebuild() -> int:
+def rebuild(telemetry: str | None = None) -> int:
     """Make read model and folders from log and blobs, and say what differed."""
     from crucible.projections.rebuilding import Rebuild
     from crucible.projections.workbench import open_workbench
 
-    settings = located_settings(needs_log=True)
+    settings = located_settings(needs_log=True, telemetry=telemetry)
     require_log(settings)
     with tuned_process(), open_workbench(settings.place) as bench:
         copied = copy_living(settings.place, bench)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from crucible.processors.worker import Worker
     from crucible.processors.zygote import Zygote
     from crucible.producers.drain import Drain
+    from crucible.projections.asked_model import AskedModel
     from crucible.projections.listening import Listening
+    from crucible.projections.merged_model import MergedModel
     from crucible.projections.query_port import QueryPort
     from crucible.projections.readmodel import Projector
     from crucible.projections.registry_port import RegistryPort
@@ -64,11 +66,20 @@ def make_projector(settings: Settings, journal: Journal) -> Projector:
     return Projector(acting_as(journal, "projector"), settings.place, memory_limit=settings.read_model_memory)
 
 
-def make_query_port(settings: Settings, projector: Projector, where: Listening | None = None) -> QueryPort:
-    """A query port over a projector's read model, for this host or ``where`` others can reach it."""
+def make_merged(settings: Settings, journal: Journal, folders: Sequence[Path]) -> MergedModel:
+    """A merged view of the read models in these folders, or of those below the log's folder, with verdicts."""
+    from crucible.projections.merged_model import MergedModel
+
+    return MergedModel(
+        acting_as(journal, "projector"), settings.place, folders, memory_limit=settings.read_model_memory
+    )
+
+
+def make_query_port(settings: Settings, model: AskedModel, where: Listening | None = None) -> QueryPort:
+    """A query port over a read model or a merged view, for this host or ``where`` others can reach it."""
     from crucible.projections.query_port import QueryPort
 
-    return QueryPort(projector, settings.place, where)
+    return QueryPort(model, settings.place, where)
 
 
 def make_registry_port(settings: Settings, journal: Journal, *, host: str, port: int) -> RegistryPort:
