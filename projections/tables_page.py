@@ -49,7 +49,8 @@ def _table_text(table: Table) -> str:
         f"| `{column.name}`{'¹' if column.is_physical else ''} | {column.type} | {column.text} |\n"
         for column in table.columns
     )
-    return f"\n### {table.name}\n\n{table.text}\n\n| column | type | what |\n|---|---|---|\n{rows}"
+    spread = f"Of [several read models](projectors.md): {table.spread}."
+    return f"\n### {table.name}\n\n{table.text}\n\n{spread}\n\n| column | type | what |\n|---|---|---|\n{rows}"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from crucible.blobs import FolderBlobs
 from crucible.log.embedded import EmbeddedLog
 from crucible.log.prefix import PrefixLog
 from crucible.position import Position
-from crucible.projections.columns import Table
+from crucible.projections.columns import Spread, Table
 from crucible.projections.digests import content_query, excluded_columns, model_digest
 from crucible.projections.local_reader import LocalReader
 from crucible.projections.log_digest import log_digest
@@ -142,7 +142,7 @@ def test_every_table_with_content_is_digested(model):
     cursor.close()
     with_content = {table.name for table in TABLES if not all(column.is_physical for column in table.columns)}
     assert digested == with_content | {"points"}
-    assert content_query(Table("t", "", TABLES_BY_NAME["meta"].columns)) is None
+    assert content_query(Table("t", "", TABLES_BY_NAME["meta"].columns, Spread.OWN)) is None
 
 
 # Results
