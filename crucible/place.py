@@ -10,6 +10,8 @@ from crucible.errors import LogRefusedError
 from crucible.log.address import DEFAULT_PREFIX, parse_kafka_address
 from crucible.portion import Portion
 
+MODEL = "readmodel.duckdb"
+SNAPSHOTS = "snapshots"
 PORTION_PREFIX = "telemetry-"
 """Begins the name of the folder of a read model that holds a portion of telemetry."""
 
@@ -98,6 +100,17 @@ class Place:
         return self.root if self.portion is None else self.root / f"{PORTION_PREFIX}{self.portion}"
 
     @property
+    def parts(self) -> list[Path]:
+        """The folders of read models with portions of telemetry that are kept here."""
+        folders = sorted(self.root.glob(f"{PORTION_PREFIX}*/"))
+        return [path for path in folders if (path / MODEL).exists() or (path / SNAPSHOTS).exists()]
+
+    @property
+    def has_portions(self) -> bool:
+        """Read models with portions of telemetry are kept here, instead of one with all of it."""
+        return self.portion is None and self.log_address is not None and bool(self.parts)
+
+    @property
     def engine_lock(self) -> Path:
         """Whoever holds this file's lock is the engine."""
         return self.model_root / "engine.lock"
@@ -110,12 +123,12 @@ class Place:
     @property
     def read_model(self) -> Path:
         """The DuckDB read model; only the engine opens it."""
-        return self.model_root / "readmodel.duckdb"
+        return self.model_root / MODEL
 
     @property
     def snapshots(self) -> Path:
         """Folder of copies of the read model; ``latest.duckdb`` points at the newest."""
-        return self.model_root / "snapshots"
+        return self.model_root / SNAPSHOTS
 
     @property
     def as_of(self) -> Path:

@@ -32,7 +32,6 @@ from crucible.projections.merged_parts import (
     PartsError,
     attach_parts,
     connect_merged,
-    find_parts,
     lock,
     newest_copy,
 )
@@ -255,7 +254,7 @@ class MergedModel:
 
     def _refresh(self) -> bool:
         self._known.look()
-        folders = self._folders or find_parts(self._place.root)
+        folders = self._folders or self._place.parts
         with ThreadPoolExecutor(ASKED_AT_ONCE, thread_name_prefix="crucible-merging") as pool:
             list(pool.map(self._asks, folders))
         sources = [path for folder in folders if (path := newest_copy(folder)) is not None]

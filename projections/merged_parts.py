@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from crucible.errors import UsageError
-from crucible.place import PORTION_PREFIX
+from crucible.place import SNAPSHOTS
 from crucible.plural import plural
 from crucible.portion import Portion
 from crucible.position import Position
@@ -56,16 +56,11 @@ class Part:
         return {key: part.next_offset for key, part in self.progress.items() if key[0] != "telemetry"}
 
 
-def find_parts(root: Path) -> list[Path]:
-    """The folders of the read models with a portion of telemetry that are kept below the folder of a log."""
-    return sorted(path for path in root.glob(f"{PORTION_PREFIX}*") if path.is_dir())
-
-
 def newest_copy(folder: Path) -> Path | None:
     """The newest copy of the read model in a folder, or a copy that is named itself; None if there is none."""
     if folder.is_file():
         return folder
-    for path in (folder / "snapshots" / LATEST, folder / LATEST):
+    for path in (folder / SNAPSHOTS / LATEST, folder / LATEST):
         try:
             return path.resolve(strict=True)
         except OSError:
@@ -127,9 +122,7 @@ def _attach(connection: Any, folder: Path, alias: str) -> Part:
 
     path = newest_copy(folder)
     if path is None:
-        message = (
-            f"{folder}: there is no copy of a read model ({Path('snapshots') / LATEST}); is its projector running?"
-        )
+        message = f"{folder}: there is no copy of a read model ({Path(SNAPSHOTS) / LATEST}); is its projector running?"
         raise PartsError(message)
     try:
         quoted = str(path).replace("'", "''")

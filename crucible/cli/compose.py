@@ -134,12 +134,16 @@ class LivingReader:
                 self._stack.callback(client.close)
                 self._reader = client
                 return client
+            if self._settings.url is None and self._may_own and self._settings.place.has_portions:
+                raise no_merged_view(self._settings)
             if self._settings.url is None and self._may_own and self._lock.try_take():
                 self._stack.callback(self._lock.release)
                 self._reader = self._stack.enter_context(_own_reader(self._settings))
                 return self._reader
             self._check()
             if time.monotonic() > deadline:
+                if self._settings.place.has_portions:
+                    raise no_merged_view(self._settings)
                 message = (
                     f"the engine of {self._settings.log_text} holds its lock but does not answer; end it and try again"
                 )
@@ -155,6 +159,16 @@ def connect_shared(settings: Settings) -> QueryClient:
     is_located = settings.log_address is not None and settings.is_located
     log_id = settings.log.name if is_located else None
     return QueryClient(shared_endpoint(settings.url, settings.url_token, settings.url_cafile, log_id))
+
+
+def no_merged_view(settings: Settings) -> UsageError:
+    """Why nobody answers where read models hold portions of telemetry: to fold all of it is what they are there for."""
+    names = ", ".join(path.name for path in settings.place.parts)
+    message = (
+        f"the read models in {settings.log} hold portions of telemetry ({names}) and nothing answers for all of them: "
+        "start crucible projector --merge, ask one of them with --telemetry, or remove their folders"
+    )
+    return UsageError(message)
 
 
 def _hope() -> None:
@@ -315,7 +329,8 @@ def _roles(settings: Settings, *, jobs: int) -> frozenset[Role]:
     """What ``crucible run`` is beside a worker: on Kafka others may decide and project."""
     if settings.log_address is None:
         return ROLES
-    return (ROLES if jobs else ROLES - {"manager"}) - ({"projector"} if settings.url is not None else set())
+    is_projected = settings.url is not None or settings.place.has_portions
+    return (ROLES if jobs else ROLES - {"manager"}) - ({"projector"} if is_projected else set())
 
 
 def require_log(settings: Settings) -> None:

@@ -168,6 +168,10 @@ def _serve(
     from crucible.journal import open_journal
 
     settings = located_settings(may_create=True, telemetry=telemetry)
+    if merged is None and settings.place.has_portions:
+        from crucible.cli.compose import no_merged_view
+
+        raise no_merged_view(settings)
     outlive_reader()
     journal = open_journal(settings.place, actor=settings.actor)
     with contextlib.closing(journal), tuned_process():
