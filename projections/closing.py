@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from crucible.faults import fault_point
@@ -18,7 +18,7 @@ from crucible.projections.purging import PURGES_TO_DO
 from crucible.projections.snapshot import SnapshotError
 from crucible.projections.writer import Replacement
 
-Condition = tuple[str, list[object]]
+Condition = tuple[str, Sequence[object]]
 """A query with its parameters."""
 RUNS_AT_ONCE = 100
 """Run folders that are written between two commits."""
@@ -63,8 +63,8 @@ class ClosedModel(Protocol):
         """Keep these rows."""
         ...
 
-    def commit_if_still(self, parts: Sequence[tuple[Condition, Sequence[Replacement]]]) -> None:
-        """Keep the rows of each part whose condition has a row by now."""
+    def commit_if_still(self, condition: Condition, parts: Mapping[tuple[str, int], Sequence[Replacement]]) -> None:
+        """Keep the rows of each part whose key is a row of ``condition`` by now."""
         ...
 
 

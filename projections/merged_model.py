@@ -23,10 +23,10 @@ from crucible.place import Place
 from crucible.position import Position
 from crucible.projections.accounts import Statistics
 from crucible.projections.buffer import Row
-from crucible.projections.closing import Closer, Condition
+from crucible.projections.closing import JUDGED_AT_ONCE, Closer, Condition
 from crucible.projections.database import MEMORY_LIMIT, THREADS
 from crucible.projections.identity import log_ends
-from crucible.projections.judging import TO_JUDGE, Judge, judge_by_statistics, judge_submission
+from crucible.projections.judging import TO_JUDGE, Judge, judge_by_statistics, judge_submissions
 from crucible.projections.merged_parts import (
     Part,
     PartsError,
@@ -211,12 +211,11 @@ class MergedModel:
         with self._lock:
             self._apply(self._connection, replacements)
 
-    def commit_if_still(self, parts: Sequence[tuple[Condition, Sequence[Replacement]]]) -> None:
-        """As ``commit_rows``, for several parts at once: each only if its condition has a row by now."""
+    def commit_if_still(self, condition: Condition, parts: Mapping[tuple[str, int], Sequence[Replacement]]) -> None:
+        """As ``commit_rows``, for several parts at once: each only if its key is a row of ``condition`` by now."""
         with self._lock:
-            for condition, rows in parts:
-                if self._connection.execute(*condition).fetchone() is not None:
-                    self._apply(self._connection, rows)
+            holding = set(self._connection.execute(*condition).fetchall())
+            self._apply(self._connection, [row for key, rows in parts.items() if key in holding for row in rows])
 
     def statistics(self) -> Statistics:
         """How the view does, as of now."""
@@ -289,8 +288,10 @@ class MergedModel:
             _insert(connection, name, rows)
         self._states = states
         if self._judge is not None:
-            for submission_id, generation in connection.execute(TO_JUDGE).fetchall():
-                self._apply(connection, judge_submission(connection, self._judge, submission_id, generation))
+            found = connection.execute(TO_JUDGE).fetchall()
+            for first in range(0, len(found), JUDGED_AT_ONCE):
+                judged = judge_submissions(connection, self._judge, found[first : first + JUDGED_AT_ONCE])
+                self._apply(connection, [row for rows in judged.values() for row in rows])
 
     def _apply(self, connection: Any, replacements: Sequence[Replacement]) -> None:
         for table, column, key, rows in replacements:

@@ -55,6 +55,7 @@ CHECKPOINT_IDLE_ROWS = 1_000
 CHECKPOINT_IDLE_S = 2.0
 """How long nothing is committed in a quiet time."""
 
+
 class Projector:
     """Keeps the DuckDB read model of a log. One thread projects at a time; queries use cursors of their own."""
 
