@@ -110,9 +110,10 @@ def shared_endpoint(url: str, token: str | None, certificates: str | None, log_i
 class QueryClient:
     """A connection to a query port. For one thread; close it."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, *, is_waiting: bool = True) -> None:
         """Connect, and wait until the read model holds what is on the log now: one that is rebuilt takes a while.
 
+        Unless ``is_waiting`` only for a moment.
         Raises ``ReadModelError`` if the port does not answer or move.
         """
         self._endpoint = endpoint
@@ -131,7 +132,7 @@ class QueryClient:
             self.close()
             message = f"the port at {endpoint.host}:{endpoint.port} is of another log"
             raise ReadModelError(message)
-        self._position = self._caught_up(health)
+        self._position = self._caught_up(health) if is_waiting else str(health["position"])
         self._set_timeout(ANSWER_TIMEOUT_S)  # it is an engine that is asked, and a query may take its time
 
     @property

@@ -35,6 +35,10 @@ class AskedModel(Protocol):
         """What can be waited for now."""
         ...
 
+    def wake(self) -> None:
+        """Somebody asks now."""
+        ...
+
     def wait_for(self, position: Position, timeout_s: float) -> bool:
         """Sleep until ``position`` is reached; False when ``timeout_s`` passed first."""
         ...

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crucible.errors import CrucibleError, ReadModelError, UsageError
+from crucible.errors import CrucibleError, LogError, ReadModelError, UsageError
 from crucible.journal import Journal
 from crucible.log.protocol import PartitionKey
 from crucible.logger import warning
@@ -52,9 +52,14 @@ REFRESH_S = 2.0
 """Least time between two refreshes that nobody asked for."""
 REFRESH_SHARE = 20
 """Least time between two refreshes that nobody asked for, in durations of the last one."""
+ASKED_S = 0.3
+"""As much while somebody asks."""
+ASKED_SHARE = 2
+"""As much while somebody asks."""
+FRESH_WAIT_S = 1.5
+"""Longest wait of whoever asks for a refresh."""
 ASKED_AT_ONCE = 8
 """Parts that are asked for a copy at a time."""
-WAIT_POLL_S = 0.05
 POLL_S = 0.2
 """How often is looked whether to stop, and whether a refresh is due."""
 _OWN_ROWS = (*JUDGED_TABLES, "mirrors", "purges", "reports")
@@ -106,7 +111,11 @@ class MergedModel:
         self._own: dict[str, list[Row]] = {name: [] for name in _OWN_ROWS}
         self._states: dict[str, str] = {}
         self._duration_s = 0.0
-        self._refreshed_at = time.monotonic()
+        self._started_at = self._refreshed_at = 0.0
+        self._asked = threading.Event()
+        self._changed = threading.Condition()
+        self._is_running = False
+        self._closing_failure: BaseException | None = None
         self._known = KnownTime(journal)
         self._closer = Closer(
             self,
@@ -148,13 +157,27 @@ class MergedModel:
 
     def refresh(self) -> bool:
         """Have the parts make copies, and attach these; False if there was nothing new. Raises ``PartsError``."""
+        asked_at = time.monotonic()
         with self._refreshing:
-            started = time.monotonic()
+            if self._started_at >= asked_at:  # somebody else did so while this waited
+                return False
+            self._started_at = time.monotonic()
+            self._asked.clear()
             try:
                 return self._refresh()
             finally:
                 self._refreshed_at = time.monotonic()
-                self._duration_s = self._refreshed_at - started
+                self._duration_s = self._refreshed_at - self._started_at
+                with self._changed:
+                    self._changed.notify_all()
+
+    def catch_up(self) -> Position:
+        """Refresh, if the parts let us; what is wrong with them by now is a warning. The position reached."""
+        try:
+            self.refresh()
+        except PartsError as error:
+            warning("merged view", "the parts can't be merged any more; answers stay as they were", problem=str(error))
+        return self.position
 
     def settle(self) -> Position:
         """As ``catch_up``, and write every folder that is to be written."""
@@ -163,48 +186,67 @@ class MergedModel:
         return self.position
 
     def run(self, stop: threading.Event) -> None:
-        """Refresh until ``stop`` is set, and do what is left for what has ended."""
-        generation = -1
-        while not stop.is_set():
-            self.refresh_if_due()
-            if generation != self.generation:
-                generation = self.generation
-                self._closer.do_all()
-            stop.wait(POLL_S)
-
-    def refresh_if_due(self) -> bool:
-        """As ``refresh``, unless the last one was a moment ago; what is wrong with the parts by now is a warning."""
-        if time.monotonic() - self._refreshed_at < max(REFRESH_S, REFRESH_SHARE * self._duration_s):
-            return False
+        """Refresh until ``stop`` is set, sooner when somebody asks, and do what is left for what has ended."""
+        closing = threading.Thread(target=self._close_what_ends, args=(stop,), name="crucible-closing", daemon=True)
+        closing.start()
+        self._is_running = True
         try:
-            return self.refresh()
-        except PartsError as error:
-            warning("merged view", "the parts can't be merged any more; answers stay as they were", problem=str(error))
-            return False
+            while not stop.is_set():
+                if self._is_due():
+                    self.catch_up()
+                elif self._asked.wait(POLL_S):
+                    stop.wait(ASKED_S)
+        finally:
+            self._is_running = False
+            stop.set()
+            closing.join()
+        if self._closing_failure is not None:
+            raise self._closing_failure
+
+    def _close_what_ends(self, stop: threading.Event) -> None:
+        generation = -1
+        try:
+            while not stop.is_set():
+                if generation != self.generation:
+                    generation = self.generation
+                    self._closer.do_all()
+                stop.wait(POLL_S)
+        except BaseException as error:  # noqa: BLE001  whatever it was, the refreshing thread raises it
+            self._closing_failure = error
+            stop.set()
+
+    def wake(self) -> None:
+        """Somebody asks: what is new would be welcome."""
+        self._asked.set()
 
     def ends(self) -> Position:
-        """What can be asked for at once: the position after a refresh, if the last one is not too recent."""
-        if time.monotonic() - self._refreshed_at >= self._duration_s:
-            self.catch_up()
-        return self.position
-
-    def catch_up(self) -> Position:
-        """Refresh, if the parts let us; the position reached."""
-        try:
-            self.refresh()
-        except PartsError as error:
-            warning("merged view", "the parts can't be merged any more; answers stay as they were", problem=str(error))
+        """What can be asked for at once: the position, after a moment for what is new."""
+        self._await(lambda: False, FRESH_WAIT_S)
         return self.position
 
     def wait_for(self, position: Position, timeout_s: float) -> bool:
-        """Refresh until ``position`` is reached; False when ``timeout_s`` passed first."""
+        """Sleep until ``position`` is reached; False when ``timeout_s`` passed first."""
         deadline = time.monotonic() + timeout_s
         while not _includes(self.position, position):
             if time.monotonic() >= deadline:
                 return False
-            time.sleep(WAIT_POLL_S)
-            self.ends()
+            self._await(lambda: _includes(self.position, position), min(FRESH_WAIT_S, deadline - time.monotonic()))
         return True
+
+    def _await(self, is_enough: Callable[[], bool], timeout_s: float) -> None:
+        """Wait for a refresh that begins after this, or until there is enough. If none is being made, make it here."""
+        if not self._is_running:
+            self.catch_up()
+            return
+        asked_at = time.monotonic()
+        with self._changed:
+            self._asked.set()
+            self._changed.wait_for(lambda: self._started_at >= asked_at or is_enough(), max(0.0, timeout_s))
+
+    def _is_due(self) -> bool:
+        """Copies take their time: not more than a share of it, which is larger while somebody asks."""
+        share, least_s = (ASKED_SHARE, ASKED_S) if self._asked.is_set() else (REFRESH_SHARE, REFRESH_S)
+        return time.monotonic() - self._refreshed_at >= max(least_s, share * self._duration_s)
 
     def commit_rows(self, replacements: Sequence[Replacement]) -> None:
         """Keep rows that others made from this view. From any thread."""
@@ -252,7 +294,8 @@ class MergedModel:
             self._connection = None
 
     def _refresh(self) -> bool:
-        self._known.look()
+        with contextlib.suppress(LogError):  # without a broker the copies are still there
+            self._known.look()
         folders = self._folders or self._place.parts
         with ThreadPoolExecutor(ASKED_AT_ONCE, thread_name_prefix="crucible-merging") as pool:
             list(pool.map(self._asks, folders))
@@ -329,7 +372,7 @@ def ask_for_copy(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _client(folder: Path) -> Iterator[QueryClient]:
-    with contextlib.closing(QueryClient(local_endpoint(Place(folder)))) as client:
+    with contextlib.closing(QueryClient(local_endpoint(Place(folder)), is_waiting=False)) as client:
         yield client
 
 

@@ -180,6 +180,7 @@ class QueryPort:
             message = f"{QUERIES_AT_ONCE} other queries are running; try again"
             raise QueryTimeoutError(message)
         try:
+            self._model.wake()
             session = open_session()
             position = str(self._model.position)
             if form == "arrow":

@@ -131,6 +131,9 @@ class Projector:
         """Where the log ends now: what can be waited for."""
         return Position(log_ends(self.journal))
 
+    def wake(self) -> None:
+        """Nothing: what is read is committed soon, whether anybody asks or not."""
+
     def copy_to(self, target: Path) -> Position:
         """Make a copy of everything committed for whoever asks; the position that it is of. Raises as ``Snapshots``."""
         return self.snapshots.copy_to(target)

@@ -134,9 +134,10 @@ class LivingReader:
                 self._stack.callback(client.close)
                 self._reader = client
                 return client
-            if self._settings.url is None and self._may_own and self._settings.place.has_portions:
-                raise no_merged_view(self._settings)
             if self._settings.url is None and self._may_own and self._lock.try_take():
+                if self._settings.place.has_portions:
+                    self._lock.release()
+                    raise no_merged_view(self._settings)
                 self._stack.callback(self._lock.release)
                 self._reader = self._stack.enter_context(_own_reader(self._settings))
                 return self._reader

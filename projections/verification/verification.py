@@ -14,6 +14,7 @@ from typing import Any
 from crucible.blobs import open_blobs
 from crucible.errors import CrucibleError
 from crucible.journal import Journal, open_journal
+from crucible.log.owned import owned_part
 from crucible.log.protocol import PartitionKey
 from crucible.place import Place
 from crucible.projections.accounts import Account
@@ -151,7 +152,9 @@ def accounting_check(fresh: FreshModel) -> Check:
         if (missing := account.appended - _sum(account))
     ]
     details = [f"{topic}: {_text(account)}" for topic, account in accounts.items()]
-    return Check("accounting", f"{len(accounts)} topics", failures, details=details)
+    part = owned_part(fresh.journal.log)
+    text = f"{len(accounts)} topics" + ("" if part is None else f", of telemetry partitions {part.portion} only")
+    return Check("accounting", text, failures, details=details)
 
 
 def _sum(account: Account) -> int:

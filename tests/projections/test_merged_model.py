@@ -3,6 +3,8 @@
 import contextlib
 import itertools
 import shutil
+import threading
+import time
 
 import duckdb
 import pytest
@@ -307,6 +309,31 @@ def test_parts_that_go_wrong_later_leave_the_answers_as_they_were(journal, parts
         assert view.catch_up() == view.position
         assert digests(view) == before
     assert "partition 1 of telemetry is in none of the parts" in capsys.readouterr().err
+
+
+def test_who_asks_waits_a_moment_for_what_is_new_and_not_for_slow_parts(journal, parts, whole):
+    delay_s, asked = [0.0], []
+
+    def ask(folder):
+        asked.append(folder)
+        time.sleep(delay_s[0])
+
+    stop = threading.Event()
+    with merged(journal, parts, asks=ask, **QUIET) as view:
+        thread = threading.Thread(target=view.run, args=(stop,))
+        thread.start()
+        try:
+            before = len(asked)
+            view.ends()
+            assert len(asked) > before
+            delay_s[0] = 6.0
+            started = time.monotonic()
+            assert view.ends() == whole.position
+            assert not view.wait_for(Position({("events", 0): 10**9}), 0.5)
+            assert time.monotonic() - started < 5.0
+        finally:
+            stop.set()
+            thread.join()
 
 
 @pytest.mark.parametrize("text", ["", "x", "1-", "3-1", "1,1", "0-99999", "-1"])
