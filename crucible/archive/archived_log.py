@@ -48,6 +48,10 @@ class ArchivedLog:
         """The partitions of a topic."""
         return self._log.partitions(topic)
 
+    def home(self, topic: Topic, key: str) -> int:
+        """The partition where values of a key go."""
+        return self._log.home(topic, key)
+
     def append(self, batches: Sequence[Batch]) -> Sequence[Appended]:
         """Append batches to the log, as ``Log.append``."""
         return self._log.append(batches)

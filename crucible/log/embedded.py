@@ -65,6 +65,11 @@ class EmbeddedLog:
         raise_if_unknown(topic, 0)
         return (0,)
 
+    def home(self, topic: Topic, key: str) -> int:
+        """Partition 0: a topic has no other."""
+        _ = topic, key
+        return 0
+
     def append(self, batches: Sequence[Batch]) -> Sequence[Appended]:
         """Append batches in one transaction, as ``Log.append``."""
         check_batches(batches, self.partitions)

@@ -14,7 +14,7 @@ def open_log(place: Place, *, clock: Clock | None = None, may_create: bool = Tru
     """The log of a place; it is made if it is not there. What was trimmed from it is read from its archives.
 
     Raises as the engine does. Without ``may_create`` no topic is made on Kafka: raises ``UsageError`` if there is none.
-    A place with a portion has no other partitions of telemetry; raises ``UsageError`` for one that the log does not have.
+    A place with a portion has no other partitions of telemetry. Raises ``UsageError`` for one that the log lacks.
     """
     log = _open_whole(place, clock, may_create=may_create)
     if place.portion is None:

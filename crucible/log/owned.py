@@ -7,22 +7,12 @@ the portion. Everything can be appended.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
 
 from crucible.errors import UsageError
 from crucible.log.prefix import PrefixLog
 from crucible.log.protocol import Appended, Batch, Log, Offsets, Stored
 from crucible.portion import Portion
 from crucible.records.record import Topic
-
-
-@runtime_checkable
-class Placing(Protocol):
-    """A log that says where the values of a key go."""
-
-    def home(self, topic: Topic, key: str) -> int:
-        """The partition of a key."""
-        ...
 
 
 class OwnedLog:
@@ -39,8 +29,6 @@ class OwnedLog:
             for number in portion.partitions
             if number not in have
         ]
-        if not isinstance(log, Placing):
-            problems.append(f"the telemetry of {log.location} can't be read in portions")
         if problems:
             raise UsageError("\n".join(problems))
 
@@ -56,12 +44,15 @@ class OwnedLog:
 
     def owns(self, run_id: str) -> bool:
         """Whether the telemetry of a run is in the portion."""
-        assert isinstance(self.whole, Placing)
-        return self.whole.home("telemetry", run_id) in self.portion
+        return self.home("telemetry", run_id) in self.portion
 
     def partitions(self, topic: Topic) -> Sequence[int]:
         """The partitions of a topic; of telemetry those of the portion."""
         return self.portion.partitions if topic == "telemetry" else self.whole.partitions(topic)
+
+    def home(self, topic: Topic, key: str) -> int:
+        """The partition where values of a key go, whoever reads it."""
+        return self.whole.home(topic, key)
 
     def append(self, batches: Sequence[Batch]) -> Sequence[Appended]:
         """Append to the whole log."""
@@ -74,6 +65,14 @@ class OwnedLog:
     def end(self, topic: Topic, partition: int) -> int:
         """The next offset."""
         return self.whole.end(topic, partition)
+
+    def start(self, topic: Topic, partition: int) -> int:
+        """The kept start."""
+        return self.whole.start(topic, partition)
+
+    def trim(self, topic: Topic, partition: int, offset: int) -> int:
+        """Trim the whole log."""
+        return self.whole.trim(topic, partition, offset)
 
     def wait(self, offsets: Offsets, timeout_s: float) -> bool:
         """Sleep until any of these partitions has more."""

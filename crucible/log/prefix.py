@@ -39,6 +39,10 @@ class PrefixLog:
         """The partitions of a topic."""
         return self.whole.partitions(topic)
 
+    def home(self, topic: Topic, key: str) -> int:
+        """The partition where values of a key go."""
+        return self.whole.home(topic, key)
+
     def append(self, batches: Sequence[Batch]) -> Sequence[Appended]:
         """Refuse: what was can't be changed."""
         _ = batches
@@ -63,7 +67,7 @@ class PrefixLog:
 
     def start(self, topic: Topic, partition: int) -> int:
         """The kept start of the log itself."""
-        return self._log.start(topic, partition)
+        return self.whole.start(topic, partition)
 
     def trim(self, topic: Topic, partition: int, offset: int) -> int:
         """Refuse: what was can't be changed."""

