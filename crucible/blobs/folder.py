@@ -47,7 +47,7 @@ class FolderBlobs(BlobStore):
     """The blobs below one folder."""
 
     def __init__(self, root: Path, *, is_shared: bool = False) -> None:
-        """Use ``root``, which is made with the first blob and never again. ``is_shared``: others may write there too."""
+        """Use ``root``, which is made with the first blob and never again. ``is_shared``: others may write there."""
         self.root = root
         self._is_shared = is_shared
         self._folder = root / "sha256"
@@ -296,7 +296,8 @@ class FolderBlobs(BlobStore):
     def _make_root(self) -> None:
         """Make the root once: a blob that came after the root was removed would be one that no record explains."""
         if self._was_here and not self.root.is_dir():
-            raise StorageError(f"{self.root} was removed while it was in use")  # noqa: EM102
+            message = f"{self.root} was removed while it was in use"
+            raise StorageError(message)
         self.root.mkdir(parents=True, exist_ok=True)
         self._was_here = True
 
