@@ -27,7 +27,7 @@ def _granted(limit: LimitState, event: PermitGranted) -> LimitState | Void:
         return Void("the limit is reached")
     return changed(
         limit,
-        holders={**limit.holders, event.holder: event.grant},
+        holders=limit.holders.with_item(event.holder, event.grant),
         grants_ever=limit.grants_ever.with_item(event.holder, event.grant),
     )
 
@@ -35,5 +35,4 @@ def _granted(limit: LimitState, event: PermitGranted) -> LimitState | Void:
 def _released(limit: LimitState, event: PermitReleased) -> LimitState | Void:
     if limit.holders.get(event.holder) != event.grant:
         return Void("the grant is not held")
-    holders = {holder: grant for holder, grant in limit.holders.items() if holder != event.holder}
-    return changed(limit, holders=holders)
+    return changed(limit, holders=limit.holders.without_item(event.holder))

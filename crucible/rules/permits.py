@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from crucible.rules.blueprint import Blueprint
 from crucible.rules.budget import budget_of, runs_limit
 from crucible.rules.draft import Draft
@@ -20,14 +22,14 @@ class Permits:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._asked: set[tuple[str, str]] = set()
-        """(limit, run) of permits that were asked for and not yet seen on the log."""
-        self._released: set[tuple[str, str]] = set()
-        """(limit, run) of permits that this plan gives back: the next one may be asked for behind them."""
+        self._asked: dict[str, set[str]] = {}
+        """By limit, runs whose permit was asked for and is not yet seen on the log."""
+        self._released: dict[str, set[str]] = {}
+        """By limit, runs whose permit this plan gives back: the next one may be asked for behind them."""
 
     def forget(self) -> None:
         """Nothing that was asked for may be on the log."""
-        self._asked = set()
+        self._asked = {}
 
     def begin_plan(self) -> None:
         """What earlier plans have given back is on the log or not: the world says it."""
@@ -35,27 +37,27 @@ class Permits:
 
     def note(self, limit: str, run_id: str) -> None:
         """A grant or a release was read."""
-        self._asked.discard((limit, run_id))
+        self._asked.get(limit, set()).discard(run_id)
 
     def give_back(self, limit: str, run_id: str) -> None:
         """This plan gives a permit back."""
-        self._released.add((limit, run_id))
+        self._released.setdefault(limit, set()).add(run_id)
 
     def next_one(self, run: RunState, submission: SubmissionState, blueprint: Blueprint) -> list[list[Draft]] | None:
         """The next permit to ask for; none if all are held or asked for; None if a limit is reached."""
         for name in sorted(run.created.limits):
             limit = self._world.limits.get(name)
-            holders = limit.holders if limit is not None else {}
+            holders: Mapping[str, int] = limit.holders if limit is not None else {}
             if _holds(run, limit):
                 continue
-            if (name, run.run_id) in self._asked:
+            asked = self._asked.setdefault(name, set())
+            if run.run_id in asked:
                 return []
             capacity = _capacity(name, submission, blueprint)
-            asked = sum(asked_limit == name for asked_limit, _ in self._asked)
-            released = sum((name, holder) in self._released for holder in holders)
-            if len(holders) - released + asked >= capacity:
+            released = sum(holder in holders for holder in self._released.get(name, ()))
+            if len(holders) - released + len(asked) >= capacity:
                 return None
-            self._asked.add((name, run.run_id))
+            asked.add(run.run_id)
             return [plan_grant(run, name, capacity)]
         return []
 

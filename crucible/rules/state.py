@@ -264,7 +264,7 @@ class LimitState:
     """Who holds a limit. A grant is numbered by the generation of the run that holds it."""
 
     limit: str
-    holders: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    holders: BucketMap = dataclasses.field(default_factory=BucketMap)
     """For each holder, its grant."""
     grants_ever: BucketMap = dataclasses.field(default_factory=BucketMap)
     """For each holder ever, its newest grant."""
