@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from crucible.errors import LogError
 from crucible.journal import Entry, Journal
@@ -46,7 +46,10 @@ class Tail:
 
     def catch_up(self) -> list[Entry]:
         """Everything up to the ends of the partitions as of this call. Raises as ``Log.read``."""
-        found: list[Entry] = []
+        return [entry for page in self.pages() for entry in page]
+
+    def pages(self) -> Iterator[list[Entry]]:
+        """As ``catch_up``, a page at a time, so that of a long log no more is held; the ends are asked for at first."""
         ends = {key: self._journal.log.end(*key) for key in self._next}
         for key, end in ends.items():
             while self._next[key] < end:
@@ -55,8 +58,7 @@ class Tail:
                     place = self._journal.log.location
                     message = f"the log at {place} gives nothing of {key[0]}/{key[1]} below its end {end}"
                     raise LogError(message)
-                found.extend(page)
-        return found
+                yield page
 
     def _read_once(self) -> list[Entry]:
         return [entry for key in self._next for entry in self._read(key)]

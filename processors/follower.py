@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from crucible.journal import Entry, Journal
 from crucible.position import Position
@@ -21,6 +21,10 @@ class Read:
     void: Void | None
     place: tuple[int, int]
     """Offset and partition."""
+
+
+def _ignore(_read: Read) -> None:
+    """The world says enough."""
 
 
 class Follower:
@@ -41,18 +45,22 @@ class Follower:
 
     def wait(self, timeout_s: float) -> list[Read]:
         """A page of what is new, at once if there is something; else what comes first within ``timeout_s``."""
-        return self._fold(self._tail.poll(timeout_s))
-
-    def catch_up(self) -> list[Read]:
-        """Everything new up to the ends of the log, asked for now."""
-        return self._fold(self._tail.catch_up())
-
-    def _fold(self, entries: Sequence[Entry]) -> list[Read]:
-        apply = self.world.apply
         found: list[Read] = []
+        self._fold(self._tail.poll(timeout_s), found.append)
+        return found
+
+    def catch_up(self, note: Callable[[Read], object] = _ignore) -> None:
+        """Everything new up to the ends of the log, asked for now; ``note`` is told of each record once it is folded.
+
+        A process that starts on a long log holds a page of it at a time.
+        """
+        for page in self._tail.pages():
+            self._fold(page, note)
+
+    def _fold(self, entries: Sequence[Entry], note: Callable[[Read], object]) -> None:
+        apply = self.world.apply
         for entry in entries:
             record = entry.record
             if record is not None:
                 void = apply(record) if record.TOPIC == "events" else None
-                found.append(Read(record, void, (entry.stored.offset, entry.stored.partition)))
-        return found
+                note(Read(record, void, (entry.stored.offset, entry.stored.partition)))

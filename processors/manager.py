@@ -105,7 +105,7 @@ class Manager:
 
     def read(self) -> None:
         """Read to the end of the log and write nothing."""
-        self._note(self._follower.catch_up())
+        self._follower.catch_up(self._note)
 
     def run(self, stop: threading.Event) -> None:
         """Tick until ``stop`` is set. A log that fails is tried again; one that is damaged ends it."""
@@ -129,9 +129,10 @@ class Manager:
         Raises ``LogError`` when the log does not answer; the next tick then starts from the beginning.
         """
         try:
-            self._note(self._follower.wait(self._retries.wait_s(timeout_s)))
+            for read in self._follower.wait(self._retries.wait_s(timeout_s)):
+                self._note(read)
             asked = [*self._commands.values()]
-            self._note(self._follower.catch_up())
+            self._follower.catch_up(self._note)
             batches = self._decide(asked)
             for run_id in self._retries.due():
                 self._agenda.wake(run_id)
@@ -152,15 +153,14 @@ class Manager:
         self._answering: set[str] = set()
         """Those whose answer was written and not yet read back."""
 
-    def _note(self, reads: Sequence[Read]) -> None:
-        for read in reads:
-            record = read.record
-            if record.TOPIC == "commands":
-                self._commands.setdefault(record.event_id, record)
-            else:
-                self._agenda.note(record, read.place)
-                if record.causation_id in self._answering:
-                    self._answering.discard(record.causation_id)
+    def _note(self, read: Read) -> None:
+        record = read.record
+        if record.TOPIC == "commands":
+            self._commands.setdefault(record.event_id, record)
+            return
+        self._agenda.note(record, read.place)
+        if record.causation_id in self._answering:
+            self._answering.discard(record.causation_id)
 
     def _decide(self, commands: Sequence[Record]) -> list[list[Draft]]:
         """Answers, one command of a key at a time: the next one is decided on what the first one has made.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import itertools
 import json
 import time
@@ -17,6 +16,7 @@ from crucible.definition.code_digest import CodeTooLargeError, code_digest, with
 from crucible.definition.code_place import local_code
 from crucible.definition.model import Definition
 from crucible.errors import StorageError
+from crucible.processors.preference import Preference, point
 from crucible.records.run_events import RunCreated
 from crucible.records.stage_events import StageRequested
 from crucible.rules.state import RunState, SubmissionState, WorkerState
@@ -39,11 +39,13 @@ class Offer:
     request: StageRequested
     seen_s: float
     """When this worker first saw it, on its monotonic clock."""
+    point: int = 0
+    """Its place on the ring of workers."""
 
     @property
     def key(self) -> tuple[str, str, int]:
         """Run, stage and attempt."""
-        return self.request.run_id, self.request.stage, self.request.attempt
+        return _key(self.request)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,6 +57,10 @@ class Abilities:
     namespaces: Collection[str] | None = None
     """None: all."""
     resources: Mapping[str, float | str] = dataclasses.field(default_factory=dict)
+
+
+def _key(request: StageRequested) -> tuple[str, str, int]:
+    return request.run_id, request.stage, request.attempt
 
 
 class Offers:
@@ -74,6 +80,7 @@ class Offers:
         self._holder: dict[str, str] = {}
         self._load: dict[str, int] = {}
         self._refused_until: dict[str, float] = {}
+        self._preference = Preference()
 
     def __len__(self) -> int:
         """How many attempts may be claimed."""
@@ -94,7 +101,7 @@ class Offers:
         if known is not None and known.request is attempt.request:
             return False
         self._drop(run_id)
-        self._put(Offer(run.created, attempt.request, self._monotonic()))
+        self._put(Offer(run.created, attempt.request, self._monotonic(), point(*_key(attempt.request))))
         self._refused_until.pop(run_id, None)
         return True
 
@@ -103,7 +110,10 @@ class Offers:
         return self._load.get(worker_id, 0)
 
     def take(self, worker_id: str, workers: Mapping[str, WorkerState]) -> Offer | None:
-        """The first attempt that is this worker's to claim now; it is no longer offered to other slots."""
+        """The first attempt that is this worker's to claim now; it is no longer offered to other slots.
+
+        ``workers`` are those that are there (`World.present`).
+        """
         now_s = self._monotonic()
         for run_id, offer in self._in_order():
             if self._refused_until.get(run_id, 0.0) > now_s:
@@ -150,22 +160,16 @@ class Offers:
             self._load[worker_id] = self._load.get(worker_id, 0) + 1
 
     def _preferred(self, offer: Offer, workers: Mapping[str, WorkerState]) -> str | None:
-        """The worker with the highest hash (rendezvous) among those that are there, serve the queue and have a slot."""
-        best: tuple[bytes, str] | None = None
-        for worker_id in self._candidates(offer.request, workers):
-            score = hashlib.blake2b("\x1f".join(map(str, (worker_id, *offer.key))).encode(), digest_size=8).digest()
-            best = max(best or (score, worker_id), (score, worker_id))
-        return best[1] if best is not None else None
+        """Who goes first, of those that are there, serve the queue and have a slot."""
+        request = offer.request
 
-    def _candidates(self, request: StageRequested, workers: Mapping[str, WorkerState]) -> Iterator[str]:
-        for worker_id, worker in workers.items():
+        def can_take(worker: WorkerState) -> bool:
             started = worker.started
-            if worker.stopped is not None or request.queue not in started.queues:
-                continue
-            if request.adapter is not None and request.adapter not in started.adapters:
-                continue
-            if self.load(worker_id) < started.slots:
-                yield worker_id
+            if self.load(started.worker_id) >= started.slots or request.queue not in started.queues:
+                return False
+            return request.adapter is None or request.adapter in started.adapters
+
+        return self._preference.first(offer.point, workers, can_take)
 
 
 CODE_CHANGED: Final = "has changed since the experiment was submitted"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from crucible.canonical import derived_id
@@ -20,7 +20,6 @@ from crucible.logger import warning
 from crucible.place import Place
 from crucible.processors.follower import Follower, Read
 from crucible.records.log_events import WorkerStarted, WorkerStopped
-from crucible.records.record import Record
 from crucible.records.stage_events import StageLeaseExpired
 from crucible.rules.lease import LeaseWatch
 from crucible.rules.state import ClaimState
@@ -66,9 +65,9 @@ class Reaper:
         clock = self._journal.clock
         try:
             self._watch.begin(clock.monotonic())
-            reads = self._follower.catch_up()
+            self._follower.catch_up(self._note)
             self._watch.read(clock.monotonic())
-            self._note(reads)
+            self._hear()
             return self._end_gone() + self._end_silent()
         except LogError:
             self._start()
@@ -79,28 +78,34 @@ class Reaper:
         self._watch = LeaseWatch(self._journal.clock.monotonic())
         self._runs: dict[str, str] = {}
         """The run of each live claim."""
+        self._touched: dict[str, str] = {}
+        """Claims of which something was read in this round, and the run of each."""
         self._neighbours: dict[str, None] = {}
         """Workers of this host that have not stopped."""
 
-    def _note(self, reads: Sequence[Read]) -> None:
-        for read in reads:
-            if read.void is None:
-                self._note_event(read.record)
-
-    def _note_event(self, event: Record) -> None:
+    def _note(self, read: Read) -> None:
+        event = read.record
+        if read.void is not None:
+            return
         if isinstance(event, WorkerStarted):
             if event.host == self._host:
                 self._neighbours[event.worker_id] = None
         elif isinstance(event, WorkerStopped):
             self._neighbours.pop(event.worker_id, None)
         elif (claim_id := getattr(event, "claim_id", None)) is not None:
-            claim = self.world.runs[event.key].live_claim
+            self._touched[claim_id] = event.key
+
+    def _hear(self) -> None:
+        """Tell the watch of the claims that were spoken of, now that everything was read."""
+        for claim_id, run_id in self._touched.items():
+            claim = self.world.runs[run_id].live_claim
             if claim is not None and claim.claim_id == claim_id:
-                self._runs[claim_id] = event.key
+                self._runs[claim_id] = run_id
                 self._watch.heard(claim_id, claim.lease_ms)
             else:
                 self._runs.pop(claim_id, None)
                 self._watch.ended(claim_id)
+        self._touched.clear()
 
     def _live_claim(self, claim_id: str) -> ClaimState | None:
         run_id = self._runs.get(claim_id)

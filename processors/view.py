@@ -7,7 +7,7 @@ from typing import Protocol
 
 from crucible.errors import LogCorruptError, LogError
 from crucible.journal import Journal
-from crucible.processors.follower import Follower
+from crucible.processors.follower import Follower, Read
 from crucible.rules.state import RunState
 from crucible.rules.world import World
 
@@ -45,14 +45,19 @@ class View:
         """Read to the end of the log as of this call. Raises ``LogError`` when the log does not answer."""
         with self.lock:
             follower = self._opened()
+            changed: dict[str, None] = {}
+
+            def note(read: Read) -> None:
+                if read.void is None:
+                    changed[read.record.key] = None
+
             try:
-                reads = follower.catch_up()
+                follower.catch_up(note)
             except LogCorruptError:
                 raise
             except LogError:
                 self._follower = None
                 raise
-            changed = {read.record.key: None for read in reads if read.void is None}
             for key in changed:
                 run = follower.world.runs.get(key)
                 if run is not None:

@@ -323,7 +323,7 @@ class Worker:
     def _taken_offer(self) -> Offer | None:
         with self._changed:
             while not self._is_stopping:
-                offer = self._offers.take(self.worker_id, self._view.world.workers)
+                offer = self._offers.take(self.worker_id, self._view.world.present)
                 if offer is not None:
                     return offer
                 self._waiting += 1

@@ -6,7 +6,7 @@ order the partitions of the log are read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from crucible.records.limit_events import BreakerOpened, BudgetChanged, BudgetExceeded
@@ -101,6 +101,8 @@ class World:
         self.experiments: dict[str, ExperimentState] = {}
         self.limits: dict[str, LimitState] = {}
         self.workers: dict[str, WorkerState] = {}
+        self.present: Mapping[str, WorkerState] = {}
+        """Workers that have not stopped: another mapping whenever one starts or stops."""
         self.marks: dict[str, MarkState] = {}
         self.labels: dict[str, LabelState] = {}
         self.log = LogState()
@@ -193,6 +195,8 @@ class World:
         if isinstance(state, Void):
             return state
         self.workers[event.worker_id] = state
+        others = {worker_id: worker for worker_id, worker in self.present.items() if worker_id != event.worker_id}
+        self.present = others if state.stopped is not None else {**others, event.worker_id: state}
         return None
 
     def _mark(self, event: Record) -> Void | None:

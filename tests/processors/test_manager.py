@@ -341,9 +341,11 @@ def test_two_managers_and_three_workers_never_exceed_a_limit(seed):
         if actor < 2:
             managers[actor].tick()
         else:
-            views[actor - 2]._note(views[actor - 2]._follower.wait(0.0))
-            work(workers[actor - 2], views[actor - 2].world, limit=1)
-        truth._note(truth._follower.catch_up())
+            view = views[actor - 2]
+            for read in view._follower.wait(0.0):
+                view._note(read)
+            work(workers[actor - 2], view.world, limit=1)
+        truth.read()
         running = [run.run_id for run in truth.world.runs.values() if run.status == "running"]
         assert len(running) <= 1
         if truth.world.submission("s1") and truth.world.submission("s1").closed:

@@ -109,7 +109,7 @@ class Room:
         return self.apply(StageClaimed, run_id=run_id, worker_id=worker_id, **fields)
 
     def take(self, worker_id):
-        offer = self.offers.take(worker_id, self.world.workers)
+        offer = self.offers.take(worker_id, self.world.present)
         return None if offer is None else offer.request.run_id
 
     def takers(self, count, workers):
@@ -193,7 +193,7 @@ def test_a_stage_that_was_refused_is_offered_again_after_a_while():
     room = Room()
     room.worker("a")
     room.request("run")
-    offer = room.offers.take("a", room.world.workers)
+    offer = room.offers.take("a", room.world.present)
     room.offers.give_back(offer, is_refused=True)
     assert room.take("a") is None
     room.clock.advance(5)
