@@ -367,7 +367,8 @@ def test_a_manager_runs_until_it_is_stopped(tmp_path):
     tail = manager_of(cluster)
     deadline = 200
     while deadline and len(tail.world.runs) < 3:
-        tail._note(tail._follower.wait(0.1))
+        for read in tail._follower.wait(0.1):
+            tail._note(read)
         deadline -= 1
     stop.set()
     submit(journal, "s2")
