@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-MODULES = ("log_call", "telemetry", "ingest", "curves", "rebuild", "stages", "commands")
+MODULES = ("log_call", "telemetry", "ingest", "curves", "rebuild", "stages", "commands", "scale")
 DIFFERENT = 6
 
 

@@ -12,6 +12,7 @@ COMMANDS = (
     ("rules, 10,000 examples", {"CRUCIBLE_EXAMPLES": "10000"}, ["pytest", "-q", "-p", "no:cacheprovider", "--timeout", "7200", "tests/rules"]),
     ("mutants of the rules", {}, ["tests.mutants"]),
     ("simulation, 20,000 seeds", {}, ["tests.simulation", "--seeds", "20000"]),
+    ("10,000 runs at once, the plan", {}, ["tests.simulation.scale"]),
     ("appends under 1,000 kills", {}, ["tests.crash.append", "--kills", "1000", "--seed", "1"]),
     ("bit flips, 20,000 trials", {}, ["tests.log.flips", "--trials", "20000"]),
     ("takeovers under 20 kills", {}, ["tests.crash.takeover", "--kills", "20", "--seed", "1"]),

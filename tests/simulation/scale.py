@@ -3,7 +3,7 @@
 ``python -m tests.simulation.scale`` plays the whole plan and prints what it came to; the test plays less of it.
 
 What is real: manager, reaper, folds, offers, leases, keys, and how keys fall on partitions. What is simulated: time, the
-log (in memory, records as they are), workers (each claims with its own offers from one shared reading), stages (they
+log (in memory, records as they are), workers (they claim from one shared reading, one in twenty as the preferred one), stages (they
 last, beat and end), and telemetry: batches are counted by key and partition and only ``sample_every``-th is appended.
 """
 
@@ -18,7 +18,7 @@ from benchmarks import scale_plan as plan
 from crucible.log.memory import MemoryLog
 from crucible.processors.follower import Follower
 from crucible.processors.manager import Manager
-from crucible.processors.offers import Offers
+from crucible.processors.offers import PREFERENCE_S, Offers
 from crucible.processors.reaper import Reaper
 from crucible.producers.submit import WHOLE_AND_NEW
 from crucible.records import (
@@ -41,6 +41,8 @@ DEAD_EVERY = 50
 """One worker in so many dies in the middle, and its stages are taken over."""
 CANCEL_EVERY = 100
 """One run in so many is canceled by its owner."""
+PREFERRED_EVERY = 20
+"""One worker in so many looks for what is its own; all of them would be 160 processes in one."""
 ROUND_S = 1.0
 ROUNDS_MAX = 5_000
 
@@ -102,7 +104,7 @@ class Scale:
         self.stages = [f"stage-{number}" for number in range(stages)]
         self.slots = -(-runs // workers)
         self.workers = {f"worker-{number}": self.slots for number in range(workers)}
-        self.dead = set()
+        self.dead, self.busy = set(), Counter()
         self.held = {}
         """(worker, where, when it was claimed, beats) by claim."""
         self.commands = []
@@ -179,21 +181,30 @@ class Scale:
                     self.held.pop(key, None)
 
     def _claim(self):
-        """Each worker takes what is its to take, in turn, until nobody finds anything."""
-        world, made = self.follower.world, []
-        for worker_id in self.workers:
-            if worker_id in self.dead:
-                continue
-            free = self.slots - self.offers.load(worker_id)
-            while free > 0 and (offer := self.offers.take(worker_id, world.present)) is not None:
-                run_id, stage, attempt = offer.key
-                where = {"run_id": run_id, "stage": stage, "attempt": attempt, "claim_id": self.writer.ids.uuid7()}
-                self.held[run_id] = [worker_id, where, self.clock.monotonic(), 0]
-                claim = {"worker_id": worker_id, "host": "there", "lease_ms": plan.LEASE_MS}
-                made.append([self.writer.make(StageClaimed, **where, **claim)])
-                free -= 1
+        """Some workers take what is theirs at once; when that time has passed the others take what is left, in turn."""
+        made, self.busy = [], Counter({worker_id: self.offers.load(worker_id) for worker_id in self.workers})
+        alive = [worker_id for worker_id in self.workers if worker_id not in self.dead]
+        for worker_id in alive[::PREFERRED_EVERY]:
+            made += self._taken(worker_id)
+        self.clock.advance(PREFERENCE_S)
+        for worker_id in alive:
+            made += self._taken(worker_id)
         self.writer.append_batches(made)
         self._read()
+
+    def _taken(self, worker_id):
+        taken = []
+        while self.busy[worker_id] < self.slots:
+            offer = self.offers.take(worker_id, self.follower.world.present)
+            if offer is None:
+                break
+            self.busy[worker_id] += 1
+            run_id, stage, attempt = offer.key
+            where = {"run_id": run_id, "stage": stage, "attempt": attempt, "claim_id": self.writer.ids.uuid7()}
+            self.held[run_id] = [worker_id, where, self.clock.monotonic(), 0]
+            claim = {"worker_id": worker_id, "host": "there", "lease_ms": plan.LEASE_MS}
+            taken.append([self.writer.make(StageClaimed, **where, **claim)])
+        return taken
 
     def _work(self):
         """Beats and ends that are due."""

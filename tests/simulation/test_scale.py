@@ -17,6 +17,7 @@ def outcome_of(**sizes):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_500)
 def test_ten_thousand_runs_at_once_are_answered_claimed_and_ended():
     outcome = outcome_of(stages=1, stage_s=45.0, sample_every=200)
     assert outcome.problems == []
