@@ -23,7 +23,7 @@ RUNS = [f"r{number}" for number in range(6)]
 @pytest.fixture
 def history():
     history = History(memory_journal(PARTITIONS))
-    history.submit(len(RUNS))
+    history.submit(len(RUNS) + 2)
     for number, run in enumerate(RUNS):
         history.whole_run(run, cell=number + 1, accuracy=number / 10)
     history.takeover("t1")
@@ -108,7 +108,12 @@ def test_what_ends_again_is_written_again_by_the_same_and_judged_anew(history, t
         history.complete("r1", "r1-c4", "score", attempt=2, metrics={"test/accuracy": 0.9})
         history.finish("r1", 2)
         history.close(len(RUNS), generation=2)
-        fold(history.journal, root)
+        owner = home(history, "r1")
+        fold(history.journal, root, [portion for portion in THREE if portion != owner])
+        view.settle()
+        assert query(view, "SELECT status, is_complete FROM runs WHERE run_id = 'r1'") == [("completed", False)]
+        assert query(view, "SELECT * FROM judgements") == []
+        fold(history.journal, root, [owner])
         view.settle()
         assert query(view, "SELECT generation FROM judgements") == [(2,)]
     assert files(root.parent / "out") == whole_files(history, tmp_path)
@@ -171,10 +176,13 @@ def test_content_of_a_purged_run_goes_once_all_that_may_name_it_is_known(history
     for path in (root / "blobs").rglob("*"):
         if path.is_file():
             os.utime(path, (1.0, 1.0))
-    fold(history.journal, root, THREE[1:] if is_late else THREE)
-    if is_late:
-        with part(history.journal, root, "0") as model:
-            model.take_copy()
+    late = home(history, "r2")
+    assert late != home(history, "r1")
+    fold(history.journal, root, [portion for portion in THREE if portion != late])
+    with part(history.journal, root, late) as model:
+        if not is_late:
+            model.settle()
+        model.take_copy()
     with merged(history.journal, root) as view:
         view.settle()
         assert blobs.exists(only) == is_late
@@ -186,6 +194,11 @@ def test_content_of_a_purged_run_goes_once_all_that_may_name_it_is_known(history
         assert query(view, "SELECT named, removed, shared FROM purges") == [(2, 1, 1)]
     manifests = [json.loads(path.read_bytes()) for path in (root.parent / "out").rglob("manifest.json")]
     assert [m["run_id"] for m in manifests if m.get("is_purged")] == ["r1"]
+
+
+def home(history, run):
+    """The portion that has the telemetry of a run."""
+    return str(history.journal.log.home("telemetry", run))
 
 
 def log_lines(history, run, digest):
