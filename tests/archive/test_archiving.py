@@ -7,11 +7,14 @@ import pytest
 
 import crucible.archive.archiver
 import crucible.archive.parts
+from crucible.archive.index import ArchiveIndex
 from crucible.errors import LogCorruptError, LogRefusedError, LogTrimmedError
 from crucible.log.named_digests import NamedDigests
 from crucible.log.prefix import PrefixLog
 from crucible.projections.digests import model_digest
 from crucible.projections.log_digest import log_digest
+from crucible.records import CommandAccepted, SetMark
+from crucible.rules.evolve_log import archive_end
 from tests.archive.shelf import Shelf
 
 
@@ -371,3 +374,54 @@ def test_a_foreign_tool_reads_an_archive(small):
         (each.offset, each.key, each.value, each.appended_at_us) for each in events[: len(rows)]
     ]
     assert all(row[4] and row[6] == "test" for row in rows[1:])
+
+
+# Where the records are that say where the archives are
+
+
+def test_whoever_archives_says_again_where_all_archives_are_so_that_events_can_go(small):
+    small.submit()
+    small.archive()
+    small.trim()
+    told = small.archiver()._index.stands_at["telemetry", 0]
+    for number in range(3):
+        command = small.journal.make(SetMark, name=f"mark-{number}")
+        small.journal.append(command)
+        answer = {"command_id": command.event_id, "command_type": "SetMark", "subject_id": command.name}
+        small.journal.append(small.journal.make(CommandAccepted, **answer))
+    small.archive()
+    before = small.contents()
+    small.trim()
+    assert small.starts()["events", 0] > told
+    assert small.archiver()._index.stands_at["telemetry", 0] > small.starts()["events", 0]
+    assert small.contents() == before
+
+
+def test_what_says_where_a_trimmed_partition_is_stays_even_if_a_slower_archiver_said_less_of_it_later(small):
+    small.submit()
+    slow = small.archiver()
+    less = small.border().offsets["telemetry", 0]
+    small.submit()
+    small.archive()
+    small.submit()
+    border = {**small.border().offsets, ("telemetry", 0): less}
+    slow.run(border, lambda *_: None)
+    before = small.contents()
+    small.trim()
+    assert small.starts()["telemetry", 0] > less
+    assert small.contents() == before
+
+
+def test_of_two_archives_the_one_is_read_by_which_the_log_was_trimmed(small):
+    small.submit()
+    small.archive()
+    shorter = small.parts()["events", 0][-1]["to_offset"]
+    small.submit()
+    small.archive()
+    small.memory.log.trim("events", 0, shorter - 2)
+    index = ArchiveIndex(small.memory.log)
+    assert archive_end(index.find(("events", 0), 3)) == shorter
+    small.memory.log.trim("events", 0, shorter - 1)
+    small.memory.log.trim("telemetry", 0, small.parts()["telemetry", 0][-1]["to_offset"] - 1)
+    ends = [archive_end(ArchiveIndex(small.memory.log).find(("telemetry", 0), offset)) for offset in (0, 5)]
+    assert ends == [small.parts()["telemetry", 0][-1]["to_offset"]] * 2
