@@ -17,6 +17,7 @@ from crucible.archive.border import ARCHIVED
 from crucible.archive.index import RECORDS_ON, URI, ArchiveIndex
 from crucible.archive.parts import Described, PartWriter, footer_crc32c, value_crc32c
 from crucible.blobs import BlobStore
+from crucible.envelope import read_envelope
 from crucible.errors import LogError, LogRefusedError
 from crucible.faults import fault_point
 from crucible.journal import Journal
@@ -178,10 +179,11 @@ class Archiver:
         )
 
     def _describe(self, stored: Stored) -> Described:
-        record = self._journal.entry(stored).record
-        if record is None:
-            return None, self._journal.record_type(stored), None, None, None
-        return record.event_id, type(record).__name__, record.actor, record.occurred_at_us, record.traceparent
+        name = self._journal.record_type(stored)
+        envelope = read_envelope(stored.value) if name is not None else None
+        if envelope is None:
+            return None, name, None, None, None
+        return envelope.event_id, name, envelope.actor, envelope.occurred_at_us, envelope.traceparent
 
 
 def _partitions(journal: Journal) -> list[PartitionKey]:
