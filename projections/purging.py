@@ -16,6 +16,7 @@ from crucible.errors import StorageError
 from crucible.faults import fault_point
 from crucible.garbage import kept_digests
 from crucible.journal import Journal
+from crucible.log.named_digests import NamedDigests
 from crucible.log.owned import owned_part
 from crucible.place import Place
 from crucible.projections.writer import Replacement
@@ -65,7 +66,8 @@ class ContentPurger:
         """Remove what only this run, and other purged ones, name; its folder is to be written anew.
 
         A blob that is younger than the oldest living claim may have been written again by that one's stage, whose
-        record is yet to come: it is left until that stage has ended.
+        record is yet to come: it is left until that stage has ended. And one that a record names which this model has
+        not read yet is left until it has.
         """
         before = self._safe_before(cursor)
         named = _column(cursor, f"SELECT DISTINCT digest FROM ({PURGED_NAMES}) WHERE run_id = ?", [run_id])
@@ -77,10 +79,11 @@ class ContentPurger:
             self._require_own()
             with self._blobs.sweeping():
                 shared |= kept_digests(self._place) & named
+                unread = self._named_since(cursor)
                 for digest in sorted(named - shared):
                     if not self._blobs.exists(digest):
                         continue
-                    if self._blobs.written_at(digest) >= before:
+                    if digest in unread or self._blobs.written_at(digest) >= before:
                         postponed += 1
                         continue
                     removed += 1
@@ -106,6 +109,13 @@ class ContentPurger:
                 "give each log a store of its own, or remove that note under logs/ if the log is gone"
             )
             raise StorageError(message)
+
+    def _named_since(self, cursor: Any) -> set[str]:
+        """What records name that are on the log and not in the model, which may be far behind: it is made anew."""
+        rows = cursor.execute("SELECT topic, log_partition, min(next_offset) FROM positions GROUP BY ALL").fetchall()
+        unread = NamedDigests(self._journal.log, {(topic, partition): offset for topic, partition, offset in rows})
+        unread.advance()
+        return unread.names
 
     def _safe_before(self, cursor: Any) -> float:
         """No stage that runs now has written anything before this, seconds since the epoch."""

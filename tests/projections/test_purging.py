@@ -10,6 +10,8 @@ import pytest
 from crucible.blobs import open_blobs
 from crucible.journal import open_journal
 from crucible.place import Place
+from crucible.projections import readmodel
+from crucible.projections.identity import log_ends
 from crucible.projections.purging import purged_digests
 from crucible.projections.readmodel import Projector
 from crucible.projections.verification.blobs import NamedBlobs, missing_blobs
@@ -248,6 +250,33 @@ def test_without_a_record_it_goes_once_the_running_stage_has_ended(story):
     history.finish("r3")
     story.settle().close()
     assert story.there("r1") == set()
+
+
+def test_what_a_record_names_that_a_model_made_anew_has_not_read_yet_stays(story, monkeypatch):
+    story.purge("r1")
+    story.settle().close()
+    behind = log_ends(story.journal)
+    story.put("r1", "weights")  # by a run that came after the purge, and makes the same
+    history = story.history
+    history.create("r3", repeat=3, stages=("fit",))
+    history.start("r3")
+    history.request("r3")
+    history.claim("r3", "r3-c1")
+    history.checkpoint("r3", "r3-c1", files=[story.file("w", story.own["r1"]["weights"])])
+    history.complete("r3", "r3-c1")
+    history.finish("r3")
+    story.place.read_model.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(readmodel, "log_ends", lambda _journal: behind)
+        patch.setattr(readmodel, "PAGE_ENTRIES", dict.fromkeys(readmodel.PAGE_ENTRIES, 1))
+        model = story.settle()
+        assert query(model, "SELECT removed, postponed FROM purges") == [(0, 1)]
+        model.close()
+    assert story.there("r1") == {"weights"}
+    model = story.settle()
+    assert query(model, "SELECT removed, shared, postponed FROM purges") == [(0, 2, 0)]
+    assert story.there("r1") == {"weights"}
+    model.close()
 
 
 def test_a_void_purge_removes_nothing(story):
