@@ -9,6 +9,7 @@ import sys
 import time
 
 COMMANDS = (
+    ("tests that take minutes", {"CI": "true"}, ["pytest", "-q", "-m", "nightly", "--timeout", "1800"]),
     ("rules, 10,000 examples", {"CRUCIBLE_EXAMPLES": "10000"}, ["pytest", "-q", "-p", "no:cacheprovider", "--timeout", "7200", "tests/rules"]),
     ("mutants of the rules", {}, ["tests.mutants"]),
     ("simulation, 20,000 seeds", {}, ["tests.simulation", "--seeds", "20000"]),

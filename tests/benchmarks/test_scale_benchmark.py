@@ -8,7 +8,7 @@ from benchmarks import scale
 from benchmarks import scale_plan as plan
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_rates_and_growth_are_printed_beside_the_numbers_of_the_plan(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ def image(tmp_path_factory):
     return Image(tmp_path_factory.mktemp("image"))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(1800)
 def test_the_steps_give_a_program_that_runs_an_experiment(image):
     assert "crucible" in image.call("--version")
@@ -26,7 +26,7 @@ def test_the_steps_give_a_program_that_runs_an_experiment(image):
     assert "fine" in image.call("verify")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(1800)
 def test_the_image_has_what_a_cluster_needs_and_no_tools(image):
     python = image.root / "opt/crucible/bin/python"
@@ -35,7 +35,7 @@ def test_the_image_has_what_a_cluster_needs_and_no_tools(image):
     assert image.run(python, "-c", missing).strip() == "[]"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(1800)
 def test_the_image_is_no_larger_than_it_has_to_be(image):
     kib = int(subprocess.run(["du", "-sk", image.root], capture_output=True, text=True, check=True).stdout.split()[0])
