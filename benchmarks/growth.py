@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.lives import CODE, DEFINITION, compact, completed, digest, ends
-from benchmarks.written_logs import defaults
+from benchmarks.lives import CODE, DEFINITION, completed, ends
+from benchmarks.written_logs import defaults, submission_fields
 from crucible.journal import Journal, open_journal
 from crucible.place import Place
 from crucible.processors.manager import Manager
@@ -71,21 +71,7 @@ def grid_fields(runs: int, max_concurrent: int | None) -> dict[str, Any]:
     definition = {**DEFINITION, "repeat": repeat, "parameters": {"train.learning_rate": rates}}
     if max_concurrent is not None:
         definition["max_concurrent"] = max_concurrent
-    text = compact(definition)
-    return {
-        "submission_id": "0193e4a0-28c7-7bfc-907f-c4cb19fbe18c",
-        "namespace": "default",
-        "experiment": EXPERIMENT,
-        "definition_json": text,
-        "definition_digest": digest(text),
-        "recipe_digest": CODE,
-        "code_path": "/home/ada/project/digits_lora.py",
-        "code_digest": CODE,
-        "code_blob": None,
-        "environment_json": "{}",
-        "output_dir": "artifacts",
-        "is_smoke": False,
-    }
+    return submission_fields(definition, "0193e4a0-28c7-7bfc-907f-c4cb19fbe18c", "artifacts")
 
 
 def heartbeat(where: dict[str, Any], number: int) -> dict[str, Any]:

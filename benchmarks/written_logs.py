@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.lives import CODE, DEFINITION, JOBS, Life, compact, digest, point_batches
@@ -76,11 +76,11 @@ def write_lives(journal: Journal, place: Place, runs: int, *, has_telemetry: boo
     appends.flush()
 
 
-def submission(appends: Appends, number: int, count: int, output_dir: str) -> dict[str, Any]:
-    """Put a submission and its answer on the log; the fields of its acceptance."""
-    text = compact(DEFINITION)
-    fields = {
-        "submission_id": appends.journal.ids.uuid7(),
+def submission_fields(definition: Mapping[str, Any], submission_id: str, output_dir: str) -> dict[str, Any]:
+    """The fields of a submission of ``digits_lora``."""
+    text = compact(definition)
+    return {
+        "submission_id": submission_id,
         "namespace": "default",
         "experiment": "digits_lora",
         "definition_json": text,
@@ -93,6 +93,11 @@ def submission(appends: Appends, number: int, count: int, output_dir: str) -> di
         "output_dir": output_dir,
         "is_smoke": False,
     }
+
+
+def submission(appends: Appends, number: int, count: int, output_dir: str) -> dict[str, Any]:
+    """Put a submission and its answer on the log; the fields of its acceptance."""
+    fields = submission_fields(DEFINITION, appends.journal.ids.uuid7(), output_dir)
     command = appends.journal.make(SubmitExperiment, **{**defaults(SubmitExperiment), **fields})
     appends.flush()
     appends.journal.append(command)

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from crucible.blobs import BlobStore
+from crucible.blobs.durable import sync_path
 from crucible.errors import StorageError
 from crucible.faults import fault_point
 
@@ -177,15 +178,6 @@ def sync_names(folders: Iterable[Path]) -> None:
     for folder in sorted(set(folders)):
         sync_path(folder)
         fault_point("mirror:names-synced")
-
-
-def sync_path(path: Path) -> None:
-    """Make a file's content or a folder's names durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _chunks(lines: Iterable[Any]) -> Iterator[bytes]:

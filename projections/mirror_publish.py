@@ -10,11 +10,12 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from crucible.blobs.durable import sync_path
 from crucible.faults import fault_point
 from crucible.log.lock import FileLock
 from crucible.place import Place
 from crucible.projections.exchange import exchange
-from crucible.projections.mirror_files import remove_folder, sync_path
+from crucible.projections.mirror_files import remove_folder
 
 MANIFEST = "manifest.json"
 CONTENT = ("telemetry.jsonl", "metrics.jsonl", "predictions.jsonl", "checkpoints.jsonl", "checkpoints", "datasets")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from crucible.blobs import open_blobs
+from crucible.blobs.durable import sync_path
 from crucible.errors import LogCorruptError
 from crucible.faults import fault_point
 from crucible.journal import Journal, open_journal
@@ -24,7 +25,6 @@ from crucible.projections.database import adopt_rebuilt, rebuilt_path
 from crucible.projections.fresh_model import FreshModel
 from crucible.projections.identity import check_identity
 from crucible.projections.mirror import Expected, Mirror
-from crucible.projections.mirror_files import sync_path
 from crucible.projections.report.asked import COLUMNS
 from crucible.projections.restoring import Copies, restore_blobs
 from crucible.projections.snapshot import SnapshotError, Snapshots

@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from crucible.blobs.durable import copy_hashed, link_if_absent, remove_file, seal, sorted_entries, sync_folder
+from crucible.blobs.durable import copy_hashed, link_if_absent, remove_file, seal, sorted_entries, sync_path
 from crucible.blobs.protocol import (
     DIGEST,
     LEFTOVER_AGE_S,
@@ -166,7 +166,7 @@ class FolderBlobs(BlobStore):
                 self._path(digest).unlink()
             except FileNotFoundError:
                 return False
-            sync_folder(self._path(digest).parent)
+            sync_path(self._path(digest).parent)
         return True
 
     def written_at(self, digest: str) -> float:
@@ -262,7 +262,7 @@ class FolderBlobs(BlobStore):
             self._make_folder(path.parent)
             path.touch(0o444)
             for folder in (path.parent, self.root):
-                sync_folder(folder)
+                sync_path(folder)
 
     def notes(self, kind: NoteKind) -> list[str]:
         """The notes of a kind, sorted."""
@@ -378,7 +378,7 @@ class FolderBlobs(BlobStore):
                 link_if_absent(temporary, target, digest)
                 folders.add(target.parent)
         for folder in sorted(folders, reverse=True):
-            sync_folder(folder)
+            sync_path(folder)
 
     @contextlib.contextmanager
     def _said(self, source: Path | None) -> Iterator[None]:

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from crucible.blobs.durable import sync_path
 from crucible.errors import StorageError, UsageError
 from crucible.faults import fault_point
 
@@ -73,22 +74,14 @@ def _is_ours(working: Path, descriptor: int) -> bool:
 def _publish(working: Path, target: Path) -> None:
     """Make every file durable, then the name."""
     for path in sorted(working.rglob("*"), reverse=True):
-        _sync(path)
-    _sync(working)
+        sync_path(path)
+    sync_path(working)
     fault_point("export:written")
     if os.path.lexists(target):
         message = f"{target} exists: name a folder that is not there yet"
         raise UsageError(message)
     working.rename(target)
-    _sync(target.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_path(target.parent)
 
 
 def _refused(path: Path, error: OSError) -> StorageError:

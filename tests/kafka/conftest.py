@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from crucible.log.address import KafkaAddress
+from tests.acceptance.conftest import Project
 from tools.kafka import Cluster, NoKafkaError
 
 PREFIXES = itertools.count(1)
@@ -56,3 +57,20 @@ def started(**arguments):
 def address(bootstrap):
     """A log of one's own on that broker."""
     return KafkaAddress(tuple(bootstrap.split(",")), f"test{os.getpid()}-{next(PREFIXES)}")
+
+
+@pytest.fixture
+def hosts(tmp_path, address):
+    """Makes folders that have only the broker and the blobs in common, each with the project's code."""
+    made = []
+
+    def make(name, code):
+        project = Project(tmp_path / name)
+        project.write("quick.py", code)
+        project.environ |= {"CRUCIBLE_LOG": str(address), "CRUCIBLE_BLOBS": str(tmp_path / "blobs")}
+        made.append(project)
+        return project
+
+    yield make
+    for project in made:
+        project.kill()

@@ -2,28 +2,9 @@
 
 import json
 
-import pytest
-
 from crucible.log.kafka.log import KafkaLog
 from crucible.log.protocol import TOPICS
-from tests.acceptance.conftest import QUICK, Project
-
-
-@pytest.fixture
-def host(tmp_path, address):
-    """Makes folders that have the broker and the blobs in common."""
-    made = []
-
-    def make(name):
-        project = Project(tmp_path / name)
-        project.write("quick.py", QUICK)
-        project.environ |= {"CRUCIBLE_LOG": str(address), "CRUCIBLE_BLOBS": str(tmp_path / "blobs")}
-        made.append(project)
-        return project
-
-    yield make
-    for project in made:
-        project.kill()
+from tests.acceptance.conftest import QUICK
 
 
 def digests(project):
@@ -40,8 +21,8 @@ def starts(address):
         log.close()
 
 
-def test_a_log_that_was_archived_and_trimmed_is_the_same_for_every_host(host, address, tmp_path):
-    first = host("first")
+def test_a_log_that_was_archived_and_trimmed_is_the_same_for_every_host(hosts, address, tmp_path):
+    first = hosts("first", QUICK)
     first.run("run", "quick.py", "-j", "2")
     assert "archived" in first.run("log", "archive").stdout
     before = digests(first)
@@ -58,13 +39,13 @@ def test_a_log_that_was_archived_and_trimmed_is_the_same_for_every_host(host, ad
     assert set(found.values()) == {"fine"}
     assert "archives" in found
 
-    second = host("second")
+    second = hosts("second", QUICK)
     assert digests(second) == before
     assert "4 of 4 reused" in second.run("run", "quick.py", "-j", "2").stdout
     assert "archived" in second.run("log", "archive", "--trim").stdout
     assert "nothing differed" in first.run("rebuild").stdout
 
-    stranger = host("stranger")
+    stranger = hosts("stranger", QUICK)
     del stranger.environ["CRUCIBLE_BLOBS"]
     told = stranger.run("ls", code=5).stderr
     assert "the archive of these, blob" in told

@@ -68,32 +68,15 @@ def test_without_a_broker_a_command_says_so_and_leaves_nothing(user):
     assert not (user.folder / ".crucible").exists()
 
 
-@pytest.fixture
-def hosts(tmp_path, address):
-    """Folders that have only the broker and the blobs in common, each with the project's code."""
-    made = []
-
-    def make(name):
-        project = Project(tmp_path / name)
-        project.write("quick.py", OTHER)
-        project.environ |= {"CRUCIBLE_LOG": str(address), "CRUCIBLE_BLOBS": str(tmp_path / "blobs")}
-        made.append(project)
-        return project
-
-    yield make
-    for project in made:
-        project.kill()
-
-
 def test_manager_projector_and_workers_apart_give_the_same_result(hosts, tmp_path):
-    submitter = hosts("submitter")
+    submitter = hosts("submitter", OTHER)
     for name, command in [
         ("manager-1", ("manager",)),
         ("manager-2", ("manager",)),
         ("projector", ("projector",)),
         *((f"worker-{number}", ("worker", "-j", "1")) for number in range(3)),
     ]:
-        hosts(name).start(*command)
+        hosts(name, OTHER).start(*command)
     assert "6 completed" in submitter.run("run", "quick.py", "-j", "0").stdout
 
     embedded = Project(tmp_path / "embedded")

@@ -97,6 +97,7 @@ def test_a_child_does_not_keep_the_lock_of_a_killed_parent(tmp_path):
     try:
         with opened(tmp_path / "log") as log:
             log.append([batch("key", b"next")])
+            assert values(log)[-1] == b"next"
     finally:
         os.kill(child, signal.SIGKILL)
         os.close(ours)
@@ -335,8 +336,9 @@ def test_whoever_opens_a_log_waits_for_its_lock(tmp_path):
             opening = in_thread(lambda: EmbeddedLog(tmp_path / "log"))
             threading.Event().wait(0.05)
         other = opening()
-        other.append([batch("key", b"value")])
-        log.append([batch("key", b"value")])
+        other.append([batch("key", b"theirs")])
+        log.append([batch("key", b"ours")])
+        assert values(log)[-2:] == [b"theirs", b"ours"]
         other.close()
 
 

@@ -15,3 +15,23 @@ def project(tmp_path):
             return stack.enter_context(contextlib.closing(Projector(journal, Place(tmp_path / name), **options)))
 
         yield open_model
+
+
+@pytest.fixture
+def place(tmp_path):
+    place = Place(tmp_path / "project" / ".crucible")
+    place.create()
+    return place
+
+
+@pytest.fixture
+def open_model(place):
+    opened = []
+
+    def make(journal, at=place, **options):
+        opened.append(Projector(journal, at, **options))
+        return opened[-1]
+
+    yield make
+    for model in opened:
+        model.close()
