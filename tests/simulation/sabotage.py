@@ -15,10 +15,11 @@ class WithoutDedup(ast.NodeTransformer):
 
     def visit_If(self, node):
         self.generic_visit(node)
-        last = node.body[-1]
-        is_void = isinstance(last, ast.Return) and isinstance(last.value, ast.Call)
-        if is_void and getattr(last.value.func, "id", "") == "Void" and ast.literal_eval(last.value.args[0]) in REPEATS:
-            return None
+        match node.body[-1]:
+            case ast.Return(value=ast.Call(func=ast.Name(id="Void"), args=[ast.Constant(value=reason), *_])) if (
+                reason in REPEATS
+            ):
+                return None
         return node
 
 
