@@ -5,7 +5,8 @@
     CrucibleError                  anything below; carries the exit code of the command line
     ├── DefinitionError            the experiment is wrong: every problem at once          exit 2
     ├── UsageError                 the call is wrong: unknown run, bad option, bad query   exit 2
-    │   └── DependencyError        an optional package is needed; names it                 exit 2
+    │   ├── DependencyError        an optional package is needed; names it                 exit 2
+    │   └── StatisticsError        a test can't be asked for so: every problem at once     exit 2
     ├── RunFailedError             a run failed                                            exit 3
     ├── StoppedError               a run was canceled                                      exit 4
     ├── StorageError               the log, the disk or the broker failed                  exit 5
@@ -90,6 +91,16 @@ class UsageError(CrucibleError):
 
 class DependencyError(UsageError):
     """An optional package is needed for this."""
+
+
+class StatisticsError(UsageError, ValueError):
+    """A test can't be asked for so; ``problems`` lists everything that is wrong with the call."""
+
+    def __init__(self, problems: list[Problem], code: str = "bad_input") -> None:
+        """``code`` is stable: ``bad_input``, ``length_mismatch`` or ``p_out_of_range``."""
+        self.problems = problems
+        self.code = code
+        super().__init__("\n".join(str(problem) for problem in problems))
 
 
 class RunFailedError(CrucibleError):
