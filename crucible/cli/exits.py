@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Iterable
 
 from crucible.cli.text import warn
-from crucible.errors import CrucibleError, DefinitionError, InternalError
+from crucible.errors import CrucibleError, DefinitionError, InternalError, StatisticsError
 from crucible.plural import plural
 
 FINE, TARGET, WRONG, FAILED, STOPPED, STORAGE, DIFFERENT, OURS, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 70, 130
@@ -26,9 +26,10 @@ def report(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         warn("interrupted")
         return INTERRUPTED
-    if isinstance(error, DefinitionError):
+    if isinstance(error, DefinitionError | StatisticsError):
         count = len(error.problems)
-        warn(f"{count} {plural(count, 'problem')}; nothing was started:")
+        done = "started" if isinstance(error, DefinitionError) else "computed"
+        warn(f"{count} {plural(count, 'problem')}; nothing was {done}:")
         for problem in error.problems:
             warn(f"  {problem}")
         return WRONG

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from crucible.cli import exits
+from crucible.cli.bench_commands import BENCH_COMMANDS
 from crucible.cli.housekeeping_commands import HOUSEKEEPING
 from crucible.cli.kafka_commands import ON_KAFKA
 from crucible.cli.log_commands import LOG_COMMANDS
@@ -344,6 +345,15 @@ def salvage(source: Path, target: Path) -> int:
 
 for log_command in LOG_COMMANDS:
     log_group.add_command(log_command)
+
+
+@app.group("bench")
+def bench_group() -> None:
+    """The statistics themselves."""
+
+
+for bench_command in BENCH_COMMANDS:
+    bench_group.add_command(bench_command)
 
 
 CLICK_BROKEN_PIPE = 1

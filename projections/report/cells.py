@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from crucible.numerals import decimals_of
 from crucible.projections.report.facts import Cell, Facts, Metric, values_of
 from crucible.projections.report.ledger import Bulk, Ledger, literal
 from crucible.projections.report.model import Block, Column, Id, Number, Table, Text
-from crucible.projections.report.numerals import decimals_of
 from crucible.projections.report.overview import RUN_ENDS, interval_text, level_number
 from crucible.statistics.intervals import LEVEL
 from crucible.statistics.readings import over_repeats

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from crucible.numerals import decimals_of, percent
 from crucible.projections.report.facts import Facts
 from crucible.projections.report.ledger import Ledger, literal
 from crucible.projections.report.model import Block, Column, Id, Number, Paragraph, Table, Text
-from crucible.projections.report.numerals import decimals_of, percent
 from crucible.projections.report.overview import interval_text
 
 ROWS_MAX = 60

@@ -8,11 +8,10 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from crucible.markup import csv_cell
 from crucible.projections.report.model import DataTable, Report
 from crucible.projections.report.trace import events_json
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""Texts that begin so are formulas to a spreadsheet: they get an apostrophe."""
 COLUMNS = ("id", "label", "value", "text", "unit", "marks", "function", "parameters", "sql", "events", "event_ids")
 
 
@@ -42,17 +41,9 @@ def data_csv(table: DataTable) -> bytes:
     return _written(table.columns, table.rows)
 
 
-def safe(value: Any) -> Any:
-    """A cell: numbers as they are, None as nothing, and text that no spreadsheet takes for a formula."""
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return "" if value is None else repr(value)
-    text = value if isinstance(value, str) else json.dumps(value)
-    return f"'{text}" if text.startswith(FORMULA) else text
-
-
 def _written(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     page = io.StringIO(newline="")
     writer = csv.writer(page, lineterminator="\r\n")
-    writer.writerow([safe(name) for name in columns])
-    writer.writerows([safe(value) for value in row] for row in rows)
+    writer.writerow([csv_cell(name) for name in columns])
+    writer.writerows([csv_cell(value) for value in row] for row in rows)
     return page.getvalue().encode()

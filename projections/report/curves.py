@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from crucible.numerals import written
 from crucible.projections.report.drawn_range import TOO_GREAT, drawn, drawn_end, is_drawn
 from crucible.projections.report.facts import Facts, values_of
 from crucible.projections.report.ledger import Ledger, literal
 from crucible.projections.report.model import Figure, Id, Number, Text
-from crucible.projections.report.numerals import written
 from crucible.projections.report.overview import level_number
 from crucible.statistics.intervals import LEVEL
 from crucible.statistics.readings import over_repeats

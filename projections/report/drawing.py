@@ -14,12 +14,12 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
+from crucible.numerals import written
 from crucible.projections.report.curves import Curves, Panel
 from crucible.projections.report.drawn_range import drawn as drawn_value
 from crucible.projections.report.drawn_range import is_drawn
 from crucible.projections.report.grid_figure import Dots, Heat
 from crucible.projections.report.model import Figure
-from crucible.projections.report.numerals import written
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 """Okabe and Ito (2008), in an order in which neighbours differ most."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
+from crucible.markup import latex_text
 from crucible.projections.report.model import (
     MARKS,
     Block,
@@ -46,89 +45,31 @@ WRAPPED_FROM = 34
 """A column of texts longer than this many characters gets a width and breaks lines."""
 SMALL_FROM = 7
 """Tables of this many columns are set smaller."""
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "%": r"\%",
-    "#": r"\#",
-    "_": r"\_",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    "'": r"\textquotesingle{}",
-    "`": r"\textasciigrave{}",
-    "-": "{-}",
-    ",": "{,}",
-    "!": "{!}",
-    "?": "{?}",
-    "–": r"\textendash{}",
-    "—": r"\textemdash{}",
-    "…": r"\ldots{}",
-    "“": r"\textquotedblleft{}",
-    "”": r"\textquotedblright{}",
-    "‘": r"\textquoteleft{}",
-    "’": r"\textquoteright{}",
-    "−": r"\(-\)",
-    "∞": r"\(\infty\)",
-    "≥": r"\(\geq\)",
-    "≤": r"\(\leq\)",
-    "↑": r"\(\uparrow\)",
-    "↓": r"\(\downarrow\)",
-    "×": r"\texttimes{}",
-    "±": r"\textpm{}",
-    "·": r"\textperiodcentered{}",
-    "µ": r"\textmu{}",
-    "°": r"\textdegree{}",
-    "€": r"\texteuro{}",
-}
-"""Ligatures are broken too: what was written is what can be copied."""
 _TONES = {"good": r"\(\checkmark\) ", "bad": r"\(\times\) ", "open": "{?} ", "plain": ""}
-_LETTER = re.compile("[À-ÖØ-öø-ÿ]")
 
 
 def latex_of(report: Report) -> bytes:
     """The article."""
     parts = [
         PREAMBLE,
-        rf"\title{{{escaped(report.title)}}}",
+        rf"\title{{{latex_text(report.title)}}}",
         r"\author{}",
         r"\date{}",
         r"\begin{document}",
         r"\maketitle",
         *(
-            rf"\textbf{{{mark.capitalize()}}}: {escaped(meaning)}.{chr(10)}"
+            rf"\textbf{{{mark.capitalize()}}}: {latex_text(meaning)}.{chr(10)}"
             for mark, meaning in MARKS.items()
             if mark in report.marks
         ),
         *(_block(block) for block in report.head),
     ]
     for section in report.sections:
-        parts.append(rf"\section*{{{escaped(section.title)}}}")
+        parts.append(rf"\section*{{{latex_text(section.title)}}}")
         parts += [_block(block) for block in section.blocks]
     parts.append(r"The source of every number (SQL, function, events) is in \texttt{report.json}.")
     parts.append(r"\end{document}")
     return ("\n".join(parts) + "\n").encode()
-
-
-def escaped(text: str) -> str:
-    """Text as itself. A character that common fonts lack is written as its code point."""
-    return "".join(_character(c) for c in text)
-
-
-def _character(c: str) -> str:
-    if c in _SPECIAL:
-        return _SPECIAL[c]
-    if " " <= c <= "~" or _LETTER.match(c):
-        return c
-    if not c.isprintable() or c.isspace():
-        return " "
-    return rf"\texttt{{[U+{ord(c):04X}]}}"
 
 
 def _block(block: Block) -> str:
@@ -174,7 +115,7 @@ def _table(table: Table) -> str:
 
 
 def _title(column: Column) -> str:
-    return escaped(f"{column.title} ({column.unit})" if column.unit else column.title)
+    return latex_text(f"{column.title} ({column.unit})" if column.unit else column.title)
 
 
 def _columns(table: Table) -> str:
@@ -201,10 +142,10 @@ def _text(text: Text) -> str:
 def _part(part: Part) -> str:
     if isinstance(part, Number):
         marks = "".join(rf"\textsuperscript{{{mark}}}" for mark in part.marks)
-        return escaped(part.text) + marks
+        return latex_text(part.text) + marks
     if isinstance(part, Id):
-        pieces = [escaped(part.text[i : i + 8]) for i in range(0, len(part.text), 8)]
+        pieces = [latex_text(part.text[i : i + 8]) for i in range(0, len(part.text), 8)]
         return r"\texttt{" + r"\allowbreak{}".join(pieces) + "}"
     if isinstance(part, Moment):
-        return escaped(part.iso or "–")
-    return escaped(part)
+        return latex_text(part.iso or "–")
+    return latex_text(part)

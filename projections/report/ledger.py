@@ -12,8 +12,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from crucible.numerals import written
 from crucible.projections.report.model import Mark, Number, Source
-from crucible.projections.report.numerals import written
 
 EVENT = "event_id"
 """A column of this name holds the event that a row stands on; a function takes the other columns."""

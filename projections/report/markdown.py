@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from crucible.markup import markdown_text
 from crucible.projections.report.model import (
     MARKS,
     Block,
@@ -19,7 +20,6 @@ from crucible.projections.report.model import (
     Text,
 )
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]#|~>$])")
 _BLOCK = re.compile(r"^(\s*)([-+=]|\d+(?=[.)]))")
 """What would begin a list or underline a heading, at the start of a line."""
 _TONES = {"good": "✓ ", "bad": "✗ ", "open": "? ", "plain": ""}
@@ -27,21 +27,14 @@ _TONES = {"good": "✓ ", "bad": "✗ ", "open": "? ", "plain": ""}
 
 def markdown_of(report: Report) -> bytes:
     """The page; figures lie beside it as SVG."""
-    parts = [f"# {escaped(report.title)}"]
+    parts = [f"# {markdown_text(report.title)}"]
     parts += [f"**{mark.capitalize()}**: {meaning}." for mark, meaning in MARKS.items() if mark in report.marks]
     parts += [_block(block) for block in report.head]
     for section in report.sections:
-        parts.append(f"## {escaped(section.title)}")
+        parts.append(f"## {markdown_text(section.title)}")
         parts += [_block(block) for block in section.blocks]
     parts.append("The source of every number (SQL, function, events) is in `report.json`, by its id in `report.csv`.")
     return ("\n\n".join(parts) + "\n").encode()
-
-
-def escaped(text: str) -> str:
-    """Text as itself: no markup, no HTML, no line of its own."""
-    flat = " ".join("".join(c if c.isprintable() else " " for c in text).split(" "))
-    flat = flat.replace("&", "&amp;").replace("<", "&lt;")
-    return _SPECIAL.sub(r"\\\1", flat)
 
 
 def _block(block: Block) -> str:
@@ -50,12 +43,15 @@ def _block(block: Block) -> str:
     if isinstance(block, Items):
         return "\n".join(f"- {_line(item)}" for item in block.items)
     if isinstance(block, Figure):
-        return f"![{escaped(block.alternative)}](figures/{block.id}.svg)\n\n{_text(block.caption)}"
+        return f"![{markdown_text(block.alternative)}](figures/{block.id}.svg)\n\n{_text(block.caption)}"
     return _table(block)
 
 
 def _table(table: Table) -> str:
-    titles = [f"{escaped(c.title)} ({escaped(c.unit)})" if c.unit else escaped(c.title) for c in table.columns]
+    titles = [
+        f"{markdown_text(c.title)} ({markdown_text(c.unit)})" if c.unit else markdown_text(c.title)
+        for c in table.columns
+    ]
     lines = [f"| {' | '.join(titles)} |", f"|{'|'.join('--:' if c.is_number else '---' for c in table.columns)}|"]
     for place, row in enumerate(table.rows):
         cells = [_text(cell) for cell in row]
@@ -82,12 +78,12 @@ def _text(text: Text) -> str:
 def _part(part: Part) -> str:
     if isinstance(part, Number):
         marks = f" ({', '.join(part.marks)})" if part.marks else ""
-        return escaped(part.text) + marks
+        return markdown_text(part.text) + marks
     if isinstance(part, Id):
         is_plain = (
             part.text.isprintable() and not set("`|\\<&") & set(part.text) and part.text.strip() == part.text != ""
         )
-        return f"`{part.text}`" if is_plain else escaped(part.text)
+        return f"`{part.text}`" if is_plain else markdown_text(part.text)
     if isinstance(part, Moment):
-        return escaped(part.iso or "–")
-    return escaped(part)
+        return markdown_text(part.iso or "–")
+    return markdown_text(part)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from crucible.projections.report.markdown import escaped
+from crucible.markup import markdown_text
 from crucible.projections.report.model import Report
 
 _LOAD = """\
@@ -115,7 +115,7 @@ def notebook_of(report: Report) -> bytes:
     import nbformat
 
     form: Any = nbformat.v4
-    title = f"# {escaped(report.title)}\n\nThe values of this report, computed once more without Crucible."
+    title = f"# {markdown_text(report.title)}\n\nThe values of this report, computed once more without Crucible."
     texts: list[tuple[str, str]] = [
         ("markdown", title),
         ("code", _LOAD),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from crucible.numerals import decimals_of, percent
 from crucible.plural import plural
 from crucible.projections.report.facts import Facts, values_of
 from crucible.projections.report.ledger import Ledger, literal
 from crucible.projections.report.model import Block, Column, Id, Items, Moment, Number, Paragraph, Part, Table, Text
-from crucible.projections.report.numerals import decimals_of, percent
 from crucible.statistics.intervals import LEVEL
 
 TONES = {"met": "good", "missed": "bad", "undecided": "open", "unmeasured": "open"}

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from crucible.numerals import decimals_of, written
 from crucible.projections.report.model import Figure, blocks_in
-from crucible.projections.report.numerals import decimals_of, written
 from crucible.projections.report.render import FORMATS, render
 from tests.projections.report import grids
 

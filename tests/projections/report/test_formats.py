@@ -11,12 +11,13 @@ import unicodedata
 import pytest
 from markdown_it import MarkdownIt
 
+from crucible import markup
 from crucible.errors import UsageError
+from crucible.numerals import decimals_of, written
 from crucible.projections.report import csv_file, latex, markdown
 from crucible.projections.report.html_file import html_of
 from crucible.projections.report.json_file import json_of
 from crucible.projections.report.model import Number, Table, blocks_in, parts_of
-from crucible.projections.report.numerals import decimals_of, written
 from crucible.projections.report.render import FORMATS, checked_formats, render
 from tests.projections.report import grids
 from tests.projections.report.test_html import Page
@@ -47,7 +48,7 @@ def test_the_same_numbers_stand_in_the_same_order_in_every_format(case):
     words = texts(report)
     assert len(words) > 10
     assert in_order(words, markdown.markdown_of(report).decode()) is None
-    assert in_order([latex.escaped(word) for word in words], latex.latex_of(report).decode()) is None
+    assert in_order([markup.latex_text(word) for word in words], latex.latex_of(report).decode()) is None
     assert in_order([f">{word}</a>" for word in words], html_of(report).decode()) is None
     rows = list(csv.DictReader(io.StringIO(csv_file.csv_of(report).decode(), newline="")))
     listed = {number["id"]: number for number in json.loads(json_of(report))["numbers"]}
@@ -96,10 +97,10 @@ def test_latex_has_no_command_but_ours(case):
     text = latex.latex_of(report).decode()
     assert "\\input" not in text
     for word in grids.HOSTILE:
-        escaped = latex.escaped(word)
+        escaped = markup.latex_text(word)
         without = re.sub(r"\\[a-zA-Z]+\{\}|\\[{}$&%#_]|\\\(.*?\\\)|\\texttt\{.*?\}|\{[-,!?]\}", "", escaped)
         assert not set("\\{}$&%#_^~") & set(without), without
-    assert all(c in latex._SPECIAL or c.isascii() or latex._LETTER.match(c) for c in text)
+    assert all(c in markup._LATEX or c.isascii() or markup._LETTER.match(c) for c in text)
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None and shutil.which("tectonic") is None, reason="no TeX here")
