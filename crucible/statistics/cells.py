@@ -13,9 +13,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
+from crucible.bench.corrections import Correction, adjusted
 from crucible.records.record import CellComparison, CellRanking
 from crucible.statistics.best_cell import best_shares
-from crucible.statistics.corrections import Correction, adjusted
 from crucible.statistics.intervals import mean, mean_interval
 from crucible.statistics.paired import PairedResult, Samples, compare_all
 

@@ -14,12 +14,12 @@ from typing import Annotated, Any
 from pydantic import Field
 
 import crucible as cr
+from crucible.bench.corrections import Correction
 from crucible.canonical import canonical_json
 from crucible.errors import UsageError
 from crucible.finished_runs import DeclaredMetric, FinishedRun
 from crucible.records.record import CellComparison, CellRanking
 from crucible.statistics.cells import CellRun, compare_cells, pairs_of, rank_cells
-from crucible.statistics.corrections import Correction
 
 ARTIFACT = "analysis"
 """Name of the artifact."""

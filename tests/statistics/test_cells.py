@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from crucible.bench.corrections import adjusted
 from crucible.statistics.cells import CELLS_IN_ALL_PAIRS_MAX, CellRun, compare_cells, pairs_of, rank_cells
-from crucible.statistics.corrections import adjusted
 
 
 def grid(cells, items=None):
