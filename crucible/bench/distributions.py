@@ -183,3 +183,17 @@ def chi2_quantile(p: float, df: float) -> float:
     from scipy.special import gammaincinv
 
     return 2 * float(gammaincinv(df / 2, p))
+
+
+def f_quantile(p: float, df1: float, df2: float) -> float:
+    """F quantile, from the lower tail (scipy.special.fdtri)."""
+    from scipy.special import fdtri
+
+    return float(fdtri(df1, df2, p))
+
+
+def chi2_upper_quantile(p: float, df: float) -> float:
+    """Chi-squared quantile, from the upper tail (scipy.special.gammainccinv)."""
+    from scipy.special import gammainccinv
+
+    return 2 * float(gammainccinv(df / 2, p))

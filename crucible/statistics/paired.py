@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from crucible.statistics.effects import EFFECT_NAME, hedges_factor, standardized_interval
+from crucible.bench.effects import hedges_factor, standardized_interval
 from crucible.statistics.intervals import LEVEL, mean
 
 PairedStatus = Literal["ok", "degenerate"]
@@ -22,6 +22,7 @@ PAIRS_MIN: Final = 2
 """Fewer pairs have no variance."""
 ROUNDING: Final = 8 * 2.0**-52
 """A standard deviation up to this share of the largest value is rounding and no variance."""
+EFFECT_NAME: Final = "hedges_g_z"
 METHOD: Final = "paired t (scipy.stats.ttest_rel)"
 
 

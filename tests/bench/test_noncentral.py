@@ -7,7 +7,8 @@ import random
 import pytest
 from scipy import stats
 
-from crucible.statistics.effects import hedges_factor, noncentral_t, noncentrality, standardized_interval
+from crucible.bench.effects import hedges_factor, standardized_interval
+from crucible.bench.noncentral import noncentral_t, noncentrality
 
 
 def test_the_noncentral_t_is_that_of_scipy_where_that_can_be_trusted():

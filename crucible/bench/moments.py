@@ -1,0 +1,128 @@
+"""Mean and spread of samples such that nothing cancels, overflows or underflows on the way.
+
+Values are taken in units of a common power of two where their squares would not fit into doubles. A mean is held as a
+double and what its rounding left, so that the difference of two means near 10¹² keeps the digits that the values have.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Real = NDArray[np.float64]
+
+PLAIN: Final = 400
+"""Values between 2^-400 and 2^400 are taken as they are: their squares, and sums of these, are normal doubles."""
+EXACT_N: Final = 1000
+"""Values up to which sums are exact; beyond they are pairwise, which is as good as the values' own last digits."""
+ROUNDING: Final = 8 * 2.0**-52
+"""A standard deviation up to this share of the largest value is rounding and no variance."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Moments:
+    """Mean and standard deviation of one sample; not a number where there are too few values."""
+
+    n: int
+    mean: float
+    rest: float
+    """What the rounding of ``mean`` left."""
+    sd: float
+    """With n − 1."""
+    peak: float
+    """Largest absolute value."""
+    is_constant: bool
+
+    @property
+    def is_rounding(self) -> bool:
+        """What spread there is comes from the rounding of the values."""
+        return self.is_constant or self.sd <= ROUNDING * self.peak
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scaled:
+    """Moments of samples in units of 2^``exponent``."""
+
+    exponent: int
+    of: tuple[Moments, ...]
+
+    def plain(self, value: float) -> float:
+        """A value in the units of the data; infinite where no double holds it."""
+        return times_power(value, self.exponent)
+
+    def units(self, value: float) -> float:
+        """A value of the data in units of the moments."""
+        return times_power(value, -self.exponent)
+
+
+def times_power(value: float, exponent: int) -> float:
+    """``value`` times 2^``exponent``; infinite where no double holds it."""
+    if not exponent:
+        return value
+    try:
+        return math.ldexp(value, exponent)
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
+def moments(*samples: Real, beside: float = 0.0) -> Scaled:
+    """Moments of finite samples in a common unit, which also suits the number ``beside``."""
+    ranges = [_range(sample) for sample in samples]
+    exponent = power_of(max(abs(beside), *(abs(end) for ends in ranges for end in ends), 0.0))
+    return Scaled(exponent, tuple(_moments(*each, exponent) for each in zip(samples, ranges, strict=True)))
+
+
+def power_of(peak: float) -> int:
+    """The power of two to divide values by of which ``peak`` is the largest; 0 where they need none."""
+    if peak == 0:
+        return 0
+    exponent = math.frexp(peak)[1]
+    return 0 if abs(exponent) < PLAIN else exponent
+
+
+def in_units(sample: Real, exponent: int) -> Real:
+    """The values in units of 2^``exponent``."""
+    import numpy as np
+
+    return np.ldexp(sample, -exponent) if exponent else sample
+
+
+def difference(a: Moments, b: Moments) -> float:
+    """Mean of a minus mean of b."""
+    return (a.mean - b.mean) + (a.rest - b.rest)
+
+
+def _range(sample: Real) -> tuple[float, float]:
+    return (float(sample.min()), float(sample.max())) if len(sample) else (0.0, 0.0)
+
+
+def _moments(sample: Real, ends: tuple[float, float], exponent: int) -> Moments:
+    import numpy as np
+
+    n, low, high = len(sample), times_power(ends[0], -exponent), times_power(ends[1], -exponent)
+    if n == 0:
+        return Moments(0, math.nan, math.nan, math.nan, 0.0, is_constant=True)
+    peak = max(abs(low), abs(high))
+    if low == high:
+        return Moments(n, low, 0.0, 0.0 if n > 1 else math.nan, peak, is_constant=True)
+    values = in_units(sample, exponent)
+    if n <= EXACT_N:
+        listed = values.tolist()
+        mean = math.fsum(listed) / n
+        rest = math.fsum((*listed, *[-mean] * n)) / n
+        away = values - mean
+    else:
+        mean = float(values.sum()) / n
+        away = values - mean
+        rest = float(away.sum()) / n
+    small = power_of(max(high - mean, mean - low))  # beside a large value of another sample this one may be tiny
+    if small:
+        away = in_units(away, small)
+    np.square(away, out=away)
+    squares = max(0.0, float(away.sum()) - n * times_power(rest, -small) ** 2)
+    return Moments(n, mean, rest, times_power(math.sqrt(squares / (n - 1)), small), peak, is_constant=False)
