@@ -197,3 +197,8 @@ def chi2_upper_quantile(p: float, df: float) -> float:
     from scipy.special import gammainccinv
 
     return 2 * float(gammainccinv(df / 2, p))
+
+
+def beta_tail(x: float, rest: float, a: float, b: float) -> Tail:
+    """Probability that a beta variable is at most ``x``, where ``rest`` is 1 − x without its rounding."""
+    return _beta(x, rest, a, b)

@@ -6,10 +6,22 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from crucible.bench import describe, distributions, effects, normality, t_tests, variances
+from crucible.bench import (
+    anova,
+    bayes,
+    describe,
+    distributions,
+    effects,
+    equivalence,
+    normality,
+    post_hoc,
+    t_tests,
+    variances,
+)
 from crucible.bench.distributions import Tail
 from crucible.bench.reference.cases import Kind
-from crucible.bench.result import Interval, TestResult
+from crucible.bench.reference.designs import power
+from crucible.bench.result import Comparison, Interval, TestResult
 
 Inputs = Mapping[str, Any]
 Fields = dict[str, Any]
@@ -148,6 +160,69 @@ def _of_one(test: Callable[..., TestResult]) -> Kind:
     return lambda inputs, options: fields(test(inputs["a"], **_policy(options)))
 
 
+def _anova(inputs: Inputs, options: Inputs) -> Fields:
+    found = fields(anova.anova_oneway(inputs["groups"], **_policy(options)))
+    return {**found, "certified_F_decimal": found["statistic"]}
+
+
+def _pairs(test: Callable[..., TestResult], *, is_second_first: bool) -> Kind:
+    """Pairs by place: (0, 1), (0, 2), (1, 2), … or, as R has them, (1, 0), (2, 0), (2, 1), …."""
+
+    def kind(inputs: Inputs, options: Inputs) -> Fields:
+        given = {name: value for name, value in keywords(options).items() if name != "alternative"}
+        result = test(inputs["groups"], **given)
+        pairs = [_pair(each, is_second_first=is_second_first) for each in result.comparisons]
+        return {**fields(result), "pairs": pairs}
+
+    return kind
+
+
+def _pair(found: Comparison, *, is_second_first: bool) -> Fields:
+    sign = -1.0 if is_second_first else 1.0
+    first, second = int(found.first), int(found.second)
+    low, high = ends(found.interval)
+    return {
+        "a": second if is_second_first else first,
+        "b": first if is_second_first else second,
+        "estimate": _times(sign, found.estimate),
+        "statistic": _times(sign, found.statistic),
+        "df": found.df,
+        "p_value": found.p_value,
+        "ln_p": found.ln_p,
+        "ci": [_times(sign, high), _times(sign, low)] if is_second_first else [low, high],
+    }
+
+
+def _times(sign: float, value: float | None) -> float | None:
+    return None if value is None else sign * value
+
+
+def _tost(inputs: Inputs, options: Inputs) -> Fields:
+    names = {"low": "low", "upp": "high", "high": "high", "bound_low": "low", "bound_high": "high"}
+    given = {names[name]: value for name, value in options.items() if name in names}
+    given |= {name: value for name, value in keywords(options).items() if name != "alternative"}
+    design: equivalence.Design = "pooled" if options.get("equal_var", False) else "welch"
+    if options.get("paired", False):
+        design = "paired"
+    return fields(equivalence.tost(inputs["a"], inputs["b"], design=design, **given))
+
+
+def _bayes(inputs: Inputs, options: Inputs) -> Fields:
+    given = keywords(options, "null", "paired")
+    given.pop("level", None)
+    scale = options.get("r", options.get("rscale", options.get("scale", bayes.SCALE)))
+    found = bayes.bayes_factor_t(inputs["a"], inputs.get("b"), scale=scale, **given)
+    return {
+        "status": found.status,
+        "reason": found.reason,
+        "bf10": found.bf10,
+        "bf01": None if found.ln_bf10 is None else math.exp(-found.ln_bf10),
+        "ln_bf10": found.ln_bf10,
+        "t": found.statistic,
+        "statistic": found.statistic,
+    }
+
+
 def _describe(inputs: Inputs, options: Inputs) -> Fields:
     found = describe.describe(inputs["a"], **_policy(options))
     return {
@@ -201,6 +276,13 @@ KINDS: Final[Mapping[str, Kind]] = {
     "t_student": _two_means(t_tests.t_student),
     "t_paired": _two_means(t_tests.t_paired),
     "t_1samp": _one_sample,
+    "anova_oneway": _anova,
+    "anova_welch": _grouped(anova.anova_welch),
+    "tukey_hsd": _pairs(post_hoc.tukey_hsd, is_second_first=True),
+    "games_howell": _pairs(post_hoc.games_howell, is_second_first=False),
+    "power": power,
+    "tost_ind": _tost,
+    "bayes_factor_t": _bayes,
     "levene": _levene,
     "bartlett": _grouped(variances.bartlett),
     "fligner": _grouped(variances.fligner),

@@ -1,0 +1,142 @@
+"""What a design of an experiment says, and how its sizes and effects are searched for."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from crucible.bench.result import Alternative, Status
+from crucible.bench.samples import Checks
+
+ALPHA: Final = 0.05
+POWER: Final = 0.8
+N_MAX: Final = 10**9
+"""Values per group beyond which a size counts as out of reach."""
+EFFECT_MAX: Final = 1e9
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of test that designs are made for."""
+
+    test: str
+    method: str
+    effect_name: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Power:
+    """A design: what it detects, with which sizes, how surely."""
+
+    test: str
+    method: str
+    status: Status = "ok"
+    reason: str | None = None
+    """``not_reachable``: no size, or no effect, has this power."""
+    power: float | None = None
+    """Probability to reject with these whole sizes and this effect."""
+    alpha: float
+    effect: float | None
+    effect_name: str
+    n: tuple[float, ...] = ()
+    """Values of each group; of pairs, their number once."""
+    n_fractional: float | None = None
+    """Of the first group, where the power is just reached; the least possible size where that has more power."""
+    alternative: Alternative = "two-sided"
+    details: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+def design(
+    kind: Kind,
+    effect: float | None,
+    alpha: float,
+    alternative: Alternative = "two-sided",
+    *,
+    n: tuple[float, ...] = (),
+    power: float | None = None,
+) -> Power:
+    """A design; without an effect none has the power."""
+    return Power(
+        test=kind.test,
+        method=kind.method,
+        status="ok" if effect is not None else "degenerate",
+        reason=None if effect is not None else "not_reachable",
+        power=power,
+        alpha=alpha,
+        effect=effect,
+        effect_name=kind.effect_name,
+        n=n,
+        alternative=alternative,
+    )
+
+
+def power_checks(alpha: float, alternative: Alternative, power: float = POWER, **numbers: float) -> Checks:
+    """Checks of what all designs have; ``numbers`` are finite."""
+    checks = Checks()
+    checks.open_unit("alpha", alpha)
+    checks.open_unit("power", power)
+    checks.alternative(alternative)
+    for name, value in numbers.items():
+        checks.number(name, value)
+    return checks
+
+
+def above_zero(checks: Checks, name: str, value: float) -> None:
+    """``value`` is a finite number above 0."""
+    before = len(checks.problems)
+    checks.number(name, value)
+    if len(checks.problems) == before and value <= 0:
+        checks.add(name, "too small", value, "a number above 0")
+
+
+Sized = tuple[int, float, float]
+"""Whole size, fractional size, power of the whole size."""
+
+
+def smallest_size(
+    at: Callable[[float], float], at_whole: Callable[[int], float], power: float, least: float, whole_least: int
+) -> Sized | None:
+    """The least size of the first group that reaches ``power``; ``at`` grows with the size."""
+    high = least
+    while at(high) < power:
+        high *= 2
+        if high > N_MAX:
+            return None
+    fractional = least if high == least else root(lambda n: at(n) - power, high / 2, high)
+    low, high_whole = whole_least - 1, max(whole_least, math.ceil(fractional))
+    while at_whole(high_whole) < power:
+        high_whole += 1
+    while high_whole - low > 1:
+        middle = (low + high_whole) // 2
+        low, high_whole = (low, middle) if at_whole(middle) >= power else (middle, high_whole)
+    return high_whole, fractional, at_whole(high_whole)
+
+
+def least_effect(at: Callable[[float], float], power: float, alternative: Alternative) -> float | None:
+    """The least effect with this power, negative for ``less``; None where none has it. ``at`` grows with its size."""
+    sign = -1.0 if alternative == "less" else 1.0
+    if at(0.0) >= power:
+        return 0.0
+    high = 0.01
+    while at(sign * high) < power:
+        high *= 2
+        if high > EFFECT_MAX:
+            return None
+    return sign * root(lambda effect: at(sign * effect) - power, 0.0, high)
+
+
+def root(function: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function that changes sign between two places is 0."""
+    from scipy.optimize import brentq
+
+    return float(brentq(function, low, high, xtol=1e-12 * max(1.0, high), rtol=1e-13))
+
+
+def sized(known: Power, found: Sized | None, whole: Callable[[int], tuple[int, ...]]) -> Power:
+    """The design with the sizes that were found."""
+    if found is None:
+        return dataclasses.replace(known, status="degenerate", reason="not_reachable")
+    n, fractional, power = found
+    return dataclasses.replace(known, status="ok", reason=None, power=power, n=whole(n), n_fractional=fractional)
