@@ -34,7 +34,7 @@ select count(*) as n from command_records c
 where 1 <> (select count(*) from command_answers a where a.command_id = c.command_id)
 """
 COUNT = """
-import json, time
+import json, os, time
 import crucible as cr
 
 @cr.stage(metrics={{"total": cr.metric(unit="step", better="higher", kind="reproducible")}})
@@ -45,7 +45,7 @@ def count(run: cr.Run, *, x: int = 0) -> dict[str, float]:
     for step, _ in run.steps(range({steps}), start=start):
         total += step * (x + 1)
         run.log({{"total": total}}, step=step)
-        time.sleep({pause})
+        time.sleep(float(os.environ.get("COUNT_PAUSE_S", "{pause}")))
         if run.checkpoint_due or step % 10 == 0:
             with run.checkpoint(step) as folder:
                 (folder / "state.json").write_text(json.dumps(total))
@@ -179,7 +179,8 @@ def judged(submitter: Project, root: Path, text: str, plan: Plan) -> Iterator[st
         yield verified.stdout
     calm = Project(root / "calm")
     calm.write("count.py", text)
-    calm.run("run", "count.py", "-j", "4")
+    calm.environ["COUNT_PAUSE_S"] = "0"
+    calm.start("run", "count.py", "-j", "4").communicate(timeout=END_S)
     digests = [
         json.loads(each.run("digest", "--format", "json").stdout)["result"]["digest"] for each in (submitter, calm)
     ]
