@@ -37,6 +37,17 @@ def written(value: Any, decimals: int | None = None) -> str:  # noqa: PLR0911  a
     return _signed(_finite(value, decimals))
 
 
+def written_p(p: float | None, ln_p: float | None = None) -> str:
+    """A p value with three significant digits; one that no double holds by its logarithm: ``2.17e-552``."""
+    if p is None:
+        return NOT_MEASURED
+    if p > 0 or ln_p is None or not math.isfinite(ln_p):
+        return _signed(f"{p:.3g}")
+    power, share = divmod(ln_p / math.log(10), 1)
+    mantissa = f"{10**share:.3g}"
+    return f"1e{int(power) + 1}" if mantissa == "10" else f"{mantissa}e{int(power)}"
+
+
 def decimals_of(halves: Iterable[float | None]) -> int | None:
     """Decimals at which the smaller half-widths of a column's intervals show two digits; None without intervals."""
     known = sorted(half for half in halves if half is not None and math.isfinite(half) and half > 0)

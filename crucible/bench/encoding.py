@@ -1,0 +1,79 @@
+"""Results as JSON and back, without loss: what JSON lacks is written as ``"Infinity"`` and ``"-Infinity"``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from crucible.bench.result import Assumption, Comparison, Effect, Interval, TestResult
+
+NAMES: Final[Mapping[float, str]] = {math.inf: "Infinity", -math.inf: "-Infinity"}
+NUMBERS: Final[Mapping[str, float]] = {name: value for value, name in NAMES.items()}
+
+
+def to_plain(result: TestResult) -> dict[str, Any]:
+    """The result as lists, objects, texts, whole and finite numbers."""
+    return {field.name: _plain(getattr(result, field.name)) for field in dataclasses.fields(result)}
+
+
+def to_json(result: TestResult) -> str:
+    """The result as one line of JSON."""
+    return json.dumps(to_plain(result), ensure_ascii=False, allow_nan=False)
+
+
+def from_plain(plain: Mapping[str, Any]) -> TestResult:
+    """The result that ``to_plain`` had. Raises ``TypeError`` and ``ValueError`` for what is none."""
+    known = dict(plain)
+    known["interval"] = _interval(known.get("interval"))
+    known["effects"] = tuple(_effect(each) for each in known.get("effects", ()))
+    known["assumptions"] = tuple(Assumption(**_numbers(each)) for each in known.get("assumptions", ()))
+    known["comparisons"] = tuple(_comparison(each) for each in known.get("comparisons", ()))
+    for name in ("df", "n", "n_dropped", "warnings"):
+        known[name] = tuple(_number(each) for each in known.get(name, ()))
+    known["details"] = _numbers(known.get("details", {}))
+    known["versions"] = dict(known.get("versions", {}))
+    return TestResult(**_numbers(known, except_for=("details", "versions", "reason", "method", "test")))
+
+
+def from_json(text: str) -> TestResult:
+    """The result that ``to_json`` had. Raises ``TypeError`` and ``ValueError`` for what is none."""
+    return from_plain(json.loads(text))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        if math.isnan(value):
+            message = "a result holds NaN: what can't be had is None"
+            raise ValueError(message)
+        return NAMES.get(value, value)
+    if dataclasses.is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(each) for each in value]
+    return value
+
+
+def _number(value: Any) -> Any:
+    return NUMBERS.get(value, value) if isinstance(value, str) else value
+
+
+def _numbers(plain: Mapping[str, Any], except_for: Sequence[str] = ("method", "name", "note")) -> dict[str, Any]:
+    return {name: value if name in except_for else _number(value) for name, value in plain.items()}
+
+
+def _interval(plain: Mapping[str, Any] | None) -> Interval | None:
+    return None if plain is None else Interval(**_numbers(plain))
+
+
+def _effect(plain: Mapping[str, Any]) -> Effect:
+    return Effect(**{**_numbers(plain), "interval": _interval(plain["interval"])})
+
+
+def _comparison(plain: Mapping[str, Any]) -> Comparison:
+    named = _numbers(plain, except_for=("first", "second"))
+    return Comparison(**{**named, "interval": _interval(plain["interval"])})

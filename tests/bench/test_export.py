@@ -1,0 +1,130 @@
+"""Results and families in every format: escaped, at their own level, and never a small number as zero."""
+
+import csv
+import html
+import io
+import json
+import re
+
+import pytest
+
+from crucible.bench.anova import anova_oneway
+from crucible.bench.encoding import from_json, from_plain, to_json, to_plain
+from crucible.bench.export import EXPORT_FORMATS, export
+from crucible.bench.family import family
+from crucible.bench.post_hoc import tukey_hsd
+from crucible.bench.result import Effect, Interval, TestResult
+from crucible.bench.t_tests import t_paired, t_welch
+from crucible.errors import StatisticsError
+from crucible.numerals import written_p
+
+A = [1.25, 2.0, 3.5, 4.0, 5.5]
+B = [2.0, 2.5, 4.5, 6.0, 6.25]
+NASTY = "=1+1 <b>|_%&$\\ \n\"'"
+
+
+def some():
+    far = [value * 1e-9 for value in A] * 4000
+    return {
+        "plain": t_welch(A, B),
+        "one-sided at 99 %": t_welch(A, B, alternative="greater", level=0.99),
+        "underflow": t_welch(far, [value + 1 for value in far]),
+        "constant": t_paired([1.0, 1.0], [2.0, 2.0]),
+        "anova": anova_oneway([A, B, [9.0, 8.0, 7.5]]),
+        "pairs": tukey_hsd([A, B, [9.0, 8.0, 7.5]], labels=["x", NASTY, "z"]),
+        NASTY: t_welch(B, A),
+        "infinite": TestResult(
+            test="t",
+            method="m",
+            statistic=float("-inf"),
+            status="degenerate",
+            reason="zero_variance",
+            effects=(Effect(name="d", value=float("inf"), interval=Interval(low=1.0, high=float("inf"), level=0.9)),),
+        ),
+    }
+
+
+@pytest.mark.parametrize("label", some())
+def test_a_result_comes_back_from_json_as_it_was(label):
+    result = some()[label]
+    assert from_json(to_json(result)) == result
+    assert from_plain(json.loads(json.dumps(to_plain(result), allow_nan=False))) == result
+
+
+def test_a_result_that_holds_nan_is_not_written():
+    with pytest.raises(ValueError, match="NaN"):
+        to_json(TestResult(test="t", method="m", estimate=float("nan")))
+
+
+@pytest.mark.parametrize("form", EXPORT_FORMATS)
+def test_every_kind_of_result_has_a_row_in_every_format(form):
+    for label, result in some().items():
+        assert export(result, form)
+        assert export({label: result}, form)
+    whole = export(family(some(), name=NASTY), form)
+    assert len(re.findall(r"zero\\?_variance", whole)) >= 2
+
+
+def test_intervals_stand_with_their_own_level_and_open_side():
+    table = export(some(), "markdown")
+    plain, one_sided = some()["plain"].interval, some()["one-sided at 99 %"].interval
+    assert f"\\[{plain.low:.4g}".replace("-", "−") in table
+    assert "95 %" in table
+    assert "99 %" in table
+    assert one_sided.high is None
+    assert "∞) 99 %" in table
+
+
+def test_a_p_value_that_no_double_holds_is_no_zero():
+    result = some()["underflow"]
+    assert result.p_value == 0.0
+    assert re.search(r"\d(\.\d+)?e-\d{4,}", export(result, "markdown"))
+    assert written_p(0.0, -1270.2849271041148) == "2.1e-552"
+    assert written_p(1e-5) == "1e-5"
+    assert written_p(None) == "–"
+    assert written_p(0.0, -10 * 2.302585092994046) == "1e-10"
+
+
+def test_no_small_number_is_rounded_to_zero():
+    table = export(t_welch([value * 1e-12 for value in A], [value * 1e-12 for value in B]), "markdown")
+    assert "−9e-13" in table or "−1e-12" in table
+    assert "| 0 |" not in table
+
+
+def test_texts_of_others_are_escaped():
+    made = {form: export(family(some(), name=NASTY), form) for form in EXPORT_FORMATS}
+    assert "<b>" not in made["html"]
+    assert html.escape(NASTY) in made["html"]
+    assert "<b>" not in made["markdown"]
+    assert all(line.count("|") - line.count("\\|") > 3 for line in made["markdown"].splitlines()[2:] if line)
+    assert "\\textless{}b\\textgreater{}" in made["latex"]
+    assert not re.search(r"(?<!\\)[%&$#_](?!\})", made["latex"].replace(" & ", "  "))
+    rows = list(csv.reader(io.StringIO(made["csv"], newline="")))
+    assert rows[0][0] == "label"
+    assert not any(cell.startswith(("=", "@")) for row in rows for cell in row)
+
+
+def test_csv_and_json_hold_numbers_as_they_are():
+    result = some()["plain"]
+    (row, *_) = csv.DictReader(io.StringIO(export(result, "csv"), newline=""))
+    assert float(row["p_value"]) == result.p_value
+    assert float(row["low"]) == result.interval.low
+    assert json.loads(export(result, "json"))["p_value"] == result.p_value
+    (first, *_) = json.loads(export(family({"x": result, "y": some()["anova"]}), "json"))["tests"]
+    assert first["p_adjusted"] == family({"x": result, "y": some()["anova"]}).member("x").p_adjusted
+
+
+def test_a_family_counts_the_tests_that_have_a_p_value():
+    made = family(some(), correction="bonferroni")
+    counted = [member for member in made.members if member.result.p_value is not None]
+    assert made.n_tests == len(counted) < len(made.members)
+    assert made.member("plain").p_adjusted == pytest.approx(min(1.0, len(counted) * some()["plain"].p_value))
+    assert made.member("constant").p_adjusted is None
+    assert not made.member("constant").is_rejected
+    with pytest.raises(KeyError):
+        made.member("nothing")
+
+
+def test_an_unknown_format_is_refused():
+    with pytest.raises(StatisticsError, match="one of markdown, latex, html, json, csv"):
+        export(t_welch(A, B), "pdf")
