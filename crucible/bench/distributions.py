@@ -202,3 +202,20 @@ def chi2_upper_quantile(p: float, df: float) -> float:
 def beta_tail(x: float, rest: float, a: float, b: float) -> Tail:
     """Probability that a beta variable is at most ``x``, where ``rest`` is 1 − x without its rounding."""
     return _beta(x, rest, a, b)
+
+
+def binomial_tail(k: int, n: int, p: float, side: Alternative) -> Tail:
+    """P(X ≤ ``k``) (``less``) or P(X ≥ ``k``) (``greater``) of n trials with probability p: incomplete beta functions.
+
+    Two-sided is not answered here: it has several definitions.
+    """
+    if p in {0.0, 1.0}:
+        is_there = k >= n * p if side == "less" else k <= n * p
+        return Tail(1.0, 0.0) if is_there else Tail(0.0, -math.inf)
+    if side == "less":
+        if not 0 <= k < n:
+            return Tail(0.0, -math.inf) if k < 0 else Tail(1.0, 0.0)
+        return _beta(1 - p, p, n - k, k + 1)
+    if not 0 < k <= n:
+        return Tail(1.0, 0.0) if k <= 0 else Tail(0.0, -math.inf)
+    return _beta(p, 1 - p, k, n - k + 1)
