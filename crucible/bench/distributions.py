@@ -18,6 +18,13 @@ TINY: Final = 1e-290
 STEPS_MAX: Final = 100_000
 """Of a continued fraction; each converges within a few hundred where it is used."""
 PRECISION: Final = 1e-16
+NEAR: Final = 0.4
+FAR: Final = 1e-20
+"""Tails between which scipy.special.stdtrit has its digits."""
+FEW: Final = 1e5
+"""Degrees of freedom beyond which it has them far out, too."""
+LN_ONE_TERM: Final = -40.0
+"""Logarithm of an x below which one term of the series of an incomplete beta function is enough."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -163,12 +170,28 @@ def _exponential(ln_p: float) -> Tail:
 
 
 def t_quantile(p: float, df: float) -> float:
-    """Student's t quantile (scipy.special.stdtrit); the normal one for infinite degrees of freedom."""
-    from scipy.special import stdtrit
+    """Student's t quantile (scipy.special.stdtrit); the normal one for infinite degrees of freedom.
+
+    Near the middle and far out, where that loses digits, it is an incomplete beta function inverted.
+    """
+    from scipy.special import betaincinv, stdtrit
 
     if math.isinf(df):
         return normal_quantile(p)
-    return float(stdtrit(df, p))
+    tail = min(p, 1 - p)
+    if not 0 < tail < 0.5 or FAR < tail < NEAR or (tail <= FAR and df > FEW):  # noqa: PLR2004
+        return float(stdtrit(df, p))
+    if tail >= NEAR:
+        x = float(betaincinv(0.5, df / 2, 1 - 2 * tail))
+        size = math.sqrt(df * x / (1 - x))
+    else:
+        ln_x = (math.log(2 * tail) + math.log(df / 2) + _ln_beta(df / 2, 0.5)) / (df / 2)
+        if ln_x < LN_ONE_TERM:
+            size = math.exp((math.log(df) - ln_x) / 2)
+        else:
+            x = float(betaincinv(df / 2, 0.5, 2 * tail))
+            size = math.sqrt(df * (1 - x) / x)
+    return math.copysign(size, p - 0.5)
 
 
 def normal_quantile(p: float) -> float:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from crucible.bench.asked import LEVEL, Asked
-from crucible.bench.distributions import normal_quantile
+from crucible.bench.distributions import t_quantile
 from crucible.bench.result import Alternative, Effect, Interval
 from crucible.bench.samples import NanPolicy, Values, independent
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Real = NDArray[np.float64]
 
 METHOD: Final = (
-    "asymmetric, from the unbiased variance of δ (Feng and Cliff, J. Modern Applied Statistical Methods 3, 2004)"
+    "asymmetric, unbiased variance of δ, Student's t (Feng and Cliff, J. Modern Applied Statistical Methods 3, 2004)"
 )
 
 
@@ -62,7 +62,8 @@ def dominance_effects(a: Real, b: Real, asked: Asked) -> tuple[Effect, Effect]:
             Effect(name="cliffs_delta", value=value, reason=reason),
             Effect(name="cles", value=(value + 1) / 2, reason=reason),
         )
-    low, high = _ends(value, variance, min(len(a), len(b)), -normal_quantile(asked.tail))
+    quantile = -t_quantile(asked.tail, len(a) + len(b) - 2)  # of normals few values would be covered too rarely
+    low, high = _ends(value, variance, min(len(a), len(b)), quantile)
     return (
         Effect(
             name="cliffs_delta",

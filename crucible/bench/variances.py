@@ -50,9 +50,9 @@ def levene(
     scaled = moments(*samples.values)
     distances = [_distances(in_units(each, scaled.exponent), center, trim) for each in samples.values]
     statistic, df = _f_of_distances(distances, max(each.peak for each in scaled.of))
-    if statistic is None:
+    if statistic is None or math.isinf(statistic):
         reason = "zero_variance" if all(each.is_constant for each in scaled.of) else "zero_variance_up_to_rounding"
-        return _without("levene", method, "F", reason, samples)
+        return _without("levene", method, "F", reason, samples, statistic=statistic)
     return _with("levene", method, "F", statistic=statistic, tail=f_tail(statistic, *df), df=df, samples=samples)
 
 
@@ -71,15 +71,16 @@ def _distances(values: Real, center: Center, trim: float) -> Real:
 
 
 def _f_of_distances(distances: Sequence[Real], peak: float) -> tuple[float | None, tuple[float, float]]:
-    """F of a one-way analysis of the distances; none where they vary by no more than rounding."""
+    """F of a one-way analysis of the distances; infinite, or none, where they vary within by no more than rounding."""
     of = moments(*distances).of
     n = sum(each.n for each in of)
     df = (len(of) - 1.0, float(n - len(of)))
     unit = max(each.peak for each in of)
     within = math.fsum((each.n - 1) * (each.sd / unit) ** 2 for each in of if each.n > 1) if unit else 0.0
-    if math.sqrt(within / df[1]) * unit <= ROUNDING * peak:
-        return None, df
     grand = math.fsum(each.n * (each.mean + each.rest) for each in of) / n
+    if math.sqrt(within / df[1]) * unit <= ROUNDING * peak:
+        differ = max(abs((each.mean + each.rest) - grand) for each in of) > ROUNDING * peak
+        return math.inf if differ else None, df
     between = math.fsum(each.n * (((each.mean + each.rest) - grand) / unit) ** 2 for each in of)
     return between / df[0] / (within / df[1]), df
 
@@ -93,7 +94,8 @@ def bartlett(groups: Iterable[Values], *, nan_policy: NanPolicy = "propagate") -
     scaled = moments(*samples.values)
     reason = _any_without_spread(scaled)
     if reason is not None:
-        return _without("bartlett", BARTLETT, "chi2", reason, samples)
+        unbounded = None if all(each.is_rounding for each in scaled.of) else math.inf
+        return _without("bartlett", BARTLETT, "chi2", reason, samples, statistic=unbounded)
     unit = max(each.sd for each in scaled.of)
     free = [each.n - 1 for each in scaled.of]
     total, k = sum(free), len(free)
@@ -154,10 +156,11 @@ def var_f(
     if reason is not None:
         return _without("var_f", VAR_F, "F", reason, samples, **known)
     scaled = moments(*samples.values)
+    one, two = scaled.of
     reason = _any_without_spread(scaled)
     if reason is not None:
-        return _without("var_f", VAR_F, "F", reason, samples, **known)
-    one, two = scaled.of
+        bound = (math.inf if two.is_rounding else 0.0) if one.is_rounding != two.is_rounding else None
+        return _without("var_f", VAR_F, "F", reason, samples, statistic=bound, **known)
     root = one.sd / two.sd
     ratio = root * root
     df = (one.n - 1.0, two.n - 1.0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from crucible.statistics.paired import ROUNDING
+from crucible.bench.moments import ROUNDING
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from crucible.bench.effects import hedges_factor, standardized_interval
+from crucible.bench.moments import ROUNDING
 from crucible.statistics.intervals import LEVEL, mean
 
 PairedStatus = Literal["ok", "degenerate"]
@@ -20,8 +21,6 @@ Samples = tuple[Sequence[float], Sequence[float]]
 
 PAIRS_MIN: Final = 2
 """Fewer pairs have no variance."""
-ROUNDING: Final = 8 * 2.0**-52
-"""A standard deviation up to this share of the largest value is rounding and no variance."""
 EFFECT_NAME: Final = "hedges_g_z"
 METHOD: Final = "paired t (scipy.stats.ttest_rel)"
 

@@ -8,7 +8,11 @@ import pytest
 from scipy import stats
 
 from crucible.bench.effects import hedges_factor, standardized_interval
-from crucible.bench.noncentral import noncentral_t, noncentrality
+from crucible.bench.noncentral import noncentral_t, noncentral_t_upper, noncentrality
+
+FAR_ABOVE = 2.2623201760809672e-07
+FAR_BELOW = 3.3024614066973733e-32
+"""Tails in 40-digit arithmetic."""
 
 
 def test_the_noncentral_t_is_that_of_scipy_where_that_can_be_trusted():
@@ -70,3 +74,12 @@ def test_the_interval_of_the_effect_covers_as_often_as_it_says():
         low, high = standardized_interval(center / deviation * math.sqrt(8), 7, 8, 0.95)
         inside += low <= 0.5 <= high
     assert stats.binomtest(inside, 400, 0.95).pvalue > 1e-3
+
+
+def test_both_tails_are_one_together_and_each_keeps_its_digits():
+    for df, t, delta in itertools.product((1.0, 2.7, 9.0, 449.0), (-3.0, 0.2, 1.5, 8.0), (-2.0, 0.0, 5.0)):
+        assert noncentral_t(t, df, delta) + noncentral_t_upper(t, df, delta) == pytest.approx(1.0, abs=1e-9)
+        assert noncentral_t_upper(t, df, delta) == pytest.approx(noncentral_t(-t, df, -delta), rel=1e-14)
+        assert noncentral_t_upper(t, df, 0.0) == pytest.approx(stats.t.sf(t, df), rel=1e-8)
+    assert noncentral_t(2.0, 49.0, 14.0) == pytest.approx(FAR_BELOW, rel=1e-9)
+    assert noncentral_t_upper(3.0, 9.0, -3.0) == pytest.approx(FAR_ABOVE, rel=1e-9)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from crucible.bench.dominance import cles, cliffs_delta
 from crucible.bench.effects import (
@@ -99,7 +100,7 @@ def test_dominance_and_its_variance_are_those_of_every_pair(a, b):
             m * m * ((rows - delta) ** 2).sum() + n * n * ((columns - delta) ** 2).sum() - ((signs - delta) ** 2).sum()
         ) / (n * m * (n - 1) * (m - 1))
         variance = max(variance, (1 - delta**2) / (n * m - 1))
-        z = 1.959963984540054
+        z = stats.t.ppf(0.975, n + m - 2)
         half = z * math.sqrt(variance) * math.sqrt((1 - delta**2) ** 2 + z * z * variance)
         high = (delta - delta**3 + half) / (1 - delta**2 + z * z * variance)
         assert effect.interval.high == pytest.approx(min(1, high), abs=1e-9)

@@ -46,23 +46,23 @@ def test_places_units_and_the_order_of_groups_say_nothing(test, groups, shifts, 
 
 
 @pytest.mark.parametrize(
-    ("test", "groups", "reason"),
+    ("test", "groups", "reason", "statistic"),
     [
-        (levene, [[5, 5, 5], [5, 5, 5]], "zero_variance"),
-        (levene, [[1, 3], [2, 9]], "zero_variance_up_to_rounding"),
-        (levene, [[1], [2]], "n_too_small"),
-        (levene, [[], [1, 2]], "empty"),
-        (bartlett, [[5, 5, 5], [1, 2, 3]], "zero_variance"),
-        (bartlett, [[5], [1, 2, 3]], "n_too_small"),
-        (bartlett, [[math.nan, 1], [1, 2, 3]], "nan_input"),
-        (fligner, [[5, 5, 5], [4, 4]], "zero_variance"),
-        (fligner, [[1, 3], [4, 6]], "all_tied"),
-        (fligner, [[math.inf, 1], [1, 2, 3]], "infinite_input"),
+        (levene, [[5, 5, 5], [5, 5, 5]], "zero_variance", None),
+        (levene, [[1, 3], [2, 9]], "zero_variance_up_to_rounding", math.inf),
+        (levene, [[1], [2]], "n_too_small", None),
+        (levene, [[], [1, 2]], "empty", None),
+        (bartlett, [[5, 5, 5], [1, 2, 3]], "zero_variance", math.inf),
+        (bartlett, [[5], [1, 2, 3]], "n_too_small", None),
+        (bartlett, [[math.nan, 1], [1, 2, 3]], "nan_input", None),
+        (fligner, [[5, 5, 5], [4, 4]], "zero_variance", None),
+        (fligner, [[1, 3], [4, 6]], "all_tied", None),
+        (fligner, [[math.inf, 1], [1, 2, 3]], "infinite_input", None),
     ],
 )
-def test_groups_without_a_test_have_a_reason(test, groups, reason):
+def test_groups_without_a_test_have_a_reason(test, groups, reason, statistic):
     found = test(groups)
-    assert (found.status, found.reason, found.p_value, found.statistic) == ("degenerate", reason, None, None)
+    assert (found.status, found.reason, found.p_value, found.statistic) == ("degenerate", reason, None, statistic)
 
 
 @pytest.mark.parametrize("alternative", ["two-sided", "less", "greater"])
@@ -85,7 +85,8 @@ def test_a_variance_far_from_the_other_has_a_logarithm():
     found = var_f(np.arange(300.0), np.arange(300.0) * 1e-6)
     assert found.p_value == 0.0
     assert found.ln_p < -800
-    assert var_f([1, 1], [1, 2]).reason == "zero_variance"
+    for a, b, statistic in (([1, 1], [1, 2], 0.0), ([1, 2], [1, 1], math.inf), ([1, 1], [2, 2], None)):
+        assert (var_f(a, b).reason, var_f(a, b).statistic, var_f(a, b).p_value) == ("zero_variance", statistic, None)
 
 
 def test_bad_calls_are_refused():

@@ -57,8 +57,21 @@ def _first(options: Options, *names: str) -> Any:
     return next((options[name] for name in names if name in options), None)
 
 
+SIDES: Final[Mapping[str, str]] = {
+    "larger": "greater",
+    "smaller": "less",
+    "one-sided": "greater",
+    "one.sided": "greater",
+}
+"""Names of alternatives elsewhere, and ours."""
+
+
 def _taken(options: Options, *names: str) -> dict[str, Any]:
-    return {name: options[name] for name in names if name in options}
+    taken = {name: options[name] for name in names if name in options}
+    if "alternative" in taken:
+        side = str(taken["alternative"]).replace("two.sided", "two-sided")
+        taken["alternative"] = SIDES.get(side, side)
+    return taken
 
 
 def _sizes(options: Options) -> tuple[float, float | None]:

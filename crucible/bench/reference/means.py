@@ -211,7 +211,12 @@ def _bayes(inputs: Inputs, options: Inputs) -> Fields:
     given = keywords(options, "null", "paired")
     given.pop("level", None)
     scale = options.get("r", options.get("rscale", options.get("scale", bayes.SCALE)))
-    found = bayes.bayes_factor_t(inputs["a"], inputs.get("b"), scale=scale, **given)
+    if "t" in inputs:
+        n, n_b = inputs.get("n", inputs.get("n1")), inputs.get("n2")
+        side = {"alternative": given["alternative"]} if "alternative" in given else {}
+        found = bayes.bayes_factor_of_t(inputs["t"], n, n_b, scale=scale, **side)
+    else:
+        found = bayes.bayes_factor_t(inputs["a"], inputs.get("b"), scale=scale, **given)
     return {
         "status": found.status,
         "reason": found.reason,
