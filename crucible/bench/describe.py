@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from crucible.bench.asked import LEVEL, Asked
 from crucible.bench.distributions import chi2_quantile, chi2_upper_quantile, t_quantile
+from crucible.bench.estimates import Estimate
 from crucible.bench.moments import in_units, moments, times_power
 from crucible.bench.result import Alternative, Interval, Status
 from crucible.bench.samples import Checks, NanPolicy, Samples, Values, independent
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 MEAN: Final = "Student's t"
 VARIANCE: Final = "chi-squared quantiles, for normal values"
 MEDIAN: Final = "order statistics (Hahn and Meeker, Statistical Intervals, 1991), exact: at least the level"
+
+METHODS: Final = {"mean": MEAN, "variance": VARIANCE, "median": MEDIAN}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,21 +53,6 @@ class Description:
     """Adjusted Fisher-Pearson G1; of three values or more that differ."""
     kurtosis: float | None = None
     """Adjusted excess G2; of four values or more that differ."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """An estimate with its interval."""
-
-    name: str
-    value: float | None
-    interval: Interval | None
-    n: int
-    n_dropped: int = 0
-    status: Status = "ok"
-    reason: str | None = None
-    coverage: float | None = None
-    """Of an interval of order statistics: its exact coverage, for continuous values."""
 
 
 def describe(a: Values, *, nan_policy: NanPolicy = "propagate") -> Description:
@@ -129,7 +117,15 @@ def mean_interval(
     interval = Interval.sided(scaled.plain(mean - half), scaled.plain(mean + half), level, alternative, MEAN)
     if of.is_constant:  # an interval of no width says more than the data do
         return _without("mean", "zero_variance", samples, scaled.plain(mean))
-    return Estimate(name="mean", value=scaled.plain(mean), interval=interval, n=of.n, n_dropped=samples.n_dropped[0])
+    return Estimate(
+        name="mean",
+        method=MEAN,
+        standard_error=scaled.plain(of.sd / math.sqrt(of.n)),
+        value=scaled.plain(mean),
+        interval=interval,
+        n=samples.n,
+        n_dropped=samples.n_dropped,
+    )
 
 
 def variance_interval(
@@ -157,7 +153,14 @@ def variance_interval(
     low = plain(df * square / chi2_upper_quantile(asked.tail, df))
     high = plain(df * square / chi2_quantile(asked.tail, df))
     interval = Interval.sided(low, high, level, alternative, VARIANCE)
-    return Estimate(name="variance", value=plain(square), interval=interval, n=of.n, n_dropped=samples.n_dropped[0])
+    return Estimate(
+        name="variance",
+        method=VARIANCE,
+        value=plain(square),
+        interval=interval,
+        n=samples.n,
+        n_dropped=samples.n_dropped,
+    )
 
 
 def median_interval(
@@ -165,8 +168,8 @@ def median_interval(
 ) -> Estimate:
     """The median, and the order statistics between which that of the population lies.
 
-    The interval is the narrowest symmetric one that covers at least ``level`` whatever the distribution; ``coverage``
-    says how much. Of few values there is none: five do not reach 95 %, six do.
+    The interval is the narrowest symmetric one that covers at least ``level`` whatever the distribution;
+    ``coverage`` of its details says how much. Of few values there is none: five do not reach 95 %, six do.
     """
     import numpy as np
 
@@ -185,11 +188,12 @@ def median_interval(
     interval = Interval.sided(float(ordered[place - 1]), float(ordered[n - place]), level, alternative, MEDIAN)
     return Estimate(
         name="median",
+        method=MEDIAN,
         value=median,
         interval=interval,
-        n=n,
-        n_dropped=samples.n_dropped[0],
-        coverage=1 - (2 if alternative == "two-sided" else 1) * beyond,
+        n=samples.n,
+        n_dropped=samples.n_dropped,
+        details={"coverage": 1 - (2 if alternative == "two-sided" else 1) * beyond},
     )
 
 
@@ -217,10 +221,11 @@ def _refused(name: str, samples: Samples) -> Estimate | None:
 def _without(name: str, reason: str, samples: Samples, value: float | None = None) -> Estimate:
     return Estimate(
         name=name,
+        method=METHODS[name],
         value=value,
         interval=None,
-        n=samples.n[0],
-        n_dropped=samples.n_dropped[0],
+        n=samples.n,
+        n_dropped=samples.n_dropped,
         status="degenerate",
         reason=reason,
     )

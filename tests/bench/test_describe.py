@@ -87,10 +87,10 @@ def test_the_median_lies_between_order_statistics_that_cover_exactly(n):
     assert found.interval.high == n + 1 - place
     beyond = stats.binom.cdf(place - 1, n, 0.5)
     assert 2 * beyond <= 0.05 < 2 * stats.binom.cdf(place, n, 0.5)
-    assert found.coverage == pytest.approx(1 - 2 * beyond)
+    assert found.details["coverage"] == pytest.approx(1 - 2 * beyond)
     one = median_interval(range(1, n + 1), level=0.975, alternative="greater")
     assert (one.interval.low, one.interval.high) == (place, None)
-    assert one.coverage == pytest.approx(1 - beyond)
+    assert one.details["coverage"] == pytest.approx(1 - beyond)
 
 
 def test_five_values_are_too_few_for_the_median_at_95_percent():

@@ -19,6 +19,7 @@ from crucible.bench import (
     variances,
 )
 from crucible.bench.distributions import Tail
+from crucible.bench.estimates import Estimate
 from crucible.bench.reference.cases import Kind
 from crucible.bench.reference.designs import power
 from crucible.bench.result import Comparison, Interval, TestResult
@@ -252,7 +253,7 @@ def _describe(inputs: Inputs, options: Inputs) -> Fields:
     }
 
 
-def _interval(estimate: Callable[..., describe.Estimate]) -> Kind:
+def _interval(estimate: Callable[..., Estimate]) -> Kind:
     def kind(inputs: Inputs, options: Inputs) -> Fields:
         found = estimate(inputs["a"], **keywords(options))
         return {
@@ -261,8 +262,9 @@ def _interval(estimate: Callable[..., describe.Estimate]) -> Kind:
             "estimate": found.value,
             found.name: found.value,
             "ci": ends(found.interval),
-            "n": found.n,
-            "n_dropped": found.n_dropped,
+            "se": found.standard_error,
+            "n": list(found.n),
+            "n_dropped": sum(found.n_dropped),
         }
 
     return kind
