@@ -25,6 +25,9 @@ ROUNDING: Final = 2.0**-52
 VARIANCE_ROUNDING: Final = 8 * ROUNDING
 """A standard deviation up to this share of the largest value is rounding and no variance."""
 PAIRS_MIN: Final = 3
+SQUARED_MIN: Final = 1e-100
+SQUARED_MAX: Final = 1e100
+"""Samples whose largest value lies between the two are squared as they are, others in other units."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ def pearson(
         estimate_name="correlation", n_dropped=data.n_dropped, alternative=alternative,
     )  # fmt: skip
     reason = data.reason or _too_few(data)
-    return _degenerate(known, reason) if reason else _product(known, data.values[0], data.values[1], level, 1.0)
+    return _degenerate(known, reason) if reason else _product(known, correlation(*data.values), level, 1.0)
 
 
 def spearman(
@@ -82,9 +85,8 @@ def spearman(
     reason = ("nan_input" if data.reason == "nan_input" else None) or _too_few(data)
     if reason:
         return _degenerate(known, reason)
-    first, second = (ranked(each).ranks for each in data.values)
-    rho = correlation(first, second).r
-    return _product(known, first, second, level, 1 + rho * rho / 2)
+    found = correlation(ranked(data.values[0]).ranks, ranked(data.values[1]).ranks)
+    return _product(known, found, level, 1 + found.r * found.r / 2)
 
 
 def _asked(
@@ -104,9 +106,8 @@ def _degenerate(known: TestResult, reason: str) -> TestResult:
     return dataclasses.replace(known, status="degenerate", reason=reason)
 
 
-def _product(known: TestResult, x: Real, y: Real, level: float, factor: float) -> TestResult:
-    n = len(x)
-    found = correlation(x, y)
+def _product(known: TestResult, found: Correlation, level: float, factor: float) -> TestResult:
+    n = known.n[0]
     if found.reason is not None and found.reason != "perfect_correlation":
         return _degenerate(known, found.reason)
     known = dataclasses.replace(known, statistic=found.r, estimate=found.r, df=(n - 2,))
@@ -139,31 +140,27 @@ def correlation(x: Real, y: Real) -> Correlation:
 
     directions, noise = [], 0.0
     for values in (x, y):
-        if (values == values[0]).all():
+        low, high = float(values.min()), float(values.max())
+        if low == high:
             return Correlation(math.nan, math.nan, "zero_variance")
-        peak = float(np.abs(values).max())
-        scaled = values / 2.0 ** (math.frexp(peak)[1] - 1) if 2.0**-1000 < peak < 2.0**1000 else values / peak
-        away = _centered(scaled)
-        length = float(np.sqrt(np.dot(away, away)))
-        if length <= VARIANCE_ROUNDING * float(np.abs(scaled).max()) * math.sqrt(len(values)):
+        peak = max(-low, high)
+        if not SQUARED_MIN < peak < SQUARED_MAX:
+            values, peak = np.ldexp(values, -math.frexp(peak)[1]), math.frexp(peak)[0]  # noqa: PLW2901  in other units
+        away = values - values.mean()
+        away -= away.mean()  # what the rounding of the mean moved all of them by
+        length = math.sqrt(float(np.dot(away, away)))
+        spread = peak * math.sqrt(len(values))
+        if length <= VARIANCE_ROUNDING * spread:
             return Correlation(math.nan, math.nan, "zero_variance_up_to_rounding")
-        noise += ROUNDING * float(np.abs(scaled).max()) * math.sqrt(len(values)) / length
-        directions.append(away / length)
+        noise += ROUNDING * spread / length
+        away /= length
+        directions.append(away)
     r = min(1.0, max(-1.0, float(np.dot(*directions))))
-    apart, together = directions[0] - directions[1], directions[0] + directions[1]
-    near = float(np.dot(apart, apart)) / 2 if r > 0 else float(np.dot(together, together)) / 2
+    apart = directions[0] - directions[1] if r > 0 else directions[0] + directions[1]
+    near = float(np.dot(apart, apart)) / 2
     if near * 2 <= noise * noise:
         return Correlation(math.copysign(1.0, r), 0.0, "perfect_correlation")
     return Correlation(r, near * (1 + abs(r)))
-
-
-def _centered(values: Real) -> Real:
-    """Differences from the mean, which is summed with more digits than a double has."""
-    import numpy as np
-
-    wide = values.astype(np.longdouble)
-    away = wide - wide.mean()
-    return np.asarray(away - away.mean(), np.float64)
 
 
 def kendall(
@@ -192,7 +189,7 @@ def kendall(
     reason = "nan_input" if data.reason == "nan_input" else "empty" if n == 0 else "n_too_small" if n == 1 else None
     if reason:
         return _degenerate(known, reason)
-    first, second = (ranked(each).ranks for each in data.values)
+    first, second = data.values
     ties = [_tie_sums(each) for each in (first, second)]
     pairs = n * (n - 1) // 2
     if pairs in {ties[0][0], ties[1][0]}:
@@ -222,11 +219,11 @@ def kendall(
     return dataclasses.replace(known, p_value=tail.p, ln_p=tail.ln_p, interval=interval)
 
 
-def _tie_sums(ranks: Real) -> tuple[int, int, int]:
+def _tie_sums(values: Real) -> tuple[int, int, int]:
     """Over sets of t equal values the sums of t(t − 1)/2, t(t − 1)(t − 2) and t(t − 1)(2t + 5)."""
     import numpy as np
 
-    sizes = [int(size) for size in np.unique(ranks, return_counts=True)[1] if size > 1]
+    sizes = [int(size) for size in np.unique(values, return_counts=True)[1] if size > 1]
     return (
         sum(t * (t - 1) // 2 for t in sizes),
         sum(t * (t - 1) * (t - 2) for t in sizes),

@@ -8,10 +8,10 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from crucible.bench.distributions import Tail, normal_tail
+from crucible.bench.distributions import Tail, normal_tail, t_quantile
 from crucible.bench.rank_exact import Null, doubled, is_countable_signs, signed_rank_null
 from crucible.bench.ranks import TIES, ranked
-from crucible.bench.result import Alternative, Effect, TestResult
+from crucible.bench.result import Alternative, Effect, Interval, TestResult
 from crucible.bench.samples import Checks, NanPolicy, Values, paired
 from crucible.bench.shifts import PAIRS_LISTED, average_order, normal_place, shift_with_interval
 
@@ -86,7 +86,8 @@ def wilcoxon(
     known = dataclasses.replace(known, statistic=signed.plus, details=details)
     if used == 0:
         return dataclasses.replace(known, status="degenerate", reason="no_difference", p_value=1.0, ln_p=0.0)
-    known = dataclasses.replace(known, effects=(_effect(signed, used, known.alternative, level),))
+    kept = differences[differences != 0] if zero_method == "wilcox" else differences
+    known = dataclasses.replace(known, effects=(_effect(kept, signed, alternative, level),))
     is_exact = method in {"exact", "exact_conditional"} or (method == "auto" and used <= EXACT_UP_TO)
     if is_exact and not is_countable_signs(signed.ranks):
         checks.add("method", "the exact distribution of this many differences is too large", method, "asymptotic")
@@ -132,19 +133,26 @@ def _signed(differences: Real, zero_method: ZeroMethod) -> Signed:
     return Signed(ranks, plus, minus, of.ties, n_zero)
 
 
-def _effect(signed: Signed, used: int, alternative: Alternative, level: float) -> Effect:
-    """Rank biserial; its interval is Fisher's z with the null variance of W+, as R's package effectsize has it."""
-    from crucible.bench.distributions import normal_quantile
-    from crucible.bench.result import Interval
+def _effect(differences: Real, signed: Signed, alternative: Alternative, level: float) -> Effect:
+    """Rank biserial; its interval by Fisher's z and t, with the variance of a U statistic.
+
+    With s the mean sign of d + every difference, for each difference d, the variance is 4 var(s) / n (Hoeffding, Annals
+    of Mathematical Statistics 19, 1948). Where all differences have one sign there is no variance and no interval.
+    """
+    import numpy as np
 
     value = (signed.plus - signed.minus) / (signed.plus + signed.minus)
-    error = math.sqrt((2 * used + 1) / (6 * (used + 1) * used) * 4) if used else math.inf
-    quantile = -normal_quantile((1 - level) / (2 if alternative == "two-sided" else 1))
-    method = "Fisher z with the null variance of W+ (effectsize::rank_biserial): approximate"
-    if abs(value) == 1:
+    n = len(differences)
+    ordered = np.sort(differences)
+    above = n - np.searchsorted(ordered, -ordered, side="right")
+    signs = (above - np.searchsorted(ordered, -ordered, side="left")) / n
+    error = 2 * float(np.std(signs, ddof=1)) / math.sqrt(n) if n > 1 else 0.0
+    if abs(value) == 1 or error == 0:
         return Effect(name="rank_biserial", value=value, reason="zero_variance")
-    z = math.atanh(value)
-    low, high = math.tanh(z - quantile * error), math.tanh(z + quantile * error)
+    quantile = -t_quantile((1 - level) / (2 if alternative == "two-sided" else 1), n - 1)
+    z, half = math.atanh(value), quantile * error / (1 - value * value)
+    low, high = math.tanh(z - half), math.tanh(z + half)
+    method = "Fisher z and t, variance of a U statistic (Hoeffding, 1948)"
     return Effect(name="rank_biserial", value=value, interval=Interval.sided(low, high, level, alternative, method))
 
 

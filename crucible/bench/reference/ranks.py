@@ -101,7 +101,7 @@ def _wilcoxon(inputs: Fields, options: Fields) -> Fields:
     a, b = inputs.get("a", inputs.get("x")), inputs.get("b", inputs.get("y"))
     decimals = options.get("round_differences")
     method = options.get("method")
-    if method in {None, "auto"}:
+    if method in {None, "auto"} and (b is None or len(a) == len(b)):
         differences = np.asarray(a, float) - (np.asarray(b, float) if b is not None else 0.0)
         sizes = np.abs(np.round(differences, decimals) if decimals is not None else differences)
         method = _usual(method, len(sizes) < signed_ranks.EXACT_UP_TO and not _has_ties(sizes) and 0.0 not in sizes)
