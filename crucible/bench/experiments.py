@@ -25,7 +25,8 @@ from crucible.bench.compare import (
     shown_side,
 )
 from crucible.bench.corrections import CORRECTIONS, Correction
-from crucible.bench.describe import Estimate, mean_interval
+from crucible.bench.describe import mean_interval
+from crucible.bench.estimates import Estimate
 from crucible.bench.family import Family, family
 from crucible.bench.rank_groups import friedman
 from crucible.bench.result import TestResult
