@@ -24,6 +24,7 @@ COMMANDS = (
     ("appends and a grid on three brokers", {}, ["tests.kafka.faults", "--leader-kills", "50", "--restarts", "20", "--pauses", "20", "--worker-kills", "50", "--seed", "1"]),
     ("appends while all brokers die", {}, ["tests.kafka.append_faults", "--leader-kills", "5", "--restarts", "0", "--pauses", "0", "--blackouts", "2", "--seed", "1"]),
     ("anytime-valid methods, 10,000 streams of 1,000 looks", {}, ["tests.bench.anytime", "--streams", "10000", "--looks", "1000"]),
+    ("coverage of intervals, 10,000 trials", {}, ["tests.bench.coverage", "--trials", "10000", "--jobs", "2"]),
     ("run.log under 100 kills", {}, ["tests.crash.log_call", "--kills", "100", "--seed", "1"]),
 )  # fmt: skip
 

@@ -90,8 +90,9 @@ def evaluation_interval(
       smaller number minus one: the two-way clustering of Cameron, Gelbach and Miller without the term that it
       subtracts, which is the conservative choice (`crucible.bench.clustered.TwoWayErrors`).
 
-    ``distribution`` ``normal`` takes z instead of t, as Miller does: it covers less with few questions. Measured, t and
-    z cover at 95 %: n = 5 normal values .95 and .88; n = 20 exponential ones .92 and .91, n = 200 both .95.
+    ``distribution`` ``normal`` takes z instead of t, as Miller does. Measured coverage at 95 % with 5, 20 and 200
+    questions: t .95, .95, .95 of normal and .88, .92, .95 of exponential scores; z .88, .94, .95 and .81, .91, .95.
+    With so many clusters of 1 to 6 questions t .93, .94, .95 and .90, .92, .94; under 5 seeds at least .96.
     Raises ``StatisticsError`` for bad input.
     """
     checks = Checks()
