@@ -15,6 +15,8 @@ WHOLE_TO = 1e15
 DECIMALS_MAX = 8
 """What needs more decimals is written with significant digits."""
 DIGITS_MAX = 15
+LEVEL_WIDTH_MAX = 6
+"""Characters of a confidence level in percent that are written as they are."""
 
 
 def written(value: Any, decimals: int | None = None) -> str:  # noqa: PLR0911  a return for each kind of value
@@ -58,8 +60,11 @@ def decimals_of(halves: Iterable[float | None]) -> int | None:
 
 
 def percent(level: float) -> str:
-    """A confidence level in percent."""
-    return f"{level * 100:.10g} %"
+    """A confidence level in percent; a long one with three significant digits of what lacks to 100."""
+    text = f"{level * 100:.10g}"
+    if len(text) > LEVEL_WIDTH_MAX:
+        text = f"{level * 100:.{max(0, 2 - math.floor(math.log10(100 - level * 100)))}f}"
+    return f"{text} %"
 
 
 def _finite(value: float, decimals: int | None) -> str:

@@ -2,10 +2,12 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import crucible
+from crucible import bench
 
 
 def test_the_public_names_are_sorted_and_each_has_a_place():
@@ -49,3 +51,31 @@ def test_describing_and_checking_an_experiment_imports_no_heavy_library(tmp_path
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_names_of_the_bench_are_sorted_and_each_can_be_imported():
+    assert list(bench.__all__) == sorted(bench.__all__)
+    assert sorted(bench._PLACES) == sorted(bench.__all__)
+    for name in bench.__all__:
+        assert not isinstance(getattr(bench, name), ModuleType), name
+    with pytest.raises(AttributeError, match="has no attribute 'no_such_test'"):
+        _ = bench.no_such_test
+
+
+def test_importing_the_bench_loads_no_heavy_library():
+    heavy = ("numpy", "scipy", "pandas", "statsmodels", "duckdb")
+    code = f"import sys, crucible.bench; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_no_module_of_the_bench_is_called_as_one_of_its_names():
+    modules = {path.stem for path in Path(bench.__file__).parent.glob("*.py")}
+    assert modules.isdisjoint(bench.__all__)
+
+
+def test_no_module_of_the_bench_loads_scipy_when_it_is_imported():
+    imports = "; ".join(f"import crucible.bench.{module}" for module in sorted(set(bench._PLACES.values())))
+    code = f"import sys; {imports}; print('scipy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -6,9 +6,9 @@ any time; and ``interval``, one of a confidence sequence: all of them together h
 A batch is the fold of its values (`folded`), so both are equal to the last bit.
 
 Exact, whatever the number of looks (type I error at most α at all times together, by Ville's inequality):
-`NormalMixture` for normal or sub-Gaussian values of known scale, `crucible.bench.msprt.TwoArms` for normal values, and
-in `crucible.bench.anytime_bounded` `BetaBinomial` for right or wrong, `EmpiricalBernstein` and `Betting` for bounded
-values. Asymptotic: `AsymptoticMean`, whose type I error tends to at most α as its first look is later.
+`NormalMixture` for normal or sub-Gaussian values of known scale, `crucible.bench.two_arms.TwoArms` for normal
+values, and in `crucible.bench.anytime_bounded` `BetaBinomial` for right or wrong, `EmpiricalBernstein` and `Betting`
+for bounded values. Asymptotic: `AsymptoticMean`, whose type I error tends to at most α as its first look is later.
 
 A field of a state may also be an array, one element for each of many streams: a simulation folds them all at once.
 """

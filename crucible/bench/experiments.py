@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 from crucible.bench.anova import anova_welch
-from crucible.bench.compare import (
+from crucible.bench.comparison import (
     LEVEL,
     SEED,
     Arm,
@@ -25,9 +25,9 @@ from crucible.bench.compare import (
     shown_side,
 )
 from crucible.bench.corrections import CORRECTIONS, Correction
-from crucible.bench.describe import mean_interval
+from crucible.bench.descriptions import mean_interval
 from crucible.bench.estimates import Estimate
-from crucible.bench.family import Family, family
+from crucible.bench.families import Family, family
 from crucible.bench.rank_groups import friedman
 from crucible.bench.result import TestResult
 from crucible.bench.samples import Checks, Values
@@ -70,7 +70,7 @@ def ab_test(
     level: float = LEVEL,
     seed: int = SEED,
 ) -> Compared:
-    """Treatment minus control: `crucible.bench.compare.compare` with these names."""
+    """Treatment minus control: `crucible.bench.comparison.compare` with these names."""
     names = ("treatment", "control")
     return compare(treatment, control, better=better, names=names, margin=margin, level=level, seed=seed)
 

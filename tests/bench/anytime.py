@@ -16,7 +16,7 @@ from scipy.stats import binom
 
 from crucible.bench.anytime import AsymptoticMean, NormalMixture, mixture_rho
 from crucible.bench.anytime_bounded import BetaBinomial, Betting, EmpiricalBernstein
-from crucible.bench.msprt import TwoArms
+from crucible.bench.two_arms import TwoArms
 
 ALPHA = 0.05
 CHANCE = 1e-3

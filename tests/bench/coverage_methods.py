@@ -12,12 +12,12 @@ from scipy.special import ndtr
 
 from crucible.bench.anytime import AsymptoticMean, NormalMixture, folded
 from crucible.bench.anytime_bounded import EmpiricalBernstein, beta_binomial
-from crucible.bench.delong import delong
-from crucible.bench.describe import mean_interval, median_interval, variance_interval
+from crucible.bench.descriptions import mean_interval, median_interval, variance_interval
 from crucible.bench.dominance import cles, cliffs_delta
 from crucible.bench.effects import cohens_d, cohens_d_av, cohens_d_z, glass_delta, hedges_g
 from crucible.bench.evaluation import evaluation_difference, evaluation_interval
 from crucible.bench.pass_rates import pass_at_k
+from crucible.bench.roc_areas import delong
 from crucible.bench.t_tests import t_paired, t_student, t_welch, t_yuen
 from tests.bench.coverage import AT_LEAST, NOMINAL, Method
 from tests.bench.coverage_ranks import RANKS

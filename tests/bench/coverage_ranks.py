@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import ndtr
 
-from crucible.bench.bootstrap import bootstrap, bootstrap_difference
+from crucible.bench.bootstraps import bootstrap, bootstrap_difference
 from crucible.bench.correlations import kendall, pearson, spearman
 from crucible.bench.proportions import cohens_h, proportion_difference_interval, proportion_interval
 from crucible.bench.ranks import brunner_munzel, mannwhitney

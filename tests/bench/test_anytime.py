@@ -12,7 +12,7 @@ from scipy.stats import beta, norm
 
 from crucible.bench.anytime import AsymptoticMean, NormalMixture, folded, mixture_half_width, mixture_rho
 from crucible.bench.anytime_bounded import BetaBinomial, Betting, EmpiricalBernstein, beta_binomial
-from crucible.bench.msprt import TwoArms, msprt
+from crucible.bench.two_arms import TwoArms, msprt
 from crucible.errors import StatisticsError
 from tests.bench.anytime import methods, simulated
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from crucible.bench.bootstrap import (
+from crucible.bench.bootstraps import (
     BOOTSTRAP_METHODS,
     bootstrap,
     bootstrap_clustered,

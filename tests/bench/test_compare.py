@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from crucible.bench.compare import compare, compare_paired, compare_running
+from crucible.bench.comparison import compare, compare_paired, compare_running
 from crucible.bench.experiments import ab_test, ablation, compare_multiple, sweep
 from crucible.bench.t_tests import t_paired, t_welch
 from crucible.errors import StatisticsError

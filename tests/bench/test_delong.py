@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crucible.bench.delong import delong
+from crucible.bench.roc_areas import delong
 from crucible.errors import StatisticsError
 
 CASES = st.lists(st.tuples(st.booleans(), st.integers(0, 5), st.integers(0, 5)), min_size=4, max_size=25)

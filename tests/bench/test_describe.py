@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from crucible.bench.describe import describe, mean_interval, median_interval, variance_interval
+from crucible.bench.descriptions import describe, mean_interval, median_interval, variance_interval
 from crucible.errors import StatisticsError
 
 A = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import ttest_1samp, ttest_rel
 
 from crucible.bench.evaluation import evaluation_difference, evaluation_interval
-from crucible.bench.evaluation_power import evaluation_power
+from crucible.bench.evaluation_designs import evaluation_power
 from crucible.bench.repeated import variance_split
 from crucible.errors import StatisticsError
 

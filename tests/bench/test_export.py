@@ -10,13 +10,13 @@ import pytest
 
 from crucible.bench.anova import anova_oneway
 from crucible.bench.encoding import from_json, from_plain, to_json, to_plain
-from crucible.bench.export import EXPORT_FORMATS, export
-from crucible.bench.family import family
+from crucible.bench.families import family
+from crucible.bench.formats import EXPORT_FORMATS, export
 from crucible.bench.post_hoc import tukey_hsd
 from crucible.bench.result import Effect, Interval, TestResult
 from crucible.bench.t_tests import t_paired, t_welch
 from crucible.errors import StatisticsError
-from crucible.numerals import written_p
+from crucible.numerals import percent, written_p
 
 A = [1.25, 2.0, 3.5, 4.0, 5.5]
 B = [2.0, 2.5, 4.5, 6.0, 6.25]
@@ -83,6 +83,14 @@ def test_a_p_value_that_no_double_holds_is_no_zero():
     assert written_p(1e-5) == "1e-5"
     assert written_p(None) == "–"
     assert written_p(0.0, -10 * 2.302585092994046) == "1e-10"
+
+
+@pytest.mark.parametrize(
+    ("level", "text"),
+    [(0.95, "95 %"), (0.999, "99.9 %"), (1 - 0.05 / 3, "98.33 %"), (1 - 0.05 / 9999, "99.999500 %"), (0.5, "50 %")],
+)
+def test_a_level_is_never_rounded_to_all(level, text):
+    assert percent(level) == text
 
 
 def test_no_small_number_is_rounded_to_zero():

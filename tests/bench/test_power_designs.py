@@ -18,7 +18,7 @@ from crucible.bench.power import (
     sample_size_t_independent,
     sample_size_t_paired,
 )
-from crucible.bench.power_proportions import minimal_effect_proportions, power_proportions, sample_size_proportions
+from crucible.bench.proportion_designs import minimal_effect_proportions, power_proportions, sample_size_proportions
 from crucible.errors import StatisticsError
 
 SIDES = ["two-sided", "less", "greater"]

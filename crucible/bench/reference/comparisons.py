@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from crucible.bench.compare import compare
+from crucible.bench.comparison import compare
 from crucible.bench.reference.cases import Kind
 
 CALLED: Final[Mapping[str, str]] = {"permutation_independent": "permutation"}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from crucible.bench import power as t_power
-from crucible.bench import power_proportions as proportions
+from crucible.bench import proportion_designs as proportions
 from crucible.bench.designs import Power
 
 Options = Mapping[str, Any]

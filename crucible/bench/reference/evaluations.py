@@ -10,13 +10,13 @@ from typing import Any, Final
 from crucible.bench.anytime import mixture_half_width
 from crucible.bench.anytime_bounded import beta_binomial
 from crucible.bench.corrections import adjust
-from crucible.bench.delong import delong
 from crucible.bench.evaluation import Distribution, Evaluation, evaluation_difference, evaluation_interval
-from crucible.bench.evaluation_power import evaluation_power
-from crucible.bench.msprt import msprt
+from crucible.bench.evaluation_designs import evaluation_power
 from crucible.bench.pass_rates import pass_at_k, pass_hat_k
 from crucible.bench.reference.cases import Kind
 from crucible.bench.result import Interval, TestResult
+from crucible.bench.roc_areas import delong
+from crucible.bench.two_arms import msprt
 
 Inputs = Mapping[str, Any]
 NAMES: Final = {

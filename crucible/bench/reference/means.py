@@ -9,7 +9,7 @@ from typing import Any, Final
 from crucible.bench import (
     anova,
     bayes,
-    describe,
+    descriptions,
     distributions,
     effects,
     equivalence,
@@ -230,7 +230,7 @@ def _bayes(inputs: Inputs, options: Inputs) -> Fields:
 
 
 def _describe(inputs: Inputs, options: Inputs) -> Fields:
-    found = describe.describe(inputs["a"], **_policy(options))
+    found = descriptions.describe(inputs["a"], **_policy(options))
     return {
         "status": found.status,
         "reason": found.reason,
@@ -298,8 +298,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "effect_size_2ind": _effect_size_2ind,
     "effect_size_paired": _effect_size_paired,
     "describe": _describe,
-    "mean_ci": _interval(describe.mean_interval),
-    "variance_ci": _interval(describe.variance_interval),
+    "mean_ci": _interval(descriptions.mean_interval),
+    "variance_ci": _interval(descriptions.variance_interval),
     "t_ppf": lambda inputs, _: _value(distributions.t_quantile(inputs["p"], inputs["df"])),
     "norm_ppf": lambda inputs, _: _value(distributions.normal_quantile(inputs["p"])),
     "t_two_sided_p": lambda inputs, _: _tail(distributions.t_tail(inputs["t"], inputs["df"])),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from crucible.bench import (
-    bootstrap,
+    bootstraps,
     correlations,
     permutation,
     proportions,
@@ -257,7 +257,7 @@ def _bootstrap_exact(inputs: Fields, options: Fields) -> Fields:
         "complete": True, "nan_policy": _policy(options),
     }  # fmt: skip
     found = {
-        method: bootstrap.bootstrap(inputs["a"], method=method, **asked) for method in ("percentile", "basic", "bca")
+        method: bootstraps.bootstrap(inputs["a"], method=method, **asked) for method in ("percentile", "basic", "bca")
     }
     ends = {f"{method}_ci": _ends(each.interval) for method, each in found.items()}
     bca = {**found["bca"].details, "ci": _ends(found["bca"].interval)}

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, get_args
 
 from crucible.bench.encoding import to_plain
-from crucible.bench.family import Family
+from crucible.bench.families import Family
 from crucible.bench.result import Interval, TestResult
 from crucible.bench.samples import Checks
 from crucible.markup import csv_cell, latex_text, markdown_text
