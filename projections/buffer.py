@@ -91,16 +91,6 @@ class Buffer:
                 _insert(connection, table, pa.Table.from_batches(batches))
         self._arrow.clear()
 
-    def detach(self) -> Buffer:
-        """Everything that waits, as a buffer of its own; this one is empty afterwards."""
-        taken = Buffer()
-        self._rows, taken._rows = taken._rows, self._rows
-        self._deletes, taken._deletes = taken._deletes, self._deletes
-        self._arrow, taken._arrow = taken._arrow, self._arrow
-        self._added.clear()
-        taken.row_count, self.row_count = self.row_count, 0
-        return taken
-
     def write(self, connection: Any) -> None:
         """Delete, then insert, within the transaction that the caller has begun; the buffer is empty afterwards."""
         self.write_columns(connection)

@@ -7,7 +7,6 @@ the tables, which are always those of a position: rows and positions are committ
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -24,7 +23,6 @@ from crucible.projections.payload import moment, payload_of
 from crucible.projections.run_tables import RunTables
 from crucible.projections.spools import Spools
 from crucible.projections.telemetry import Telemetry, TelemetryRecord
-from crucible.projections.write_behind import WriteBehind
 from crucible.records.record import Record
 from crucible.records.telemetry import MetricBatch
 
@@ -70,8 +68,6 @@ class Projection:
         ``owns`` tells the runs whose telemetry comes here, by id; None: that of all.
         """
         self._connection = connection
-        self._writing = WriteBehind(connection)
-        connection = self._writing
         self.progress = progress
         self._mirror_from = mirror_from
         self._buffer = Buffer()
@@ -122,15 +118,11 @@ class Projection:
         self._load([Entry(stored, None, reason)])
         self.progress[stored.topic, stored.partition].advance(stored, self._dead(stored, reason))
 
-    def commit(
-        self, rows: Iterable[tuple[str, str, str, Sequence[tuple[Any, ...]]]] = (), *, is_behind: bool = False
-    ) -> None:
+    def commit(self, rows: Iterable[tuple[str, str, str, Sequence[tuple[Any, ...]]]] = ()) -> None:
         """Write everything in one transaction. On any error nothing is written, and the projection is to be dropped.
 
-        ``rows`` are rows of others, as (table, key column, key, rows) to put in place of what is there. With
-        ``is_behind`` a thread goes on writing when this returns: ``finish`` says how that went.
+        ``rows`` are rows of others, as (table, key column, key, rows) to put in place of what is there.
         """
-        self.finish()
         connection, buffer = self._connection, self._buffer
         connection.execute("BEGIN")
         try:
@@ -140,23 +132,13 @@ class Projection:
             for table, column, key, replacement in rows:
                 buffer.replace(table, column, key, replacement)
             buffer.replace_table("positions", self._position_rows())
-            if not is_behind:
-                _write(buffer, connection)
+            buffer.write(connection)
+            connection.execute("COMMIT")
         except BaseException:
             _roll_back(connection)
             raise
-        if is_behind:
-            self._writing.start(functools.partial(_write_or_roll_back, buffer.detach()))
         self._commands.clear()
         self._runs.forget(self._aggregates.forget_some(), self._telemetry)
-
-    def finish(self) -> None:
-        """Sleep until what was committed is written. Raises why it could not be: the projection is to be dropped."""
-        self._writing.finish()
-
-    def wait(self) -> None:
-        """As ``finish``, whatever comes of it."""
-        self._writing.wait()
 
     def _load(self, entries: Sequence[Entry]) -> None:
         """Have the state of everything that these entries speak of, in few queries."""
@@ -183,7 +165,7 @@ class Projection:
         if ids:
             marks = ", ".join("?" * len(ids))
             query = f"SELECT command_id FROM command_records WHERE command_id IN ({marks})"
-            self._commands.update(row[0] for row in self._writing.execute(query, ids).fetchall())
+            self._commands.update(row[0] for row in self._connection.execute(query, ids).fetchall())
 
     def _take(self, entry: Entry) -> Outcome:
         record, stored = entry.record, entry.stored
@@ -303,19 +285,6 @@ def read_progress(connection: Any, table: str = "positions") -> dict[PartitionKe
         (topic, partition): Progress(offset, crc, None, dict(zip(OUTCOMES, counts, strict=True)))
         for topic, partition, offset, crc, *counts in rows
     }
-
-
-def _write(buffer: Buffer, connection: Any) -> None:
-    buffer.write(connection)
-    connection.execute("COMMIT")
-
-
-def _write_or_roll_back(buffer: Buffer, connection: Any) -> None:
-    try:
-        _write(buffer, connection)
-    except BaseException:
-        _roll_back(connection)
-        raise
 
 
 def _roll_back(connection: Any) -> None:

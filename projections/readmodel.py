@@ -283,7 +283,6 @@ class Projector:
         """Close the model; what was read and not committed is read again next time. Safe to call twice."""
         with self._lock:
             if self._connection is not None:
-                self._writer.projection.wait()
                 self._connection.close()
                 self._connection = None
 
@@ -299,7 +298,7 @@ class Projector:
             self._writer.projection.take(entries)
             is_more |= progress.next_offset < ends[topic, partition]
             if self._is_enough(is_far=is_far, is_more=is_more):
-                self._commit(is_behind=is_far)
+                self._commit()
                 return True
         return is_more
 
@@ -347,10 +346,9 @@ class Projector:
         while self._writer.has_uncommitted or self._writer.mirror_dead_letters():
             self._commit()
 
-    def _commit(self, replacements: Sequence[Replacement] = (), *, is_behind: bool = False) -> None:
-        """Commit what was read, and rows of others; with ``is_behind`` more is read while a thread writes."""
+    def _commit(self, replacements: Sequence[Replacement] = ()) -> None:
         started = self.journal.clock.monotonic()
-        count = self._writer.commit_behind() if is_behind else self._writer.commit(replacements)
+        count = self._writer.commit(replacements)
         self._last_commit_at = self.journal.clock.monotonic()
         self._last_commit_ms = (self._last_commit_at - started) * 1000
         self._commits += 1
@@ -359,7 +357,9 @@ class Projector:
         with self._changed:
             self._committed = Position(dict(self._writer.committed))
             self._changed.notify_all()
-        if self._writer.take_news():
+        projection = self._writer.projection
+        if projection.has_news:
+            projection.has_news = False
             self._closer.wake()
 
     def _checkpoint(self) -> None:

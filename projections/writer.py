@@ -7,9 +7,7 @@ the one record is found that can't be written, and that one becomes a dead lette
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from crucible.errors import ReadModelError
@@ -29,17 +27,6 @@ REPLAY_ENTRIES = 1_000
 """Records read at once while the one is searched that can't be written."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Behind:
-    """A commit, and what it makes true once it is written."""
-
-    replacements: Sequence[Replacement]
-    mirrored: int
-    offsets: dict[PartitionKey, int] | None
-    """Next offsets; None: those of the projection, which has read nothing since."""
-    has_news: bool = False
-
-
 class Writer:
     """The one that writes the model. For one thread."""
 
@@ -49,8 +36,6 @@ class Writer:
         self._connection = connection
         self._dead = DeadMirror(journal, connection)
         self._dead_committed = self._dead.mirrored
-        self._behind: _Behind | None = None
-        self._has_news = False
         self.projection = self._open()
         self.committed = self._offsets()
         """Next offset of each partition, as committed."""
@@ -62,62 +47,31 @@ class Writer:
 
     @property
     def has_uncommitted(self) -> bool:
-        """Something was read since the last commit, or is being written."""
-        return self._behind is not None or self.committed != self._offsets()
-
-    def take_news(self) -> bool:
-        """Whether a run became complete, or a submission was closed or reopened, by commits since the last call."""
-        has_news, self._has_news = self._has_news, False
-        return has_news
+        """Something was read since the last commit."""
+        return self.committed != self._offsets()
 
     def commit(self, others: Sequence[Replacement] = ()) -> int:
         """Commit what was read, and rows of others; returns how many rows were read.
 
         Raises ``ReadModelError`` if the disk fails.
         """
-        return self._commit(others, is_behind=False)
+        import duckdb
 
-    def commit_behind(self) -> int:
-        """As ``commit``, but a thread goes on writing while more is read: ``committed`` follows with the next one."""
-        return self._commit((), is_behind=True)
-
-    def finish(self) -> None:
-        """Sleep until nothing is being written. Raises as ``commit``."""
-        behind, self._behind = self._behind, None
-        if behind is not None:
-            self._attempt(self.projection.finish, behind)
-
-    def _commit(self, others: Sequence[Replacement], *, is_behind: bool) -> int:
-        self.finish()
         count = self.projection.row_count
         replacements = list(others)
         if self._dead.mirrored != self._dead_committed:
             replacements.append(("meta", "name", MIRRORED, [(MIRRORED, str(self._dead.mirrored))]))
-        commit = functools.partial(self.projection.commit, replacements, is_behind=is_behind)
-        self._attempt(commit, _Behind(replacements, self._dead.mirrored, None), is_behind=is_behind)
-        return count
-
-    def _attempt(self, commit: Callable[[], None], behind: _Behind, *, is_behind: bool = False) -> None:
-        """Commit; what can't be written is found and buried."""
-        import duckdb
-
         try:
-            commit()
+            self.projection.commit(replacements)
         except (duckdb.OperationalError, duckdb.InternalError, duckdb.FatalException) as error:
             raise self._failed(error) from error
         except Exception as error:
-            if behind.offsets is None and not self.has_uncommitted:
+            if not self.has_uncommitted:
                 raise self._failed(error) from error
-            self._isolate(behind.replacements)
-            is_behind = False
-            behind = dataclasses.replace(behind, offsets=None)
-        has_news, self.projection.has_news = self.projection.has_news, False
-        if is_behind:
-            self._behind = dataclasses.replace(behind, offsets=self._offsets(), has_news=has_news)
-            return
-        self._has_news |= has_news or behind.has_news
-        self._dead_committed = behind.mirrored
-        self.committed = self._offsets() if behind.offsets is None else behind.offsets
+            self._isolate(replacements)
+        self._dead_committed = self._dead.mirrored
+        self.committed = self._offsets()
+        return count
 
     def mirror_dead_letters(self) -> bool:
         """After a commit: copy new dead letters to topic ``dead``; True if that has to be committed in turn."""
