@@ -23,7 +23,7 @@ SPILL_MAX = "10GB"
 """Most that queries may put on disk beside the model, in DuckDB's words."""
 THREADS = 2
 """Threads of DuckDB by default."""
-CHECKPOINT_SIZE = "16MiB"
+CHECKPOINT_SIZE = "64MiB"
 """Size of the write-ahead log at which a commit checkpoints."""
 ASIDE_SUFFIX = ".aside"
 """Ends the name of a model that was set aside; the one before it is removed."""
