@@ -32,7 +32,7 @@ COMPARISONS = Table(
         Column("level", "DOUBLE", "confidence level of the intervals"),
         Column("p", "DOUBLE", "two-sided p value; null: there is none"),
         Column("p_adjusted", "DOUBLE", "corrected over the family"),
-        Column("correction", "VARCHAR", "holm, bonferroni, bh or none"),
+        Column("correction", "VARCHAR", "holm, bonferroni, hochberg, hommel, sidak, holm_sidak, bh, by or none"),
         Column("family", "INTEGER", "tests in the family: those of this metric and pairing that have a p value"),
         Column("effect_name", "VARCHAR", "name of the effect size"),
         Column("effect", "DOUBLE", "effect size"),

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     )
     from crucible.bench.rank_groups import cochran_q, dunn, friedman, kruskal
     from crucible.bench.ranks import brunner_munzel, mannwhitney
+    from crucible.bench.recording import input_digest, recorded
     from crucible.bench.repeated import VarianceSplit, variance_split
     from crucible.bench.result import Assumption, Comparison, Effect, Interval, TestResult
     from crucible.bench.roc_areas import delong
@@ -148,6 +149,7 @@ _PLACES = {
     "games_howell": "post_hoc",
     "glass_delta": "effects",
     "hedges_g": "effects",
+    "input_digest": "recording",
     "jarque_bera": "normality",
     "kendall": "correlations",
     "kruskal": "rank_groups",
@@ -177,6 +179,7 @@ _PLACES = {
     "proportion_difference_interval": "proportions",
     "proportion_interval": "proportions",
     "proportions_z": "proportions",
+    "recorded": "recording",
     "risk_ratio": "table_effects",
     "sample_size_anova": "power",
     "sample_size_proportions": "proportion_designs",
@@ -274,6 +277,7 @@ __all__ = [
     "games_howell",
     "glass_delta",
     "hedges_g",
+    "input_digest",
     "jarque_bera",
     "kendall",
     "kruskal",
@@ -303,6 +307,7 @@ __all__ = [
     "proportion_difference_interval",
     "proportion_interval",
     "proportions_z",
+    "recorded",
     "risk_ratio",
     "sample_size_anova",
     "sample_size_proportions",
