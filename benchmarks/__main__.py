@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-MODULES = ("log_call", "telemetry", "ingest", "curves", "rebuild", "stages", "commands", "scale", "statistics")
+MODULES = ("log_call", "telemetry", "ingest", "curves", "rebuild", "stages", "commands", "scale", "kafka", "statistics")
 DIFFERENT = 6
 
 

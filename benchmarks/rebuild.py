@@ -43,6 +43,8 @@ COMMANDS = ("crucible rebuild", "crucible verify")
 """Commands as users call them: read model and folders are made anew, then everything is checked."""
 IMPORTS = ("duckdb", "numpy", "crucible.statistics.verdicts", "scipy.special")
 """What a rebuild imports on its way. The commands below import it as well, and there it counts."""
+FEW = 10.0
+"""Values below it are written with two decimals."""
 PAGE = 1_000
 """Records in one read."""
 
@@ -230,8 +232,8 @@ def judged(found: dict[str, dict[str, Figures]]) -> Iterator[bool]:
 
 def is_kept(title: str, value: float, *, at_least: float = 0.0, at_most: float = math.inf) -> bool:
     is_met = at_least <= value <= at_most
-    bound = f"at least {at_least:,.0f}" if at_least else f"at most {at_most:,.0f}"
-    print(f"{title:28}{value:>12,.1f}  {bound}: {'met' if is_met else 'missed'}")
+    bound = f"at least {at_least:,.10g}" if at_least else f"at most {at_most:,.10g}"
+    print(f"{title:28}{value:>12,.{1 if value >= FEW else 2}f}  {bound}: {'met' if is_met else 'missed'}")
     return is_met
 
 

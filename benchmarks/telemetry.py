@@ -65,9 +65,9 @@ def log_points(place: Place, points: int) -> None:
 class Pipeline:
     """A log with its drain, and a stage's process that was forked before either had a thread."""
 
-    def __init__(self, root: Path, points: int) -> None:
+    def __init__(self, root: Path, points: int, log_address: str | None = None) -> None:
         self.points = points
-        self.place = Place(root)
+        self.place = Place(root, log_address)
         self.place.create()
         begin, self._begin = os.pipe()
         self._stage = os.fork()
@@ -143,9 +143,9 @@ def sqlite_rows(path: Path, points: int) -> None:
     connection.close()
 
 
-def pipeline(root: Path, points: int, *, is_projected: bool) -> tuple[float, float]:
-    """Wall and CPU seconds of our way, without opening and closing."""
-    line = Pipeline(root, points)
+def pipeline(root: Path, points: int, *, is_projected: bool, log_address: str | None = None) -> tuple[float, float]:
+    """Wall and CPU seconds of our way, without opening and closing; the log in the folder, or at an address."""
+    line = Pipeline(root, points, log_address)
     try:
         return measured(line.to_read_model if is_projected else line.to_log)
     finally:
