@@ -87,6 +87,8 @@ def test_everything_that_is_wrong_with_a_file_is_said_at_once(tmp_path, capsys):
         {"id": "x", "test": "t_welch", "inputs": [], "expected": {}, "tolerance": {"rtol": 2}},
         {**WELCH, "inputs": {"generator": "magic", "n": 3}},
         {**WELCH, "inputs": {"generator": "lcg", "n": 10**12}},
+        {**WELCH, "inputs": {"generator": "lcg", "n": 3, "a": {"seed": "1", "shift": 0}}},
+        {**WELCH, "inputs": {"generator": "[1] + 99999999999 x [1, 2]", "n": 3}},
         WELCH,
         WELCH,
     ]
@@ -100,6 +102,8 @@ def test_everything_that_is_wrong_with_a_file_is_said_at_once(tmp_path, capsys):
         "cases[2].tolerance.rtol",
         "unknown generator",
         "from 1 to 100000000 values",
+        "a: seed and shift are whole numbers",
+        "the rule makes 199999999999 values, n is 3",
         "another case of this id",
     ):
         assert part in said
@@ -120,6 +124,13 @@ def test_a_case_that_raises_is_a_difference_and_the_others_are_checked(tmp_path)
     found = check_cases(read_cases(written(tmp_path, broken, WELCH)), kinds())
     assert [each.case for each in found.differences] == ["broken"]
     assert "KeyError" in found.differences[0].found
+
+
+def test_a_number_that_no_double_holds_is_a_difference_and_no_failure(tmp_path):
+    path = written(tmp_path, {**WELCH, "expected": {"estimate": "HUGE"}})
+    path.write_text(path.read_text().replace('"HUGE"', "1" + "0" * 400))
+    (difference,) = check_cases(read_cases(path), kinds()).differences
+    assert difference.expected == math.inf
 
 
 def test_generated_samples_follow_their_rule():

@@ -21,6 +21,9 @@ SCHEMA: Final = "bench-reference/1"
 FILE_BYTES_MAX: Final = 256 * 2**20
 GENERATED_MAX: Final = 100_000_000
 """Most values that a rule may make."""
+COUNT_DIGITS_MAX: Final = 12
+WHOLE_DIGITS_MAX: Final = 300
+"""From here on whole numbers are read as doubles."""
 NUMBERS: Final[Mapping[str, float]] = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 MULTIPLIER: Final = 48271
 MODULUS: Final = 2147483647
@@ -69,7 +72,7 @@ def _document(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
             raise StatisticsError([Problem(str(path), f"it is larger than {FILE_BYTES_MAX // 2**20} MiB")])
-        document = json.loads(path.read_bytes())
+        document = json.loads(path.read_bytes(), parse_int=_whole)
     except OSError as error:
         raise StatisticsError([Problem(str(path), f"it can't be read: {error.strerror}")]) from error
     except (ValueError, RecursionError) as error:
@@ -77,6 +80,11 @@ def _document(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise StatisticsError([Problem(str(path), "it is no reference file", expected="a JSON object")])
     return document
+
+
+def _whole(text: str) -> float:
+    """A whole number; one that no double holds is infinite, as JSON's other numbers are."""
+    return int(text) if len(text) < WHOLE_DIGITS_MAX else float(text)
 
 
 def _case(place: int, given: object, problems: list[Problem]) -> Case | None:
@@ -135,12 +143,23 @@ def generated(inputs: dict[str, Any]) -> dict[str, Any]:
         message = f"a generated sample has from 1 to {GENERATED_MAX} values, not {n!r}"
         raise ValueError(message)
     if rule == "lcg":
+        _check_seeds(inputs)
         kept = {name: value for name, value in inputs.items() if name not in {"generator", "formula", "n"}}
         return {
             name: _lcg(n, **value) if isinstance(value, dict) and set(value) == {"seed", "shift"} else value
             for name, value in kept.items()
         }
     return {"a": _alternation(rule, n)}
+
+
+def _check_seeds(inputs: dict[str, Any]) -> None:
+    """Seeds and shifts are whole numbers that a double holds."""
+    for name, value in inputs.items():
+        if isinstance(value, dict) and set(value) == {"seed", "shift"}:
+            wrong = [each for each in value.values() if type(each) is not int or abs(each) >= 2**53]
+            if wrong:
+                message = f"{name}: seed and shift are whole numbers below 2^53, not {wrong[0]!r}"
+                raise ValueError(message)
 
 
 def _lcg(n: int, seed: int, shift: int) -> Any:
@@ -164,8 +183,9 @@ def _alternation(rule: object, n: int) -> list[float]:
     if match is None:
         message = f"unknown generator {rule!r}; expected 'lcg' or '[first] + count x [values]'"
         raise ValueError(message)
-    values = [float(match["first"])] + int(match["count"]) * [float(each) for each in match["rest"].split(",")]
-    if len(values) != n:
-        message = f"the rule makes {len(values)} values, n is {n}"
+    rest = [float(each) for each in match["rest"].split(",")]
+    count = int(match["count"][:COUNT_DIGITS_MAX])
+    if 1 + count * len(rest) != n:
+        message = f"the rule makes {1 + count * len(rest)} values, n is {n}"
         raise ValueError(message)
-    return values
+    return [float(match["first"]), *rest * count]
