@@ -15,12 +15,13 @@ import contextlib
 import os
 import random
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,14 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from benchmarks.rebuild import is_kept
 from benchmarks.stages import EMPTY
 from benchmarks.telemetry import pipeline
-from crucible.cli.compose import Host
 from crucible.cli.run import submission_fields
 from crucible.definition.load import load_experiment
+from crucible.journal import open_journal
 from crucible.log.address import KafkaAddress
 from crucible.log.kafka.headers import headers_of
 from crucible.log.kafka.log import KafkaLog
 from crucible.log.protocol import Batch, Outgoing
-from crucible.processors.zygote import Zygote
+from crucible.producers.submit import Sender
 from crucible.records.stage_events import StageClaimed
 from crucible.settings import load_settings
 from crucible.tail import Tail
@@ -183,24 +184,30 @@ class Starts(threading.Thread):
                     self.seen.set()
 
 
-def starts(zygote: Zygote, folder: Path, bootstrap: str) -> list[float]:
-    """Milliseconds from a command to the claim of its stage, as a follower of the log sees it."""
+def starts(folder: Path, bootstrap: str) -> list[float]:
+    """Milliseconds from a command to the claim of its stage, as a follower of the log sees it.
+
+    Manager, worker and who submits are processes of their own, as they are on a broker.
+    """
     file = folder / "empty.py"
     file.write_text(EMPTY.format(calls=1, grid=1))
-    settings = load_settings(start=folder, environ={}, log=f"kafka://{bootstrap}/starts", jobs=1)
-    loaded = load_experiment(f"{file}:one_at_a_time")
-    took = []
-    with Host(settings, zygote, jobs=1) as host:
-        host.start_worker()
-        watcher = Starts(host.journal)
+    address = f"kafka://{bootstrap}/starts"
+    settings = load_settings(start=folder, environ={}, log=address, jobs=1)
+    fields = submission_fields(
+        load_experiment(f"{file}:grid"), str(settings.output_dir), is_smoke=False, environment_json="{}"
+    )
+    with (
+        contextlib.closing(open_journal(settings.place, actor="benchmark")) as journal,
+        running(folder, address, "manager"),
+        running(folder, address, "worker", "-j", "1"),
+    ):
+        sender, watcher, took = Sender(journal), Starts(journal), []
         watcher.start()
         for _ in range(SUBMISSIONS):
             watcher.seen.clear()
-            fields = submission_fields(loaded, str(settings.output_dir), is_smoke=False, environment_json="{}")
             began = time.perf_counter()
-            host.sender.submit(fields)
+            sender.submit(fields)
             if not watcher.seen.wait(TIMEOUT_S):
-                host.check()
                 message = f"no stage was claimed within {TIMEOUT_S} s"
                 raise TimeoutError(message)
             took.append((watcher.at - began) * 1000)
@@ -208,6 +215,22 @@ def starts(zygote: Zygote, folder: Path, bootstrap: str) -> list[float]:
         watcher.is_over = True
         watcher.join()
     return took[WARM_UP:]
+
+
+@contextlib.contextmanager
+def running(folder: Path, address: str, *arguments: str) -> Iterator[None]:
+    """A process of the system, ended afterwards."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "crucible", *arguments],
+        cwd=folder,
+        env={**os.environ, "CRUCIBLE_LOG": address},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(TIMEOUT_S)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -219,7 +242,6 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ["CRUCIBLE_KAFKA_PARTITIONS"] = "1"
     kept = []
     with (
-        contextlib.closing(Zygote.start()) as zygote,
         tempfile.TemporaryDirectory(prefix="crucible-benchmark-") as folder,
         Cluster.start(nodes=1) as cluster,
     ):
@@ -231,7 +253,7 @@ def main(arguments: list[str] | None = None) -> int:
             log_address=f"kafka://{cluster.bootstrap}/telemetry",
         )
         kept.append(is_kept("telemetry, points/s", options.points / wall_s, at_least=POINTS_PER_S_MIN))
-        took = starts(zygote, Path(folder), cluster.bootstrap)
+        took = starts(Path(folder), cluster.bootstrap)
         print(f"command to stage start: p95 {sorted(took)[int(len(took) * 0.95)]:.1f} ms over {len(took)}")
         kept.append(is_kept("command to stage start, p50 ms", statistics.median(took), at_most=START_MS_MAX))
     return 0 if all(kept) else MISSED
