@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from crucible.bench.encoding import NUMBERS as INFINITIES
 from crucible.errors import Problem, StatisticsError
 
 SCHEMA: Final = "bench-reference/1"
@@ -24,7 +25,7 @@ GENERATED_MAX: Final = 100_000_000
 COUNT_DIGITS_MAX: Final = 12
 WHOLE_DIGITS_MAX: Final = 300
 """From here on whole numbers are read as doubles."""
-NUMBERS: Final[Mapping[str, float]] = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+NUMBERS: Final[Mapping[str, float]] = {"NaN": math.nan, **INFINITIES}
 MULTIPLIER: Final = 48271
 MODULUS: Final = 2147483647
 _ALTERNATION: Final = re.compile(r"^\[(?P<first>[^\]x]+)\]\s*\+\s*(?P<count>\d+)\s*x\s*\[(?P<rest>[^\]]+)\]$", re.ASCII)
