@@ -223,7 +223,11 @@ def _tie_sums(values: Real) -> tuple[int, int, int]:
     """Over sets of t equal values the sums of t(t − 1)/2, t(t − 1)(t − 2) and t(t − 1)(2t + 5)."""
     import numpy as np
 
-    sizes = [int(size) for size in np.unique(values, return_counts=True)[1] if size > 1]
+    ordered = np.sort(values)
+    if not (ordered[1:] == ordered[:-1]).any():
+        return 0, 0, 0
+    counts = np.unique(ordered, return_counts=True)[1]
+    sizes = counts[counts > 1].tolist()  # whole numbers of any size
     return (
         sum(t * (t - 1) // 2 for t in sizes),
         sum(t * (t - 1) * (t - 2) for t in sizes),

@@ -12,14 +12,17 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from crucible.bench.asked import LEVEL, Asked
 from crucible.bench.dominance import dominance_effects
 from crucible.bench.moments import Moments, Scaled, difference, in_units, moments
-from crucible.bench.noncentral import noncentrality
+from crucible.bench.noncentral import noncentralities
 from crucible.bench.result import Alternative, Effect, Interval, Status
 from crucible.bench.samples import NanPolicy, Samples, Values, independent, paired
+
+if TYPE_CHECKING:
+    from crucible.bench.samples import Real
 
 EXACT: Final = "noncentral t inverted (Steiger and Fouladi 1997)"
 AVERAGE: Final = "noncentral t inverted, Satterthwaite degrees (Delacre, Lakens, Ley, Liu and Leys 2021), approximate"
@@ -70,9 +73,7 @@ def standardized_interval(t: float, df: float, n: float, level: float) -> tuple[
     The noncentralities at which ``t`` is the upper and the lower quantile, over the square root of ``n``. Of two
     independent samples ``n`` is 1 / (1 / n_a + 1 / n_b).
     """
-    tail = (1 - level) / 2
-    low = noncentrality(t, df, 1 - tail)
-    high = noncentrality(t, df, tail)
+    low, high = noncentralities(t, df, (1 - level) / 2)
     return low / math.sqrt(n), high / math.sqrt(n)
 
 
@@ -191,7 +192,7 @@ def effect_sizes_paired(
     reason = samples.reason or ("empty" if n == (0,) else None)
     if reason is not None:
         return EffectSizes(status="degenerate", reason=reason, n=n, n_dropped=samples.n_dropped)
-    scaled, both = paired_moments(samples)
+    scaled, both, _ = paired_moments(samples)
     effects = (*standardized_once(scaled.of[0], "z", asked), average_of_pairs(scaled.of[0], *both, asked))
     details = {
         "difference": scaled.plain(scaled.of[0].mean + scaled.of[0].rest),
@@ -210,18 +211,19 @@ def effect_sizes_paired(
     )
 
 
-def paired_moments(samples: Samples) -> tuple[Scaled, tuple[Moments, Moments]]:
-    """Moments of the differences of pairs, and of both sides, all in one unit.
+def paired_moments(samples: Samples) -> tuple[Scaled, tuple[Moments, Moments], Real]:
+    """Moments of the differences of pairs, of both sides, and the differences, all in one unit.
 
     The peak of the differences is that of the values, so that their rounding is seen.
     """
     sides = moments(*samples.values)
     a, b = (in_units(each, sides.exponent) for each in samples.values)
-    inner = moments(a - b)  # which may be far smaller than the values, and have a unit of its own
+    differences = a - b
+    inner = moments(differences)  # which may be far smaller than the values, and have a unit of its own
     of = inner.of[0]
     mean, rest, sd = (inner.plain(each) for each in (of.mean, of.rest, of.sd))
     of = dataclasses.replace(of, mean=mean, rest=rest, sd=sd, peak=max(each.peak for each in sides.of))
-    return Scaled(sides.exponent, (of,)), (sides.of[0], sides.of[1])
+    return Scaled(sides.exponent, (of,)), (sides.of[0], sides.of[1]), differences
 
 
 def standardized(scaled: Scaled, asked: Asked) -> tuple[Effect, ...]:
@@ -323,10 +325,7 @@ def _effect(
         reason = "n_too_small" if math.isnan(error) else "zero_variance_up_to_rounding"
         return Effect(name=name, value=factor * gap / sd, reason=reason)
     t, unit = gap / error, error / sd
-    low, high = (
-        -math.inf if asked.alternative == "less" else noncentrality(t, df, 1 - asked.tail) * unit,
-        math.inf if asked.alternative == "greater" else noncentrality(t, df, asked.tail) * unit,
-    )
+    low, high = (end * unit for end in noncentralities(t, df, asked.tail))
     interval = Interval.sided(low, high, asked.level, asked.alternative, method)
     return Effect(name=name, value=factor * gap / sd, interval=interval)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ PLAIN: Final = 400
 """Values between 2^-400 and 2^400 are taken as they are: their squares, and sums of these, are normal doubles."""
 EXACT_N: Final = 1000
 """Values up to which sums are exact; beyond they are pairwise, which is as good as the values' own last digits."""
+BLOCK: Final = 1 << 14
+"""Values that are summed at a time: they stay in a processor's cache, and sums of blocks are added exactly."""
 ROUNDING: Final = 8 * 2.0**-52
 """A standard deviation up to this share of the largest value is rounding and no variance."""
 
@@ -102,27 +105,40 @@ def _range(sample: Real) -> tuple[float, float]:
 
 
 def _moments(sample: Real, ends: tuple[float, float], exponent: int) -> Moments:
-    import numpy as np
-
     n, low, high = len(sample), times_power(ends[0], -exponent), times_power(ends[1], -exponent)
     if n == 0:
         return Moments(0, math.nan, math.nan, math.nan, 0.0, is_constant=True)
     peak = max(abs(low), abs(high))
     if low == high:
         return Moments(n, low, 0.0, 0.0 if n > 1 else math.nan, peak, is_constant=True)
-    values = in_units(sample, exponent)
     if n <= EXACT_N:
-        listed = values.tolist()
+        listed = in_units(sample, exponent).tolist()
         mean = math.fsum(listed) / n
         rest = math.fsum((*listed, *[-mean] * n)) / n
-        away = values - mean
     else:
-        mean = float(values.sum()) / n
-        away = values - mean
-        rest = float(away.sum()) / n
+        mean = math.fsum(float(in_units(block, exponent).sum()) for block in _blocks(sample)) / n
     small = power_of(max(high - mean, mean - low))  # beside a large value of another sample this one may be tiny
-    if small:
-        away = in_units(away, small)
-    np.square(away, out=away)
-    squares = max(0.0, float(away.sum()) - n * times_power(rest, -small) ** 2)
+    away, squares = _away(sample, exponent, mean, small)
+    if n > EXACT_N:
+        rest = away / n
+    squares = max(0.0, squares - n * times_power(rest, -small) ** 2)
     return Moments(n, mean, rest, times_power(math.sqrt(squares / (n - 1)), small), peak, is_constant=False)
+
+
+def _away(sample: Real, exponent: int, mean: float, small: int) -> tuple[float, float]:
+    """Sum of the differences from ``mean``, and of their squares in units of 2^(2 ``small``)."""
+    import numpy as np
+
+    away, squares = [], []
+    room = np.empty(min(len(sample), BLOCK))
+    for block in _blocks(sample):
+        values = np.subtract(in_units(block, exponent), mean, out=room[: len(block)])
+        away.append(float(values.sum()))
+        if small:
+            np.ldexp(values, -small, out=values)
+        squares.append(float(np.square(values, out=values).sum()))
+    return math.fsum(away), math.fsum(squares)
+
+
+def _blocks(sample: Real) -> Iterator[Real]:
+    return (sample[start : start + BLOCK] for start in range(0, len(sample), BLOCK))

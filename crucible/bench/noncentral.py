@@ -27,7 +27,14 @@ SMOOTH: Final = 20.0
 """Degrees of freedom below which the density of S is no polynomial at 0 that the rule would follow."""
 ROOT: Final = 4
 """Power of the variable that S is taken as then."""
-TOLERANCE: Final = 1e-10
+TOLERANCE: Final = 1e-12
+"""Of a noncentrality that is found by halving."""
+AT_ONCE: Final = 128
+"""Statistics whose intervals are found together: their nodes fit into a processor's cache."""
+NEWTON_MAX: Final = 12
+"""Newton's steps; three are usual."""
+SETTLED: Final = 1e-7
+"""A step after which what is left is its square, below what doubles hold."""
 DOUBLINGS_MAX: Final = 60
 """Of the bracket around an end of an interval."""
 POISSON_REACH: Final = 14.0
@@ -51,12 +58,74 @@ def noncentral_t_upper(t: float, df: float, delta: float) -> float:
 
 
 @functools.lru_cache(maxsize=1024)
-def noncentrality(t: float, df: float, probability: float) -> float:
-    """The noncentrality at which a noncentral t is at most ``t`` with this probability, strictly between 0 and 1."""
+def noncentralities(t: float, df: float, tail: float) -> tuple[float, float]:
+    """The noncentralities at which a noncentral t is at least ``t``, and at most ``t``, with probability ``tail``.
+
+    These are the ends of an interval for it of level 1 - 2 ``tail``, which lies strictly between 0 and 1.
+    """
+    import numpy as np
+
+    (low,), (high,) = _ends(np.array([t]), df, tail).tolist()
+    return low, high
+
+
+def noncentralities_of(t: Real, df: float, tail: float) -> tuple[Real, Real]:
+    """`noncentralities` of many statistics with the same degrees of freedom."""
+    import numpy as np
+
+    parts = [_ends(t[start : start + AT_ONCE], df, tail) for start in range(0, len(t), AT_ONCE)]
+    low, high = np.concatenate(parts, axis=1) if parts else np.empty((2, 0))
+    return low, high
+
+
+def _ends(t: Real, df: float, tail: float) -> Real:
+    """Both ends of each statistic: two rows."""
+    import numpy as np
+
+    if tail > 0.5:  # noqa: PLR2004  the smaller tail has the digits
+        return _ends(t, df, 1 - tail)[::-1]
+    found = np.full((2, len(t)), math.nan)
+    is_near = np.abs(t) <= WIDTH_RATIO * math.sqrt(2 * df)
+    found[:, is_near] = _by_newton(t[is_near], df, tail, np.array([-1.0, 1.0]))
+    unsettled = np.isnan(found)
+    for end, place in np.argwhere(unsettled).tolist() if unsettled.any() else ():
+        found[end, place] = _bracketed(float(t[place]), df, tail, is_upper=end == 0)
+    return found
+
+
+def _by_newton(t: Real, df: float, target: float, sign: Real) -> Real:
+    """A row for each ``sign``: where at most ``t`` (1), or at least ``t`` (-1), has probability ``target``.
+
+    Newton's steps on the normal quantile of the probability, which is nearly a line in the noncentrality; they begin
+    where Z - t S were normal (Johnson and Welch, Biometrika 31, 1940). NaN where they do not settle.
+    """
+    import numpy as np
+    from scipy.special import ndtr, ndtri
+
+    spread, weight = _spread_rule(df)
+    wanted, sides = float(ndtri(target)), sign[:, None]
+    mean = float((weight * spread).sum())
+    away = np.square(spread - mean)
+    scale = np.sqrt(1 + t * t * float((weight * away).sum()))
+    delta = t * mean - sides * wanted * scale
+    scaled = t[:, None] * spread
+    step = np.full_like(delta, math.inf)
+    with np.errstate(all="ignore"):  # what is no number did not settle
+        for _ in range(NEWTON_MAX):
+            beyond = (scaled - delta[..., None]) * sign[:, None, None]
+            reached = ndtri((weight * ndtr(beyond)).sum(axis=-1))
+            density = (weight * np.exp(np.square(beyond) / -2)).sum(axis=-1)
+            step = sides * (reached - wanted) * np.exp(-reached * reached / 2) / density
+            delta += step
+            if (np.abs(step) <= SETTLED).all():
+                break
+    return np.where(np.abs(step) <= SETTLED, delta, math.nan)
+
+
+def _bracketed(t: float, df: float, target: float, *, is_upper: bool) -> float:
+    """The same of one statistic by halving and interpolation, from a bracket that is widened until it holds the end."""
     from scipy.optimize import brentq
 
-    is_upper = probability > 0.5  # noqa: PLR2004  the smaller tail has the digits
-    target = 1 - probability if is_upper else probability
     sign = -1.0 if is_upper else 1.0
 
     def excess(delta: float) -> float:
@@ -69,7 +138,7 @@ def noncentrality(t: float, df: float, probability: float) -> float:
             break
         step *= 2
         low, high = t - step, t + step
-    return float(brentq(excess, low, high, xtol=TOLERANCE * step, rtol=1e-13))
+    return float(brentq(excess, low, high, xtol=TOLERANCE, rtol=1e-13))
 
 
 def _noncentral_t(t: float, df: float, delta: float, *, is_upper: bool) -> float:

@@ -106,6 +106,9 @@ def independent(checks: Checks, nan_policy: NanPolicy, **samples: Values) -> Sam
 
     arrays = {name: checks.array(name, values) for name, values in samples.items()}
     checks.choice("nan_policy", nan_policy, NAN_POLICIES)
+    if all(np.isfinite(array).all() for array in arrays.values()):
+        checks.done()
+        return Samples(tuple(arrays.values()), (0,) * len(arrays), None)
     missing = {name: np.isnan(array) for name, array in arrays.items()}
     _refuse_nan(checks, nan_policy, missing)
     checks.done()
@@ -137,6 +140,9 @@ def paired(checks: Checks, nan_policy: NanPolicy, **samples: Values) -> Samples:
     if not checks.problems and len(set(lengths.values())) > 1:
         said = ", ".join(f"{name} has {length}" for name, length in lengths.items())
         raise StatisticsError([Problem(" and ".join(arrays), f"{said}: these are no pairs")], code="length_mismatch")
+    if all(np.isfinite(array).all() for array in arrays.values()):
+        checks.done()
+        return Samples(tuple(arrays.values()), (0,), None)
     missing = {name: np.isnan(array) for name, array in arrays.items()}
     _refuse_nan(checks, nan_policy, missing)
     checks.done()

@@ -156,7 +156,7 @@ def t_paired(
     reason = samples.reason or ("empty" if 0 in samples.n else None)
     if reason is not None:
         return without_test(reason, null, asked, **known)
-    scaled, (one, two) = paired_moments(samples)
+    scaled, (one, two), differences = paired_moments(samples)
     (of,) = scaled.of
     known["effects"] = (*standardized_once(of, "z", asked), average_of_pairs(of, one, two, asked))
     known["details"] = {
@@ -165,8 +165,7 @@ def t_paired(
         **({} if math.isnan(of.sd) else {"sd_difference": scaled.plain(of.sd)}),
     }
     if assumptions:
-        first, second = (in_units(each, scaled.exponent) for each in samples.values)
-        known["assumptions"] = (normality_of("normality of the differences", first - second),)
+        known["assumptions"] = (normality_of("normality of the differences", differences),)
     return _once(of, scaled, null, asked, known)
 
 
