@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,13 @@ from crucible import errors
 from crucible.finished_runs import FinishedGrid
 from crucible.frames import Channel, Message
 from crucible.records.record import CellComparison, CellRanking, StoredFile
+from crucible.records.recorded_results import DeclaredTest
 from crucible.stage_call import EarlierCheckpoint, ScoredItem
 
 COMPARED_ROWS_MAX = 500
 """Rows of one record of comparisons: an append takes 900,000 bytes in all."""
+TESTED_BYTES_MAX = 400_000
+"""Bytes of the tests of one record, as JSON."""
 
 
 class RemoteServices:
@@ -90,6 +93,12 @@ class RemoteServices:
             found = {kind: [row for name, row in part if name == kind] for kind in ("comparisons", "rankings")}
             self.ask("save_comparisons", part=number, parts=len(parts), **found)
 
+    def save_tests(self, tests: Sequence[DeclaredTest]) -> None:
+        """Record statistical tests, in parts that fit a message and a record."""
+        parts = list(_fitting(tests))
+        for number, part in enumerate(parts, 1):
+            self.ask("save_tests", part=number, parts=len(parts), tests=part)
+
     def request_report(self, formats: Sequence[str]) -> str:
         """Ask for a report of the submission at its end; returns the report's id."""
         report_id: str = self.ask("request_report", formats=list(formats))
@@ -136,3 +145,18 @@ def error_of(answer: Message) -> errors.CrucibleError:
         kind = errors.InternalError
     error: errors.CrucibleError = kind(answer["message"])
     return error
+
+
+def _fitting(tests: Sequence[DeclaredTest]) -> Iterator[list[DeclaredTest]]:
+    """Tests in their order, in parts that fit a record."""
+    part: list[DeclaredTest] = []
+    size = 0
+    for test in tests:
+        own = len(json.dumps(test))
+        if part and size + own > TESTED_BYTES_MAX:
+            yield part
+            part, size = [], 0
+        part.append(test)
+        size += own
+    if part:
+        yield part

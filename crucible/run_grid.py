@@ -12,6 +12,7 @@ from crucible.stage_call import Services, StageCall
 
 if TYPE_CHECKING:
     from crucible.records.record import CellComparison, CellRanking
+    from crucible.records.recorded_results import DeclaredTest
 
 
 class SeesGrid:
@@ -42,6 +43,11 @@ class SeesGrid:
         """Record what was found of the cells: rows of the tables ``comparisons`` and ``rankings``."""
         self._require_experiment_scope()
         self._services.save_comparisons(comparisons, rankings)
+
+    def save_tests(self, tests: Sequence[DeclaredTest]) -> None:
+        """Record statistical tests: rows of the table ``tests``."""
+        self._require_experiment_scope()
+        self._services.save_tests(tests)
 
     def request_report(self, formats: Sequence[str]) -> str:
         """Ask for a report of the submission, rendered once all of its runs have ended; returns the report's id."""

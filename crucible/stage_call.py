@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self, SupportsFloat
 
 from crucible.finished_runs import FinishedGrid
 from crucible.records.record import CellComparison, CellRanking, StoredFile
+from crucible.records.recorded_results import DeclaredTest
 from crucible.scope import RUN_SCOPE
 from crucible.spool.layout import SPOOL_BYTES_MAX
 
@@ -230,6 +231,10 @@ class Services(Protocol):
 
         Raises ``UsageError`` for a name that is neither.
         """
+        ...
+
+    def save_tests(self, tests: Sequence[DeclaredTest]) -> None:
+        """Record statistical tests."""
         ...
 
     def save_comparisons(self, comparisons: Sequence[CellComparison], rankings: Sequence[CellRanking]) -> None:

@@ -31,7 +31,14 @@ from crucible.processors.view import View
 from crucible.records.commands import RequestReport
 from crucible.records.hook_events import HookCompleted, HookFailed
 from crucible.records.log_events import ReportRequested
-from crucible.records.stage_events import ArtifactSaved, CellsCompared, CheckpointSaved, DatasetUsed, StageResumed
+from crucible.records.stage_events import (
+    ArtifactSaved,
+    CellsCompared,
+    CheckpointSaved,
+    DatasetUsed,
+    HypothesesTested,
+    StageResumed,
+)
 from crucible.remote_services import answer_of
 from crucible.rules.state import RunState
 from crucible.run_files import files_digest, store
@@ -86,6 +93,7 @@ class StageAnswers:
             "finished_grid": self._finished_grid,
             "item_scores": self._item_scores,
             "save_comparisons": self._save_comparisons,
+            "save_tests": self._save_tests,
             "request_report": self._request_report,
             "begin_hook": self._begin_hook,
             "end_hook": self._end_hook,
@@ -188,6 +196,11 @@ class StageAnswers:
         self._require_experiment_scope()
         self._claim.write(CellsCompared, **found)
         fault_point("compared:after-record")
+
+    def _save_tests(self, **found: Any) -> None:
+        self._require_experiment_scope()
+        self._claim.write(HypothesesTested, **found)
+        fault_point("tested:after-record")
 
     def _request_report(self, formats: list[str]) -> str:
         """The same command for every attempt of this stage, so that one report comes of it."""

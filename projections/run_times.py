@@ -13,6 +13,7 @@ from crucible.records.stage_events import (
     CellsCompared,
     CheckpointSaved,
     DatasetUsed,
+    HypothesesTested,
     StageCanceled,
     StageClaimed,
     StageCompleted,
@@ -101,7 +102,7 @@ def _lease_expired(times: RunTimes, event: StageLeaseExpired, at: Moment) -> Non
     times.claim_ended[event.claim_id] = at
 
 
-_Beat = StageResumed | StageHeartbeat | CheckpointSaved | ArtifactSaved | CellsCompared | DatasetUsed
+_Beat = StageResumed | StageHeartbeat | CheckpointSaved | ArtifactSaved | CellsCompared | HypothesesTested | DatasetUsed
 _AttemptEnd = StageCompleted | StageFailed | StageCanceled
 _NOTERS: dict[type[Record], Callable[[RunTimes, Any, Moment], None]] = {
     RunCreated: _created,
@@ -111,7 +112,10 @@ _NOTERS: dict[type[Record], Callable[[RunTimes, Any, Moment], None]] = {
     StageRequested: _requested,
     StageReused: _reused,
     StageClaimed: _claimed,
-    **dict.fromkeys((StageResumed, StageHeartbeat, CheckpointSaved, ArtifactSaved, CellsCompared, DatasetUsed), _beat),
+    **dict.fromkeys(
+        (StageResumed, StageHeartbeat, CheckpointSaved, ArtifactSaved, CellsCompared, HypothesesTested, DatasetUsed),
+        _beat,
+    ),
     **dict.fromkeys((StageCompleted, StageFailed, StageCanceled), _attempt_ended),
     StageLeaseExpired: _lease_expired,
 }

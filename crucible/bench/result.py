@@ -29,6 +29,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "infinite_input": "a value is infinite",
         "no_difference": "no pair differs",
         "no_discordant_pairs": "no pair is discordant",
+        "not_binary": "a value is neither 0 nor 1",
         "one_class": "there is only one class",
         "one_cluster": "there is only one cluster",
         "p_out_of_range": "a p value lies outside 0 to 1",

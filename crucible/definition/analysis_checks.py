@@ -2,25 +2,128 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
+from pydantic import ValidationError
+
+from crucible.canonical import parse_json
+from crucible.definition.asked_test import AskedTest, family_faults, faults_of
 from crucible.definition.grid import cells_of
 from crucible.definition.label import labels_of
 from crucible.definition.model import Definition, MetricDeclaration, StageDefinition
-from crucible.definition.problems import Loc, Problems
+from crucible.definition.problems import Loc, Problems, type_words
+from crucible.scope import EXPERIMENT_SCOPE
 
 ANALYSIS_TYPE: Final = "analysis"
 
 
 def check_analysis(definition: Definition, problems: Problems) -> None:
     """Check metrics and reference cell of each analysis against what the runs declare and the grid has."""
-    declared = {name: metric for stage in definition.enabled_stages for name, metric in stage.metrics.items()}
+    declared = _declared(definition)
     for index, stage in enumerate(definition.stages):
         if stage.type == ANALYSIS_TYPE and stage.enabled:
             loc: Loc = ("stages", index, "options")
             _check_metrics(definition, stage, declared, loc, problems)
             _check_reference(definition, stage, loc, problems)
+            _check_tests(definition, _tests(stage.options, loc, problems), loc, problems)
+
+
+def analysis_definition(definition: Definition, options_json: str) -> Definition:
+    """The definition of a further analysis: the grid, and nothing to be done but a stage ``analysis``."""
+    stage = {
+        "name": ANALYSIS_TYPE,
+        "type": ANALYSIS_TYPE,
+        "scope": EXPERIMENT_SCOPE,
+        "options": parse_json(options_json),
+    }
+    alone: dict[str, Any] = {
+        "hooks": {},
+        "datasets": {},
+        "adapter": None,
+        "max_concurrent": None,
+        "budget": None,
+        "breaker": None,
+    }
+    return Definition.model_validate({**definition.canonical(), **alone, "stages": [stage]})
+
+
+def analysis_problems(definition: Definition, options_json: str) -> list[str]:
+    """Everything that is wrong with the options of a further analysis: it makes tests and nothing else."""
+    problems = Problems()
+    options = parse_json(options_json)
+    if not isinstance(options, dict) or options.keys() != {"metrics", "tests"} or options["metrics"]:
+        return ["a further analysis has the options tests, and metrics, which is empty"]
+    if not options["tests"]:
+        return ["a further analysis needs a test"]
+    tests = _tests(options, (), problems)
+    _check_tests(definition, tests, (), problems)
+    return [str(problem) for problem in problems.errors]
+
+
+def planned_tests(definition: Mapping[str, Any]) -> list[tuple[str, AskedTest]]:
+    """The tests that a definition, as plain JSON, declares, with everything said, and the stages that make them.
+
+    What can't be read is left out: the check of definitions refuses it.
+    """
+    stages = [stage for stage in definition.get("stages", ()) if stage.get("enabled")]
+    analyses = [
+        stage for stage in stages if stage.get("type") == ANALYSIS_TYPE and stage.get("options", {}).get("tests")
+    ]
+    if not analyses:
+        return []
+    try:
+        whole = Definition.model_validate(definition)
+        declared = _declared(whole)
+        parameters = sorted({name for cell in cells_of(whole) for name in cell})
+        return [
+            (
+                stage["name"],
+                AskedTest.model_validate(each).resolved(
+                    has_items=declared[each["metric"]].mean_of is not None, parameters=parameters
+                ),
+            )
+            for stage in analyses
+            for each in stage["options"]["tests"]
+        ]
+    except (ValueError, KeyError, IndexError, TypeError):
+        return []
+
+
+def _tests(options: Mapping[str, Any], loc: Loc, problems: Problems) -> list[tuple[int, AskedTest]]:
+    """The tests that are asked for, each with its place; what is none is a problem."""
+    found: list[tuple[int, AskedTest]] = []
+    given = options.get("tests")
+    for place, each in enumerate(given if isinstance(given, list) else ()):
+        try:
+            found.append((place, AskedTest.model_validate(each)))
+        except ValidationError as error:
+            for fault in error.errors(include_url=False):
+                where = (*loc, "tests", place, *(str(part) for part in fault["loc"][:1]))
+                expected = type_words(fault["type"]) or fault["msg"].removeprefix("Input should be ")
+                names = AskedTest.model_fields if fault["type"] == "extra_forbidden" else None
+                problems.add(where, "is not what a test has there", expected=None if names else expected, names=names)
+    return found
+
+
+def _check_tests(definition: Definition, tests: Sequence[tuple[int, AskedTest]], loc: Loc, problems: Problems) -> None:
+    is_with_items = {name: metric.mean_of is not None for name, metric in _declared(definition).items()}
+    cells = cells_of(definition) if tests else []
+    labels = labels_of(cells) if tests else []
+    faults = [
+        (place, fault)
+        for place, asked in tests
+        for fault in faults_of(asked, is_with_items=is_with_items, cells=cells, labels=labels)
+    ]
+    faults += [(tests[index][0], fault) for index, fault in family_faults([asked for _, asked in tests])]
+    for place, fault in faults:
+        where = (*loc, "tests", place, fault.field)
+        problems.add(where, fault.message, value=fault.value, names=fault.names or None)
+
+
+def _declared(definition: Definition) -> dict[str, MetricDeclaration]:
+    """The metrics that stages of the runs declare."""
+    return {name: metric for stage in definition.enabled_stages for name, metric in stage.metrics.items()}
 
 
 def _check_metrics(

@@ -148,13 +148,17 @@ def submitted_run_count(definition: Definition, *, is_smoke: bool, selection_jso
     return len(selection.grid_indexes)
 
 
-def experiment_run(accepted: SubmissionAccepted, phase: ExperimentPhase, number: int, seed: int) -> PlannedRun:
+def experiment_run(
+    accepted: SubmissionAccepted, phase: ExperimentPhase, number: int, definition: Definition
+) -> PlannedRun:
     """Return the ``number``-th run of scope experiment that an accepted submission has in a phase, from 1.
 
-    ``seed`` is the experiment's. It belongs to no cell; it sorts before the runs of the grid, or after them.
+    ``definition`` is the submission's, or that of a further analysis. The run belongs to no cell; it sorts before those
+    of the grid, or after them.
     """
     label = PHASE_LABELS[phase]
-    cell_id = hash_parts("phase", phase, accepted.recipe_digest, accepted.definition_digest).hex()
+    digest = definition.definition_digest if phase == "again" else accepted.definition_digest
+    cell_id = hash_parts("phase", phase, accepted.recipe_digest, digest).hex()
     index = 0 if phase == "before" else accepted.run_count
     return PlannedRun(
         run_id=run_id_of(accepted.occurred_at_us // 1000, index, cell_id, number, accepted.submission_id),
@@ -163,7 +167,7 @@ def experiment_run(accepted: SubmissionAccepted, phase: ExperimentPhase, number:
         grid_index=NO_INDEX if phase == "before" else accepted.run_count,
         repeat=number,
         params={},
-        seed=repeat_seed(seed, SEED_OF_EXPERIMENT),
+        seed=repeat_seed(definition.seed, SEED_OF_EXPERIMENT),
         label=label,
         ref=f"{accepted.experiment}#{accepted.number}/{label}.{number}",
     )

@@ -244,7 +244,7 @@ class Definition(ExperimentFields):
 
     def once(self, phase: ExperimentPhase) -> tuple[StageDefinition, ...]:
         """What is done once in a phase, in order: stages of scope experiment, and the hook of the phase."""
-        stages = self.experiment_stages if phase == "after" else ()
+        stages = () if phase == "before" else self.experiment_stages
         hook: HookName = "before_experiment" if phase == "before" else "after_experiment"
         return (*stages, self.stage(hook)) if hook in self.hooks else stages
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from crucible.records.commands import (
     AddNote,
+    AnalyzeSubmission,
     CancelRun,
     CancelSubmission,
     ChangeBudget,
@@ -42,7 +43,15 @@ from crucible.records.record import (
     StoredFile,
     Topic,
 )
+from crucible.records.recorded_results import (
+    DeclaredTest,
+    ResultAssumption,
+    ResultComparison,
+    ResultEffect,
+    StatisticalResult,
+)
 from crucible.records.run_events import (
+    AnalysisRequested,
     RunCanceled,
     RunCancelRequested,
     RunCompleted,
@@ -61,6 +70,7 @@ from crucible.records.stage_events import (
     CellsCompared,
     CheckpointSaved,
     DatasetUsed,
+    HypothesesTested,
     StageCanceled,
     StageClaimed,
     StageCompleted,
@@ -76,6 +86,8 @@ from crucible.records.telemetry import LogLines, MetricBatch, PredictionBatch, S
 __all__ = [
     "RECORD_TYPES",
     "AddNote",
+    "AnalysisRequested",
+    "AnalyzeSubmission",
     "ArchivePart",
     "ArtifactSaved",
     "BreakerOpened",
@@ -94,8 +106,10 @@ __all__ = [
     "CommandRejected",
     "DatasetUsed",
     "DeadLetter",
+    "DeclaredTest",
     "HookCompleted",
     "HookFailed",
+    "HypothesesTested",
     "LogArchived",
     "LogCreated",
     "LogLines",
@@ -109,6 +123,9 @@ __all__ = [
     "Record",
     "ReportRequested",
     "RequestReport",
+    "ResultAssumption",
+    "ResultComparison",
+    "ResultEffect",
     "ResultMetric",
     "RetryRun",
     "RunCancelRequested",
@@ -130,6 +147,7 @@ __all__ = [
     "StageRequested",
     "StageResumed",
     "StageReused",
+    "StatisticalResult",
     "StoredFile",
     "SubmissionAccepted",
     "SubmissionCancelRequested",

@@ -69,6 +69,18 @@ class ChangeBudget(Record):
     """New limits by kind (time_s, cost, runs), canonical JSON; a kind that is not named stays."""
 
 
+@record(topic="commands", key="experiment")
+class AnalyzeSubmission(Record):
+    """Analyse a submission that has ended again, beside what was found before."""
+
+    submission_id: str
+    """The submission."""
+    experiment: str
+    """Experiment name."""
+    options_json: str
+    """Options of the built-in stage analysis, canonical JSON."""
+
+
 @record(topic="commands", key="run_id")
 class CancelRun(Record):
     """Stop a run."""

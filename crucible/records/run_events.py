@@ -95,6 +95,18 @@ class SubmissionReopened(Record):
     """Generation that begins, from 2."""
 
 
+@record(topic="events", key="experiment")
+class AnalysisRequested(Record):
+    """A further analysis of a submission is to be made."""
+
+    submission_id: str
+    """The submission."""
+    experiment: str
+    """Experiment name."""
+    options_json: str
+    """Options of the built-in stage analysis, canonical JSON."""
+
+
 @record(topic="events", key="run_id")
 class RunCreated(Record):
     """A cell of a grid and one repeat of it."""

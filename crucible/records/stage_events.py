@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from crucible.records.record import CellComparison, CellRanking, Record, ResultMetric, StoredFile, record
+from crucible.records.recorded_results import DeclaredTest
 
 
 @record(topic="events", key="run_id")
@@ -215,6 +216,26 @@ class CellsCompared(Record):
     """Cells compared in pairs."""
     rankings: Sequence[CellRanking]
     """Cells in their order."""
+
+
+@record(topic="events", key="run_id")
+class HypothesesTested(Record):
+    """Statistical tests that an analysis has made: a part of them, or all. Valid iff the claim is live."""
+
+    run_id: str
+    """The run."""
+    stage: str
+    """Stage name."""
+    attempt: int
+    """Attempt of the stage, from 1."""
+    claim_id: str
+    """The claim that this belongs to."""
+    part: int
+    """Number of the part, from 1."""
+    parts: int
+    """How many parts there are."""
+    tests: Sequence[DeclaredTest]
+    """The tests."""
 
 
 @record(topic="events", key="run_id")

@@ -15,6 +15,7 @@ from crucible.records.limit_events import BreakerOpened, BudgetChanged, BudgetEx
 from crucible.records.log_events import PermitGranted, PermitReleased
 from crucible.records.record import Record
 from crucible.records.run_events import (
+    AnalysisRequested,
     RunCanceled,
     RunCancelRequested,
     RunCompleted,
@@ -51,7 +52,7 @@ from crucible.rules.plan import (
     plan_shut_out,
     plan_start,
 )
-from crucible.rules.queue import SubmissionQueue, is_opening
+from crucible.rules.queue import SubmissionQueue, is_analysis, is_opening
 from crucible.rules.sources import Sources
 from crucible.rules.state import RunState, SubmissionState
 from crucible.rules.stopping import Stopping, only_starts_stop
@@ -93,6 +94,7 @@ _SUBMISSION_EVENTS = frozenset(
         SubmissionCancelRequested,
         SubmissionClosed,
         SubmissionReopened,
+        AnalysisRequested,
         BudgetExceeded,
         BudgetChanged,
         BreakerOpened,
@@ -244,6 +246,10 @@ class Agenda:
         blueprint = self._blueprint(submission) if submission is not None else None
         if submission is None or blueprint is None:
             return batches
+        if is_analysis(run):
+            asked = submission.analyses[run.created.repeat - 1]
+            drafts = plan_run(run, submission, blueprint.analysis(asked), ready)
+            return [*batches, drafts] if drafts else batches
         opening = self._queue(submission.submission_id).opening
         if opening is not None and is_shut_out(run, opening):
             batches.append(plan_shut_out(run, opening))
@@ -260,8 +266,9 @@ class Agenda:
 
     def _plan_submission(self, submission: SubmissionState) -> Batches:
         queue = self._queue(submission.submission_id)
+        analyses = self._plan_analyses(submission, queue)
         if submission.closed is not None and not queue.open_runs and not has_changed(submission, queue):
-            return []
+            return analyses
         blueprint = self._blueprint(submission)
         if blueprint is None:
             return []
@@ -274,7 +281,7 @@ class Agenda:
         may_start = not stopped and only_starts_stop(submission)
         started = self._plan_starts(submission, queue, blueprint) if may_start else []
         ended = [] if created else [[draft] for draft in plan_end(submission, queue)]
-        return [*created, *stopped, *started, *ended]
+        return [*analyses, *created, *stopped, *started, *ended]
 
     def _plan_before(self, submission: SubmissionState, blueprint: Blueprint) -> Batches:
         """The run that has to complete before the grid starts."""
@@ -295,6 +302,22 @@ class Agenda:
         if fields is None or fields["run_id"] in self._world.runs:
             return []
         return [plan_created(fields, submission)]
+
+    def _plan_analyses(self, submission: SubmissionState, queue: SubmissionQueue) -> Batches:
+        """The runs that were asked for after the end: neither a stop nor a limit of the submission holds them up."""
+        batches: Batches = []
+        for number, asked in enumerate(submission.analyses, 1):
+            run = queue.analyses.get(number)
+            if run is not None and run.status != "pending":
+                continue
+            blueprint = self._blueprint(submission)
+            if blueprint is None:
+                return []
+            if run is not None:
+                batches.append(plan_start(run, blueprint.analysis(asked)))
+            elif (fields := blueprint.analysis(asked).experiment_run("again", number)) is not None:
+                batches.append(plan_created(fields, submission, asked))
+        return batches
 
     def _plan_creation(self, submission: SubmissionState, queue: SubmissionQueue, blueprint: Blueprint) -> Batches:
         if queue.created >= submission.accepted.run_count:

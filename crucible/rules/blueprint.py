@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from crucible.canonical import canonical_json
 from crucible.records.commands import SubmitExperiment
-from crucible.records.run_events import RunCreated, SubmissionAccepted
+from crucible.records.run_events import AnalysisRequested, RunCreated, SubmissionAccepted
 from crucible.records.stage_events import ArtifactSaved
 from crucible.rules.budget import runs_limit
 from crucible.scope import EXPERIMENT_SCOPE, RUN_SCOPE, ExperimentPhase
@@ -32,6 +32,10 @@ class Blueprint(Protocol):
 
     def experiment_run(self, phase: ExperimentPhase, number: int) -> Mapping[str, Any] | None:
         """The fields of `RunCreated` of the ``number``-th run of scope experiment in a phase; None: it has none."""
+        ...
+
+    def analysis(self, asked: AnalysisRequested) -> Blueprint:
+        """A further analysis, worked out: its run is the ``number``-th of the phase ``again``."""
         ...
 
     @property
@@ -65,6 +69,10 @@ class Blueprints(Protocol):
         """The submission, worked out."""
         ...
 
+    def analysis_problems(self, accepted: SubmissionAccepted, options_json: str) -> Sequence[str]:
+        """Everything that is wrong with what a further analysis of a submission is asked for."""
+        ...
+
 
 def limit_name(experiment: str) -> str:
     """The limit that an experiment's ``max_concurrent`` is kept by."""
@@ -94,7 +102,7 @@ class DefinitionBlueprint:
     def experiment_stages(self, phase: ExperimentPhase) -> Sequence[StageDefinition]:
         """The stages of scope experiment that are done in a phase, in order: none for a part of a grid."""
         is_whole = self._accepted.selection_json is None
-        return self._definition.once(phase) if is_whole else ()
+        return self._definition.once(phase) if is_whole or phase == "again" else ()
 
     def experiment_run(self, phase: ExperimentPhase, number: int) -> Mapping[str, Any] | None:
         """The fields of `RunCreated` of a run of scope experiment; None if the phase has no stage."""
@@ -103,9 +111,17 @@ class DefinitionBlueprint:
         stages = self.experiment_stages(phase)
         if not stages:
             return None
-        run = experiment_run(self._accepted, phase, number, self._definition.seed)
+        run = experiment_run(self._accepted, phase, number, self._definition)
         limits = sorted(self.capacities.keys() - {runs_limit(self._accepted.submission_id)})
         return {**self._shared(stages), "limits": limits, "scope": EXPERIMENT_SCOPE, **_own(run)}
+
+    def analysis(self, asked: AnalysisRequested) -> DefinitionBlueprint:
+        """A further analysis: of the experiment's code it needs nothing."""
+        from crucible.definition.analysis_checks import analysis_definition
+
+        definition = analysis_definition(self._definition, asked.options_json)
+        accepted = SubmissionAccepted(**{**vars(self._accepted), "code_path": None, "code_blob": None})
+        return DefinitionBlueprint(accepted, definition, blob_store=self._blob_store)
 
     def _shared(self, stages: Sequence[StageDefinition]) -> dict[str, Any]:
         """What all runs of these stages have in common."""
@@ -179,6 +195,13 @@ class DefinitionBlueprints:
 
         definition = Definition.parse(command.definition_json)
         return submitted_run_count(definition, is_smoke=command.is_smoke, selection_json=command.selection_json)
+
+    def analysis_problems(self, accepted: SubmissionAccepted, options_json: str) -> list[str]:
+        """Everything that is wrong with the options of a further analysis."""
+        from crucible.definition.analysis_checks import analysis_problems
+        from crucible.definition.model import Definition
+
+        return analysis_problems(Definition.parse(accepted.definition_json), options_json)
 
     def of(self, accepted: SubmissionAccepted) -> DefinitionBlueprint:
         """The submission, worked out."""

@@ -7,12 +7,12 @@ write the same ids, and the fold takes the first.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from crucible.canonical import derived_id
 from crucible.errors import DefinitionError
 from crucible.records.commands import (
     AddNote,
+    AnalyzeSubmission,
     CancelRun,
     CancelSubmission,
     ChangeBudget,
@@ -25,9 +25,6 @@ from crucible.records.commands import (
 )
 from crucible.records.limit_events import BudgetChanged, BudgetExceeded
 from crucible.records.log_events import (
-    CommandAccepted,
-    CommandObsolete,
-    CommandRejected,
     MarkSet,
     NoteAdded,
     ReportRequested,
@@ -35,12 +32,14 @@ from crucible.records.log_events import (
 )
 from crucible.records.record import Record
 from crucible.records.run_events import (
+    AnalysisRequested,
     RunCancelRequested,
     RunPurged,
     RunReopened,
     SubmissionAccepted,
     SubmissionCancelRequested,
 )
+from crucible.rules.answering import HEADER, Drafts, accepted, copied, effect, obsolete, rejected
 from crucible.rules.blueprint import Blueprints, DefinitionBlueprints
 from crucible.rules.budget import budget_of, limit_problems, limits_of, runs_limit
 from crucible.rules.draft import Draft
@@ -52,10 +51,6 @@ EXPERIMENT_BYTES_MAX = 200
 """Bytes of an experiment's name in UTF-8 at most: it is part of keys."""
 REASON_BYTES_MAX = 4096
 """Bytes of a reason in UTF-8 at most."""
-ERRORS_MAX = 100
-"""Problems that one rejection lists; a last one says how many more there are."""
-ERROR_CHARACTERS_MAX = 1000
-"""Of one problem; the rest is cut off."""
 NOTE_BYTES_MAX = 4096
 """Bytes of a note in UTF-8 at most."""
 TAG_BYTES_MAX = 64
@@ -66,14 +61,21 @@ SUBMISSION_BYTES_MAX = 800_000
 """Bytes of definition and environment at most: with the answer they have to fit one append."""
 PURGED_BLOBS_MAX = 10_000
 """Blobs that one purge can name."""
+ANALYSES_MAX = 1000
+"""Further analyses of a submission at most."""
 MARK_BYTES_MAX = 200
 """Bytes of a mark's name in UTF-8 at most."""
 
 REPORT_FORMATS = ("html", "md", "tex", "ipynb", "csv", "json")
 """Formats of reports, in the order in which they are named."""
 
-Drafts = tuple[Draft, ...]
-_HEADER = frozenset({"event_id", "occurred_at_us", "actor", "causation_id", "correlation_id", "traceparent"})
+
+class Known(NamedTuple):
+    """What a decision may need beside the world."""
+
+    blueprints: Blueprints
+    position: str
+    """Where the manager stands."""
 
 
 def is_early(world: World, command: Record) -> bool:
@@ -89,39 +91,36 @@ def decide(world: World, command: Record, *, blueprints: Blueprints | None = Non
 
     ``position`` is where the manager stands: what a mark set now means, and a report asked for now tells.
     """
+    known = blueprints if blueprints is not None else DefinitionBlueprints()
     if isinstance(command, SubmitExperiment):
-        return _submit(world, command, blueprints if blueprints is not None else DefinitionBlueprints())
+        return _submit(world, command, known)
     if world.is_answered(command):
         return ()
     if len(getattr(command, "reason", "").encode()) > REASON_BYTES_MAX:
-        return _rejected(command, f"the reason is longer than {REASON_BYTES_MAX} bytes")
-    if isinstance(command, SetMark):
-        return _set_mark(world, command, position)
-    if isinstance(command, RequestReport):
-        return _request_report(world, command, position)
+        return rejected(command, f"the reason is longer than {REASON_BYTES_MAX} bytes")
     decider = _DECIDERS.get(type(command))
-    return () if decider is None else decider(world, command)
+    return () if decider is None else decider(world, command, Known(known, position))
 
 
 def _submit(world: World, command: SubmitExperiment, blueprints: Blueprints) -> Drafts:  # noqa: PLR0911  a return for each guard
     if world.is_answered(command):
         return _numbered_again(world, command, blueprints)
     if world.submission(command.submission_id) is not None:
-        return _obsolete(command, f"the submission {command.submission_id} was accepted before")
+        return obsolete(command, f"the submission {command.submission_id} was accepted before")
     if len(command.experiment.encode()) > EXPERIMENT_BYTES_MAX:
-        return _rejected(command, f"the experiment's name is longer than {EXPERIMENT_BYTES_MAX} bytes")
+        return rejected(command, f"the experiment's name is longer than {EXPERIMENT_BYTES_MAX} bytes")
     size = len(command.definition_json.encode()) + len(command.environment_json.encode())
     if size > SUBMISSION_BYTES_MAX:
-        return _rejected(command, f"definition and environment have {size} bytes; {SUBMISSION_BYTES_MAX} are allowed")
+        return rejected(command, f"definition and environment have {size} bytes; {SUBMISSION_BYTES_MAX} are allowed")
     try:
         count = blueprints.count(command)
     except DefinitionError as error:
-        return _rejected(command, *(str(problem) for problem in error.problems))
+        return rejected(command, *(str(problem) for problem in error.problems))
     except ValueError as error:
-        return _rejected(command, f"the definition can't be read: {error}")
+        return rejected(command, f"the definition can't be read: {error}")
     if count < 1:
-        return _rejected(command, "the grid has no run: give every parameter a value and enable a stage")
-    return _accepted(command, _submission(world, command, count))
+        return rejected(command, "the grid has no run: give every parameter a value and enable a stage")
+    return accepted(command, _submission(world, command, count))
 
 
 def _numbered_again(world: World, command: SubmitExperiment, blueprints: Blueprints) -> Drafts:
@@ -137,77 +136,90 @@ def _numbered_again(world: World, command: SubmitExperiment, blueprints: Bluepri
 def _submission(world: World, command: SubmitExperiment, count: int) -> Draft:
     experiment = world.experiments.get(command.experiment)
     number = experiment.number_last + 1 if experiment is not None else 1
-    fields = {name: value for name, value in vars(command).items() if name not in _HEADER}
-    return _effect(command, SubmissionAccepted, number, **fields, number=number, run_count=count)
+    fields = {name: value for name, value in vars(command).items() if name not in HEADER}
+    return effect(command, SubmissionAccepted, number, **fields, number=number, run_count=count)
 
 
-def _cancel_submission(world: World, command: CancelSubmission) -> Drafts:
+def _analyze(world: World, command: AnalyzeSubmission, known: Known) -> Drafts:
+    submission = world.submission(command.submission_id)
+    if submission is None or submission.accepted.experiment != command.experiment:
+        return rejected(command, f"{command.experiment} has no submission {command.submission_id}")
+    if submission.closed is None:
+        return rejected(command, "the submission has not ended: an analysis of what is there so far would be a peek")
+    if len(submission.analyses) >= ANALYSES_MAX:
+        return rejected(command, f"the submission was analysed again {ANALYSES_MAX} times; that is all there may be")
+    if problems := known.blueprints.analysis_problems(submission.accepted, command.options_json):
+        return rejected(command, *problems)
+    return accepted(command, copied(command, AnalysisRequested))
+
+
+def _cancel_submission(world: World, command: CancelSubmission, _: Known) -> Drafts:
     experiment = world.experiments.get(command.experiment)
     submission = experiment.submissions.get(command.submission_id) if experiment is not None else None
     if submission is None:
-        return _rejected(command, f"{command.experiment} has no submission {command.submission_id}")
+        return rejected(command, f"{command.experiment} has no submission {command.submission_id}")
     if submission.closed is not None:
-        return _obsolete(command, "every run of the submission has ended")
+        return obsolete(command, "every run of the submission has ended")
     if submission.cancel_reason is not None:
-        return _obsolete(command, "the submission is being canceled")
-    effect = _effect(
+        return obsolete(command, "the submission is being canceled")
+    made = effect(
         command,
         SubmissionCancelRequested,
         submission_id=command.submission_id,
         experiment=command.experiment,
         reason=command.reason,
     )
-    return _accepted(command, effect)
+    return accepted(command, made)
 
 
-def _change_budget(world: World, command: ChangeBudget) -> Drafts:
+def _change_budget(world: World, command: ChangeBudget, _: Known) -> Drafts:
     experiment = world.experiments.get(command.experiment)
     submission = experiment.submissions.get(command.submission_id) if experiment is not None else None
     if submission is None:
-        return _rejected(command, f"{command.experiment} has no submission {command.submission_id}")
+        return rejected(command, f"{command.experiment} has no submission {command.submission_id}")
     budget = budget_of(submission)
     problems = limit_problems(command.budget_json, budget)
     if problems:
-        return _rejected(command, *problems)
+        return rejected(command, *problems)
     limits = limits_of(command.budget_json)
     if all(budget.limit(kind) == limit for kind, limit in limits.items()):
-        return _obsolete(command, "the budget is so already")
-    return _accepted(command, _copied(command, BudgetChanged))
+        return obsolete(command, "the budget is so already")
+    return accepted(command, copied(command, BudgetChanged))
 
 
-def _cancel_run(world: World, command: CancelRun) -> Drafts:
+def _cancel_run(world: World, command: CancelRun, _: Known) -> Drafts:
     run = world.runs.get(command.run_id)
     if run is None:
         return _unknown_run(command)
     if run.is_terminal:
-        return _obsolete(command, f"the run has ended: {run.status}")
+        return obsolete(command, f"the run has ended: {run.status}")
     if run.cancel_reason is not None:
-        return _obsolete(command, "the run is being canceled")
-    return _accepted(command, _effect(command, RunCancelRequested, run_id=command.run_id, reason=command.reason))
+        return obsolete(command, "the run is being canceled")
+    return accepted(command, effect(command, RunCancelRequested, run_id=command.run_id, reason=command.reason))
 
 
-def _retry_run(world: World, command: RetryRun) -> Drafts:  # noqa: PLR0911  a return for each guard
+def _retry_run(world: World, command: RetryRun, _: Known) -> Drafts:  # noqa: PLR0911  a return for each guard
     run = world.runs.get(command.run_id)
     if run is None:
         return _unknown_run(command)
     if not run.is_terminal:
-        return _obsolete(command, f"the run has not ended: {run.status}")
+        return obsolete(command, f"the run has not ended: {run.status}")
     if run.purged:
-        return _rejected(command, "the run was purged: what it made is gone; submit the experiment again")
+        return rejected(command, "the run was purged: what it made is gone; submit the experiment again")
     current = run.current_stage
     if command.from_stage is None and current is None:
-        return _obsolete(command, "every stage of the run has a result; name the stage to run again")
+        return obsolete(command, "every stage of the run has a result; name the stage to run again")
     name = command.from_stage if command.from_stage is not None else current.name if current is not None else ""
     stage = run.stage(name)
     if stage is None:
-        return _rejected(command, f"the run has no stage {name!r}; it has {', '.join(run.created.stages)}")
+        return rejected(command, f"the run has no stage {name!r}; it has {', '.join(run.created.stages)}")
     if current is not None and stage.index > current.index:
-        return _rejected(command, f"{name!r} needs a result of {current.name!r}; run again from {current.name!r}")
+        return rejected(command, f"{name!r} needs a result of {current.name!r}; run again from {current.name!r}")
     if spent := _spent(world, run):
-        return _rejected(command, spent)
+        return rejected(command, spent)
     generation = run.generation + 1
-    effect = _effect(command, RunReopened, run_id=command.run_id, generation=generation, from_stage=name)
-    return _accepted(command, effect)
+    made = effect(command, RunReopened, run_id=command.run_id, generation=generation, from_stage=name)
+    return accepted(command, made)
 
 
 def _spent(world: World, run: RunState) -> str:
@@ -222,19 +234,19 @@ def _spent(world: World, run: RunState) -> str:
     return ""
 
 
-def _purge_run(world: World, command: PurgeRun) -> Drafts:
+def _purge_run(world: World, command: PurgeRun, _: Known) -> Drafts:
     run = world.runs.get(command.run_id)
     if run is None:
         return _unknown_run(command)
     if not run.is_terminal:
-        return _rejected(command, f"the run has not ended: {run.status}; cancel it first")
+        return rejected(command, f"the run has not ended: {run.status}; cancel it first")
     if run.purged:
-        return _obsolete(command, "the run was purged before")
+        return obsolete(command, "the run was purged before")
     blobs = _blobs_of(run)
     if len(blobs) > PURGED_BLOBS_MAX:
-        return _rejected(command, f"the run names {len(blobs)} blobs; one purge can name {PURGED_BLOBS_MAX}")
-    effect = _effect(command, RunPurged, run_id=command.run_id, reason=command.reason, blobs=blobs)
-    return _accepted(command, effect)
+        return rejected(command, f"the run names {len(blobs)} blobs; one purge can name {PURGED_BLOBS_MAX}")
+    made = effect(command, RunPurged, run_id=command.run_id, reason=command.reason, blobs=blobs)
+    return accepted(command, made)
 
 
 def _blobs_of(run: RunState) -> list[str]:
@@ -250,21 +262,21 @@ def _blobs_of(run: RunState) -> list[str]:
     return sorted(digests)
 
 
-def _change_tags(world: World, command: ChangeTags) -> Drafts:
+def _change_tags(world: World, command: ChangeTags, _: Known) -> Drafts:
     subject = _subject(world, command)
     if subject is None:
         return _unknown_subject(command)
     problems = [_tag_problem(tag) for tag in command.added if _tag_problem(tag)]
     if problems:
-        return _rejected(command, *problems)
+        return rejected(command, *problems)
     if len(command.added) > TAGS_MAX or len(command.removed) > TAGS_MAX:
-        return _rejected(command, f"more than {TAGS_MAX} tags at once")
+        return rejected(command, f"more than {TAGS_MAX} tags at once")
     tags = (subject | frozenset(command.added)) - frozenset(command.removed)
     if tags == subject:
-        return _obsolete(command, "the tags are so already")
+        return obsolete(command, "the tags are so already")
     if len(tags) > TAGS_MAX:
-        return _rejected(command, f"{len(tags)} tags; there may be {TAGS_MAX}")
-    return _accepted(command, _copied(command, TagsChanged))
+        return rejected(command, f"{len(tags)} tags; there may be {TAGS_MAX}")
+    return accepted(command, copied(command, TagsChanged))
 
 
 def _tag_problem(tag: str) -> str:
@@ -275,14 +287,14 @@ def _tag_problem(tag: str) -> str:
     return ""
 
 
-def _add_note(world: World, command: AddNote) -> Drafts:
+def _add_note(world: World, command: AddNote, _: Known) -> Drafts:
     if _subject(world, command) is None:
         return _unknown_subject(command)
     if not command.text.strip():
-        return _rejected(command, "an empty note; say something")
+        return rejected(command, "an empty note; say something")
     if len(command.text.encode()) > NOTE_BYTES_MAX:
-        return _rejected(command, f"the note has {len(command.text.encode())} bytes; {NOTE_BYTES_MAX} are allowed")
-    return _accepted(command, _copied(command, NoteAdded))
+        return rejected(command, f"the note has {len(command.text.encode())} bytes; {NOTE_BYTES_MAX} are allowed")
+    return accepted(command, copied(command, NoteAdded))
 
 
 def _subject(world: World, command: ChangeTags | AddNote | RequestReport) -> frozenset[str] | None:
@@ -296,88 +308,48 @@ def _subject(world: World, command: ChangeTags | AddNote | RequestReport) -> fro
     return None
 
 
-def _set_mark(world: World, command: SetMark, position: str) -> Drafts:
+def _set_mark(world: World, command: SetMark, known: Known) -> Drafts:
     if not command.name.strip():
-        return _rejected(command, "an empty name; give the mark one")
+        return rejected(command, "an empty name; give the mark one")
     if len(command.name.encode()) > MARK_BYTES_MAX:
-        return _rejected(command, f"the name is longer than {MARK_BYTES_MAX} bytes")
-    known = world.marks.get(command.name)
-    if known is not None and known.mark is not None:
-        return _rejected(command, f"the mark {command.name!r} stands at {known.mark.position}; choose another name")
-    return _accepted(command, _effect(command, MarkSet, name=command.name, position=position))
+        return rejected(command, f"the name is longer than {MARK_BYTES_MAX} bytes")
+    there = world.marks.get(command.name)
+    if there is not None and there.mark is not None:
+        return rejected(command, f"the mark {command.name!r} stands at {there.mark.position}; choose another name")
+    return accepted(command, effect(command, MarkSet, name=command.name, position=known.position))
 
 
-def _request_report(world: World, command: RequestReport, position: str) -> Drafts:
+def _request_report(world: World, command: RequestReport, known: Known) -> Drafts:
     if _subject(world, command) is None:
         return _unknown_subject(command)
     unknown = [name for name in command.formats if name not in REPORT_FORMATS]
     if unknown or not command.formats:
-        known = ", ".join(REPORT_FORMATS)
-        return _rejected(
-            command, f"no format is called {', '.join(map(repr, unknown)) or 'nothing'}; there are {known}"
+        formats_known = ", ".join(REPORT_FORMATS)
+        return rejected(
+            command, f"no format is called {', '.join(map(repr, unknown)) or 'nothing'}; there are {formats_known}"
         )
     formats = [name for name in REPORT_FORMATS if name in command.formats]
-    effect = _effect(
+    made = effect(
         command,
         ReportRequested,
         subject_kind=command.subject_kind,
         subject_id=command.subject_id,
-        position=position,
+        position=known.position,
         formats=formats,
     )
-    return _accepted(command, effect)
+    return accepted(command, made)
 
 
 def _unknown_run(command: CancelRun | RetryRun | PurgeRun) -> Drafts:
-    return _rejected(command, f"there is no run {command.run_id}")
+    return rejected(command, f"there is no run {command.run_id}")
 
 
 def _unknown_subject(command: ChangeTags | AddNote | RequestReport) -> Drafts:
-    return _rejected(command, f"there is no {command.subject_kind} {command.subject_id}")
+    return rejected(command, f"there is no {command.subject_kind} {command.subject_id}")
 
 
-def _copied(command: ChangeBudget | ChangeTags | AddNote, record_type: type[Record]) -> Draft:
-    fields = {name: value for name, value in vars(command).items() if name not in _HEADER}
-    return _effect(command, record_type, **fields)
-
-
-def _accepted(command: Record, effect: Draft) -> Drafts:
-    return (_answer(command, CommandAccepted), effect)
-
-
-def _rejected(command: Record, *errors: str) -> Drafts:
-    listed = [error[:ERROR_CHARACTERS_MAX] for error in errors[:ERRORS_MAX]]
-    if len(errors) > ERRORS_MAX:
-        listed.append(f"and {len(errors) - ERRORS_MAX} more")
-    return (_answer(command, CommandRejected, errors=listed),)
-
-
-def _obsolete(command: Record, reason: str) -> Drafts:
-    return (_answer(command, CommandObsolete, reason=reason),)
-
-
-def _answer(command: Record, record_type: type[Record], **fields: Any) -> Draft:
-    return _effect(
-        command,
-        record_type,
-        command_id=command.event_id,
-        command_type=type(command).__name__,
-        subject_id=command.key,
-        **fields,
-    )
-
-
-def _effect(command: Record, record_type: type[Record], variant: int = 0, **fields: Any) -> Draft:
-    return Draft(
-        record_type=record_type,
-        event_id=derived_id(command.event_id, record_type.__name__, variant),
-        fields=fields,
-        causation_id=command.event_id,
-        correlation_id=command.correlation_id or command.event_id,
-    )
-
-
-_DECIDERS: Mapping[type[Record], Callable[[World, Any], Drafts]] = {
+_DECIDERS: Mapping[type[Record], Callable[[World, Any, Known], Drafts]] = {
+    AnalyzeSubmission: _analyze,
     CancelSubmission: _cancel_submission,
     ChangeBudget: _change_budget,
     CancelRun: _cancel_run,
@@ -385,4 +357,6 @@ _DECIDERS: Mapping[type[Record], Callable[[World, Any], Drafts]] = {
     PurgeRun: _purge_run,
     ChangeTags: _change_tags,
     AddNote: _add_note,
+    SetMark: _set_mark,
+    RequestReport: _request_report,
 }

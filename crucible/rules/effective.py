@@ -10,7 +10,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 
-from crucible.records.stage_events import ArtifactSaved, CellsCompared, CheckpointSaved, DatasetUsed, StageReused
+from crucible.records.stage_events import (
+    ArtifactSaved,
+    CellsCompared,
+    CheckpointSaved,
+    DatasetUsed,
+    HypothesesTested,
+    StageReused,
+)
 from crucible.rules.reused import carried_artifacts, carried_datasets, carried_spools
 from crucible.rules.state import ClaimState, RunState, StageState
 
@@ -127,6 +134,11 @@ def datasets(stage: StageState) -> Mapping[str, DatasetUsed]:
 def comparisons(stage: StageState) -> tuple[CellsCompared, ...]:
     """What a stage found of the cells of a grid: what the claim that completed it has recorded, and nothing before."""
     return chain(stage)[0].claim.comparisons if stage.status == "completed" else ()
+
+
+def tests(stage: StageState) -> tuple[HypothesesTested, ...]:
+    """The statistical tests of a stage: those of the claim that completed it."""
+    return chain(stage)[0].claim.tests if stage.status == "completed" else ()
 
 
 def reused(stage: StageState) -> StageReused | None:

@@ -15,6 +15,7 @@ from crucible.records.stage_events import (
     CellsCompared,
     CheckpointSaved,
     DatasetUsed,
+    HypothesesTested,
     StageCanceled,
     StageCompleted,
     StageFailed,
@@ -33,6 +34,7 @@ ClaimEvent = (
     | ArtifactSaved
     | DatasetUsed
     | CellsCompared
+    | HypothesesTested
     | HookCompleted
     | HookFailed
     | StageCompleted
@@ -163,6 +165,16 @@ def _compared(run: RunState, event: CellsCompared) -> RunState | Void:
     return _with_claim(run, held, claim)
 
 
+def _tested(run: RunState, event: HypothesesTested) -> RunState | Void:
+    held = _held(run, event)
+    if isinstance(held, Void):
+        return held
+    if any(found.event_id == event.event_id for found in held.claim.tests):
+        return Void("a repeat")
+    claim = _heard(held.claim, event, tests=(*held.claim.tests, event))
+    return _with_claim(run, held, claim)
+
+
 def _hook(run: RunState, event: HookCompleted | HookFailed) -> RunState | Void:
     held = _held(run, event)
     if isinstance(held, Void):
@@ -216,6 +228,7 @@ CLAIM_EVOLVERS: dict[type[Record], Callable[[RunState, Any], RunState | Void]] =
     ArtifactSaved: _artifact,
     DatasetUsed: _dataset,
     CellsCompared: _compared,
+    HypothesesTested: _tested,
     HookCompleted: _hook,
     HookFailed: _hook,
     StageCompleted: _completed,

@@ -9,6 +9,7 @@ from crucible.records.limit_events import BreakerOpened, BudgetChanged, BudgetEx
 from crucible.records.log_events import CommandAccepted, CommandObsolete, CommandRejected
 from crucible.records.record import Record
 from crucible.records.run_events import (
+    AnalysisRequested,
     SubmissionAccepted,
     SubmissionCancelRequested,
     SubmissionClosed,
@@ -141,6 +142,16 @@ def _to_be_stopped(experiment: ExperimentState, event: BudgetExceeded | BreakerO
     return submission
 
 
+def _analysis_requested(experiment: ExperimentState, event: AnalysisRequested) -> ExperimentState | Void:
+    submission = experiment.submissions.get(event.submission_id)
+    if submission is None:
+        return Void("the submission does not exist")
+    if void := check_effect(experiment, event):
+        return void
+    asked = changed(submission, analyses=(*submission.analyses, event))
+    return _with(experiment, asked, effects=experiment.effects | {event.event_id})
+
+
 def _answered(experiment: ExperimentState, event: Answer) -> ExperimentState | Void:
     return answer(experiment, event)
 
@@ -153,6 +164,7 @@ _EVOLVERS: dict[type[Record], Callable[[ExperimentState, Any], ExperimentState |
     BudgetExceeded: _budget_exceeded,
     BudgetChanged: _budget_changed,
     BreakerOpened: _breaker_opened,
+    AnalysisRequested: _analysis_requested,
     CommandAccepted: _answered,
     CommandRejected: _answered,
     CommandObsolete: _answered,

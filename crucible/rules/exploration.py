@@ -25,6 +25,7 @@ from crucible.records.log_events import (
 )
 from crucible.records.record import Record
 from crucible.records.run_events import (
+    AnalysisRequested,
     RunCanceled,
     RunCancelRequested,
     RunCompleted,
@@ -43,6 +44,7 @@ from crucible.records.stage_events import (
     CellsCompared,
     CheckpointSaved,
     DatasetUsed,
+    HypothesesTested,
     StageCanceled,
     StageClaimed,
     StageCompleted,
@@ -166,6 +168,7 @@ def _stage_events(run: RunState | None, name: str) -> Iterable[Record]:
         yield _make(ArtifactSaved, **mine)
         yield _make(DatasetUsed, **mine)
         yield _make(CellsCompared, **mine)
+        yield _make(HypothesesTested, **mine)
         yield _make(HookCompleted, **mine)
         yield _make(HookFailed, **mine)
         yield _make(StageResumed, **mine, checkpoint_event_id="none")
@@ -208,6 +211,7 @@ def _experiment_events(experiment: ExperimentState | None) -> Iterable[Record]:
     causes = [None, *(stop.event_id for stop in submission.stops)] if submission is not None else [None]
     for cause in causes:
         yield _make(SubmissionCancelRequested, **where, reason="asked", causation_id=cause)
+    yield _make(AnalysisRequested, **where)
     yield _make(BudgetChanged, **where, budget_json='{"cost":2}')
     for number in (generation, generation + 1):
         yield _make(SubmissionClosed, **where, generation=number)

@@ -13,7 +13,15 @@ from crucible.canonical import derived_id
 from crucible.errors import CrucibleError
 from crucible.records.log_events import PermitGranted, PermitReleased
 from crucible.records.record import Record
-from crucible.records.run_events import RunCanceled, RunCancelRequested, RunCompleted, RunCreated, RunFailed, RunStarted
+from crucible.records.run_events import (
+    AnalysisRequested,
+    RunCanceled,
+    RunCancelRequested,
+    RunCompleted,
+    RunCreated,
+    RunFailed,
+    RunStarted,
+)
 from crucible.records.stage_events import ArtifactSaved, StageRequested, StageReused
 from crucible.rules.blueprint import Blueprint
 from crucible.rules.budget import runs_limit
@@ -60,15 +68,17 @@ def never_reuse(run: RunState, request: Mapping[str, Any]) -> None:
     _ = run, request
 
 
-def plan_created(fields: Mapping[str, Any], submission: SubmissionState) -> Drafts:
-    """A run of a submission that is not there yet."""
-    accepted = submission.accepted
+def plan_created(
+    fields: Mapping[str, Any], submission: SubmissionState, asked: AnalysisRequested | None = None
+) -> Drafts:
+    """A run of a submission that is not there yet; ``asked`` is what asked for it after the end."""
+    cause = submission.accepted if asked is None else asked
     created = Draft(
         record_type=RunCreated,
         event_id=derived_id(fields["run_id"], "RunCreated"),
         fields=fields,
-        causation_id=accepted.event_id,
-        correlation_id=accepted.correlation_id or accepted.event_id,
+        causation_id=cause.event_id,
+        correlation_id=cause.correlation_id or cause.event_id,
     )
     return [created]
 

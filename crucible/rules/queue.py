@@ -28,6 +28,8 @@ class SubmissionQueue:
         """Runs that have a permit and may not have started: they go first, wherever in the grid they stand."""
         self.experiment_runs: dict[str, RunState] = {}
         """Runs of scope experiment; they count neither as created nor as ended."""
+        self.analyses: dict[int, RunState] = {}
+        """Those of them that were asked for after the end, by number; they keep no submission open."""
         self._reopened: dict[str, int] = {}
         """For each run of the grid that ran again, how often."""
         self._phases: dict[str, Phase] = {}
@@ -101,6 +103,9 @@ class SubmissionQueue:
         elif run.generation > 1:
             self._reopened[run.run_id] = run.generation - 1
         self._set(run.run_id, phase)
+        if is_analysis(run):
+            self.analyses[run.created.repeat] = run
+            return
         if phase in ENDED_PHASES:
             self.open_runs.pop(run.run_id, None)
         else:
@@ -145,6 +150,11 @@ class SubmissionQueue:
 def is_opening(run: RunState) -> bool:
     """Whether a run has to complete before the grid starts."""
     return run.created.scope == EXPERIMENT_SCOPE and run.created.label == PHASE_LABELS["before"]
+
+
+def is_analysis(run: RunState) -> bool:
+    """Whether a run was asked for after the end of its submission."""
+    return run.created.scope == EXPERIMENT_SCOPE and run.created.label == PHASE_LABELS["again"]
 
 
 def _phase(run: RunState) -> Phase:

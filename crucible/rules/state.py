@@ -13,12 +13,13 @@ from typing import Any, Literal, TypeVar
 from crucible.records.hook_events import HookCompleted, HookFailed
 from crucible.records.limit_events import BreakerOpened, BudgetExceeded
 from crucible.records.log_events import LogArchived, LogCreated, MarkSet, WorkerStarted, WorkerStopped
-from crucible.records.run_events import RunCreated, RunStarted, SubmissionAccepted, SubmissionClosed
+from crucible.records.run_events import AnalysisRequested, RunCreated, RunStarted, SubmissionAccepted, SubmissionClosed
 from crucible.records.stage_events import (
     ArtifactSaved,
     CellsCompared,
     CheckpointSaved,
     DatasetUsed,
+    HypothesesTested,
     StageCompleted,
     StageFailed,
     StageRequested,
@@ -76,6 +77,8 @@ class ClaimState:
     hooks: tuple[HookCompleted | HookFailed, ...] = ()
     comparisons: tuple[CellsCompared, ...] = ()
     """What it found of the cells of a grid."""
+    tests: tuple[HypothesesTested, ...] = ()
+    """The statistical tests that it has made."""
     beat: int = 0
     """Number of the last heartbeat."""
     step: int | None = None
@@ -227,6 +230,8 @@ class SubmissionState:
     """event_id of the SubmissionCancelRequested."""
     limits: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """Limits of the budget that were changed, by kind."""
+    analyses: tuple[AnalysisRequested, ...] = ()
+    """What was asked of the grid after its end, in the order of the log: the first one is number 1."""
     stops: tuple[BudgetExceeded | BreakerOpened, ...] = ()
     """What stops this generation."""
     lifted: frozenset[str] = frozenset()

@@ -28,6 +28,7 @@ from crucible.errors import DatasetError, FencedError, HookError, StageCanceledE
 from crucible.finished_runs import DeclaredMetric, FinishedGrid, FinishedRun
 from crucible.ports import Clock, SystemIds
 from crucible.records.record import CellComparison, CellRanking, ResultMetric, StoredFile
+from crucible.records.recorded_results import DeclaredTest
 from crucible.run import Run
 from crucible.run_files import files_digest, store
 from crucible.scope import EXPERIMENT_SCOPE, RUN_SCOPE
@@ -140,6 +141,7 @@ class FolderServices:
         self._item_scores = item_scores or {}
         self.comparisons: list[CellComparison] = []
         self.rankings: list[CellRanking] = []
+        self.tests: list[DeclaredTest] = []
         self.reports: list[list[str]] = []
         self._file = folder / CHECKPOINTS_FILE
         self._telemetry = telemetry
@@ -216,6 +218,10 @@ class FolderServices:
         """Keep the rows."""
         self.comparisons += comparisons
         self.rankings += rankings
+
+    def save_tests(self, tests: Sequence[DeclaredTest]) -> None:
+        """Keep the tests."""
+        self.tests += tests
 
     def request_report(self, formats: Sequence[str]) -> str:
         """Keep the formats."""

@@ -15,16 +15,23 @@ from pydantic import Field
 
 import crucible as cr
 from crucible.bench.corrections import Correction
+from crucible.bench.encoding import to_plain
+from crucible.bench.recording import from_record
 from crucible.canonical import canonical_json
+from crucible.definition.asked_test import AskedTest, family_faults, faults_of
 from crucible.errors import UsageError
 from crucible.finished_runs import DeclaredMetric, FinishedRun
 from crucible.records.record import CellComparison, CellRanking
+from crucible.records.recorded_results import DeclaredTest
 from crucible.statistics.cells import CellRun, compare_cells, pairs_of, rank_cells
+from crucible.statistics.declared_tests import run_tests
 
 ARTIFACT = "analysis"
 """Name of the artifact."""
 RESAMPLES = 10_000
 LEVEL = 0.95
+TESTS_MAX = 200
+"""Declared tests of one analysis at most; one may compare many pairs of groups."""
 
 
 @cr.stage(scope="experiment", artifacts=[ARTIFACT], name="analysis")
@@ -33,7 +40,9 @@ def analyse(
     *,
     metrics: Annotated[
         list[str] | None,
-        Field(min_length=1, description="metrics to compare by; default: the selected and the targets'"),
+        Field(
+            description="metrics to compare all cells by; default: the selected and the targets'; none of an empty list"
+        ),
     ] = None,
     reference: Annotated[
         str | None, Field(description="label of the cell that each other one is compared with; default: all pairs")
@@ -43,9 +52,16 @@ def analyse(
     resamples: Annotated[
         int, Field(ge=100, le=1_000_000, description="resamples for the chance to be best")
     ] = RESAMPLES,
+    tests: Annotated[
+        list[AskedTest] | None, Field(max_length=TESTS_MAX, description="tests that are declared, in families")
+    ] = None,
 ) -> None:
-    """Compare the cells of the grid by each metric that has a direction, over repeats and over shared items."""
+    """Compare the cells of the grid by each metric that has a direction, over repeats and over shared items.
+
+    Then make the declared tests.
+    """
     runs = run.experiment_runs()
+    asked = _asked(tests or (), run.experiment_metrics(), runs)
     chosen = _chosen(run.experiment_metrics(), metrics)
     pairs = pairs_of((each.cell_index for each in runs), _cell_called(runs, reference))
     comparisons: list[CellComparison] = []
@@ -63,8 +79,29 @@ def analyse(
             is_lower_better=metric.better == "lower",
         )
     settings = {"correction": correction, "level": level, "reference": reference, "resamples": resamples}
-    _keep(run, chosen, settings, comparisons, rankings)
+    tested = run_tests(asked, run.experiment_metrics(), runs, run.item_scores, seed=run.seed)
+    _keep(run, chosen, settings, {"comparisons": comparisons, "rankings": rankings, "tests": _plain(tested)})
     run.save_comparisons(comparisons, rankings)
+    run.save_tests(tested)
+
+
+def _asked(
+    tests: Sequence[AskedTest], declared: Mapping[str, DeclaredMetric], runs: Sequence[FinishedRun]
+) -> list[AskedTest]:
+    """The tests with everything said. Raises ``UsageError`` that lists what can't be done."""
+    cells = {each.cell_index: each for each in runs}.values()
+    is_with_items = {name: metric.split is not None for name, metric in declared.items()}
+    params, labels = [each.params for each in cells], [each.label for each in cells]
+    found = [
+        (place, fault)
+        for place, asked in enumerate(tests)
+        for fault in faults_of(asked, is_with_items=is_with_items, cells=params, labels=labels)
+    ]
+    if problems := [*found, *family_faults(tests)]:
+        said = [f"tests[{place}].{fault.field}: {fault.value!r} {fault.message}" for place, fault in problems]
+        raise UsageError("; ".join(said))
+    parameters = sorted({name for cell in params for name in cell})
+    return [asked.resolved(has_items=is_with_items[asked.metric], parameters=parameters) for asked in tests]
 
 
 def _chosen(declared: Mapping[str, DeclaredMetric], names: Sequence[str] | None) -> list[DeclaredMetric]:
@@ -126,12 +163,16 @@ def _cell_run(each: FinishedRun, metric: str, items: Mapping[str, float]) -> Cel
     )
 
 
+def _plain(tested: Sequence[DeclaredTest]) -> list[Mapping[str, Any]]:
+    """Tests as JSON holds them: without infinity."""
+    return [{**each, "result": to_plain(from_record(each["result"]))} for each in tested if each["result"] is not None]
+
+
 def _keep(
     run: cr.Run,
     chosen: Sequence[DeclaredMetric],
     settings: Mapping[str, Any],
-    comparisons: Sequence[CellComparison],
-    rankings: Sequence[CellRanking],
+    found: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> None:
     import numpy as np
     import scipy
@@ -144,7 +185,6 @@ def _keep(
         ],
         "runs": len(run.experiment_runs()),
         "versions": {"numpy": np.__version__, "scipy": scipy.__version__},
-        "comparisons": list(comparisons),
-        "rankings": list(rankings),
+        **found,
     }
     run.artifact(ARTIFACT, canonical_json(content).encode(), kind="analysis", metadata={"format": "json"})

@@ -12,12 +12,38 @@ import pytest
 from crucible import records
 from crucible.canonical import canonical_json
 from crucible.log.protocol import TOPICS
-from crucible.records import RECORD_TYPES, ArchivePart, CellComparison, CellRanking, ResultMetric, StoredFile
+from crucible.records import (
+    RECORD_TYPES,
+    ArchivePart,
+    CellComparison,
+    CellRanking,
+    DeclaredTest,
+    ResultAssumption,
+    ResultComparison,
+    ResultEffect,
+    ResultMetric,
+    StatisticalResult,
+    StoredFile,
+)
 from crucible.records.schema import NAMESPACE, SCHEMAS, latest_schema, schema_versions
 
 HEADER = ("event_id", "occurred_at_us", "actor", "causation_id", "correlation_id", "traceparent")
 SCALARS = {"string": str, "long": int, "int": int, "double": float, "boolean": bool, "bytes": bytes}
-NESTED = {each.__name__: each for each in (ArchivePart, StoredFile, ResultMetric, CellComparison, CellRanking)}
+NESTED = {
+    each.__name__: each
+    for each in (
+        ArchivePart,
+        StoredFile,
+        ResultMetric,
+        CellComparison,
+        CellRanking,
+        DeclaredTest,
+        ResultAssumption,
+        ResultComparison,
+        ResultEffect,
+        StatisticalResult,
+    )
+}
 EMPTY = {"string": "", "long": 0, "int": 0, "double": 0.0, "boolean": False, "bytes": ""}
 NAMES = sorted(RECORD_TYPES)
 

@@ -83,6 +83,13 @@ class PlainBlueprint:
             "scope": "experiment",
         }
 
+    def analysis(self, asked):
+        """A further analysis: one stage, and no limits."""
+        stages = {"analysis": {"type": "analysis", "options": asked.options_json}}
+        return PlainBlueprint(
+            self.accepted, {"runs": self.plan["runs"], "stages": stages, "again": ["analysis"], "max_concurrent": None}
+        )
+
     @property
     def capacities(self):
         capacities = {
@@ -146,3 +153,6 @@ class PlainBlueprints:
 
     def of(self, accepted):
         return PlainBlueprint(accepted, json.loads(accepted.definition_json))
+
+    def analysis_problems(self, accepted, options_json):
+        return json.loads(options_json).get("problems", [])

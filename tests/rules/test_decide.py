@@ -3,9 +3,8 @@
 import pytest
 
 from crucible.records import RECORD_TYPES
+from crucible.rules.answering import ERROR_CHARACTERS_MAX, ERRORS_MAX
 from crucible.rules.decide import (
-    ERROR_CHARACTERS_MAX,
-    ERRORS_MAX,
     EXPERIMENT_BYTES_MAX,
     MARK_BYTES_MAX,
     NOTE_BYTES_MAX,

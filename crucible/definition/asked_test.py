@@ -1,0 +1,225 @@
+"""A test that an analysis is asked for: by which metric which groups are compared, over which pairs, in which family.
+
+What is not said is chosen by the design and never by the data: pairs wherever repeats share seeds or items are shared,
+the paired t test of pairs, Welch's of others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import Field
+
+from crucible.bench.corrections import Correction
+from crucible.bench.result import Alternative
+from crucible.canonical import canonical_json, parse_json
+from crucible.definition.model import Model
+
+Pairing = Literal["repeat", "item", "item_and_repeat", "none"]
+TestName = Literal[
+    "t_paired",
+    "wilcoxon",
+    "permutation_paired",
+    "mcnemar",
+    "anytime_paired",
+    "evaluation_difference",
+    "tost",
+    "t_welch",
+    "t_student",
+    "t_yuen",
+    "mannwhitney",
+    "brunner_munzel",
+    "permutation_independent",
+    "anova_oneway",
+    "anova_welch",
+    "kruskal",
+    "friedman",
+]
+CELL: Final = "cell"
+"""In place of parameters: each cell is a group of its own."""
+PLANNED: Final = "planned"
+"""Family of tests that name none: all of an analysis are corrected together."""
+PAIRED_TESTS: Final = frozenset({"t_paired", "wilcoxon", "permutation_paired", "mcnemar", "anytime_paired", "friedman"})
+OMNIBUS_TESTS: Final = frozenset({"anova_oneway", "anova_welch", "kruskal", "friedman"})
+"""One test of all groups at once: whether any differs."""
+TWO_SIDED_TESTS: Final = OMNIBUS_TESTS | {"anytime_paired", "tost"}
+"""Tests without a side to choose."""
+PAIRINGS: Final[Mapping[str, tuple[Pairing, ...]]] = {
+    "evaluation_difference": ("item_and_repeat",),
+    "tost": ("repeat", "item", "none"),
+    **dict.fromkeys(PAIRED_TESTS, ("repeat", "item")),
+}
+"""Units of pairing that a test can have; one that is not named here has none."""
+DEFAULT_TESTS: Final[Mapping[Pairing, TestName]] = {
+    "repeat": "t_paired",
+    "item": "t_paired",
+    "item_and_repeat": "evaluation_difference",
+    "none": "t_welch",
+}
+ALPHA: Final = 0.05
+
+
+class AskedTest(Model):
+    """One declared test; of two groups at a time, each two are tested, or each with ``against``."""
+
+    metric: str
+    """A metric that stages of the runs declare."""
+    by: str | list[str] = CELL
+    """Parameter, or several, whose values make the groups; ``cell``: each cell is one."""
+    test: TestName | None = None
+    """None: that of the pairing."""
+    pair: Pairing | None = None
+    """What makes a pair; None: items if the metric is a mean over items, else repeats; nothing of unpaired tests."""
+    against: Any = None
+    """Label or value of the group that each other one is compared with; None: each two."""
+    alternative: Alternative = "two-sided"
+    """``greater``: the first group's mean is greater than the second's."""
+    margin: Annotated[float, Field(gt=0)] | None = None
+    """Of ``tost``: the smallest difference that matters, in the unit of the metric."""
+    family: Annotated[str, Field(min_length=1, max_length=80)] = PLANNED
+    """Tests of one family are corrected together."""
+    correction: Correction = "holm"
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = ALPHA
+    """Chance of error that the whole family is allowed."""
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Parameters that make the groups; none: cells are the groups."""
+        named = (self.by,) if isinstance(self.by, str) else tuple(self.by)
+        return () if named == (CELL,) else named
+
+    @property
+    def of(self) -> str:
+        """What makes the groups, as one text."""
+        return ", ".join(self.parameters) or CELL
+
+    def resolved(self, *, has_items: bool, parameters: Sequence[str]) -> Self:
+        """The test with everything said that was left open; ``parameters`` are the full names of the grid's."""
+        pair = self.pair or _pairing(self.test, has_items=has_items)
+        by = [_full_names(name, parameters)[0] for name in self.parameters]
+        against = None if self.against is None else group_text(self.against)
+        return self.model_copy(
+            update={"pair": pair, "test": self.test or DEFAULT_TESTS[pair], "by": by or CELL, "against": against}
+        )
+
+    def canonical_json(self) -> str:
+        """The test as records hold it."""
+        return canonical_json(self.model_dump(mode="json"))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The test of ``canonical_json``. Raises ``ValueError`` for another text."""
+        return cls.model_validate(parse_json(text))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a field of a test."""
+
+    field: str
+    message: str
+    value: Any
+    names: tuple[str, ...] = ()
+    """Valid names, where the value should have been one."""
+
+
+def faults_of(
+    asked: AskedTest, *, is_with_items: Mapping[str, bool], cells: Sequence[Mapping[str, Any]], labels: Sequence[str]
+) -> Iterator[Fault]:
+    """Everything that can't be done of a test.
+
+    ``is_with_items`` tells of each declared metric whether it is a mean over scored items; ``cells`` are the grid's,
+    with their labels.
+    """
+    if asked.metric not in is_with_items:
+        yield Fault("metric", "is a metric that no stage of the runs declares", asked.metric, tuple(is_with_items))
+    parameters = sorted({name for cell in cells for name in cell})
+    known = True
+    for name in asked.parameters:
+        found = _full_names(name, parameters)
+        if len(found) != 1:
+            known = False
+            message = f"could be {' or '.join(found)}" if found else "is no parameter of the grid"
+            yield Fault("by", message, name, () if found else (*parameters, CELL))
+    yield from _design_faults(asked, has_items=is_with_items.get(asked.metric, True))
+    if known:
+        yield from _group_faults(asked, parameters, cells, labels)
+
+
+def _design_faults(asked: AskedTest, *, has_items: bool) -> Iterator[Fault]:
+    pair = asked.pair or _pairing(asked.test, has_items=has_items)
+    test = asked.test or DEFAULT_TESTS[pair]
+    allowed = PAIRINGS.get(test, ("none",))
+    if pair not in allowed:
+        yield Fault("pair", f"is no unit of pairing that {test} can have: {' or '.join(allowed)}", pair)
+    elif pair in {"item", "item_and_repeat"} and not has_items:
+        yield Fault("pair", f"needs scored items, and {asked.metric} is declared without mean_of", pair)
+    if (test == "tost") != (asked.margin is not None):
+        said = "needs a margin: the smallest difference that matters" if test == "tost" else f"is not for {test}"
+        yield Fault("margin", said, asked.margin)
+    if test in TWO_SIDED_TESTS and asked.alternative != "two-sided":
+        yield Fault("alternative", f"is not for {test}, which has no side", asked.alternative)
+    if test in OMNIBUS_TESTS and asked.against is not None:
+        yield Fault("against", f"is not for {test}, which tests all groups at once", asked.against)
+
+
+def _group_faults(
+    asked: AskedTest, parameters: Sequence[str], cells: Sequence[Mapping[str, Any]], labels: Sequence[str]
+) -> Iterator[Fault]:
+    names = [_full_names(name, parameters)[0] for name in asked.parameters]
+    groups = tuple(dict.fromkeys(group_label(names, cell, label) for cell, label in zip(cells, labels, strict=True)))
+    if len(groups) < 2:  # noqa: PLR2004  two groups
+        yield Fault("by", "gives one group only: there is nothing to compare", asked.of)
+        return
+    if asked.against is not None and group_text(asked.against) not in groups:
+        yield Fault("against", "is no group", asked.against, groups)
+    rests: dict[str, set[str]] = {}
+    for cell, label in zip(cells, labels, strict=True):
+        rests.setdefault(group_label(names, cell, label), set()).add(rest_text(names, cell))
+    if not set.intersection(*rests.values()):
+        yield Fault("by", "gives groups of which no other parameters' values are in all: compare by cell", asked.of)
+
+
+def family_faults(tests: Sequence[AskedTest]) -> Iterator[tuple[int, Fault]]:
+    """Tests that name a family whose first test has another correction or alpha, each with its place."""
+    first: dict[str, AskedTest] = {}
+    for place, asked in enumerate(tests):
+        head = first.setdefault(asked.family, asked)
+        for field in ("correction", "alpha"):
+            if getattr(head, field) != getattr(asked, field):
+                message = f"differs within the family {asked.family!r}, whose first test has {getattr(head, field)!r}"
+                yield place, Fault(field, message, getattr(asked, field))
+
+
+def group_label(parameters: Sequence[str], cell: Mapping[str, Any], label: str) -> str:
+    """Name of the group that a cell belongs to: the value of the one parameter, ``name=value`` of several."""
+    if not parameters:
+        return label
+    if len(parameters) == 1:
+        return group_text(cell.get(parameters[0]))
+    return ", ".join(f"{name.rpartition('.')[2]}={group_text(cell.get(name))}" for name in parameters)
+
+
+def rest_text(parameters: Sequence[str], cell: Mapping[str, Any]) -> str:
+    """The parameters of a cell that make no group; none if cells are the groups."""
+    return canonical_json({name: value for name, value in cell.items() if name not in parameters}) if parameters else ""
+
+
+def group_text(value: Any) -> str:
+    """A parameter's value as a group's name."""
+    return value if isinstance(value, str) else canonical_json(value)
+
+
+def _pairing(test: str | None, *, has_items: bool) -> Pairing:
+    """The unit of pairing where none was named."""
+    allowed = ("repeat", "item") if test is None else PAIRINGS.get(test, ("none",))
+    if "item" in allowed and has_items:
+        return "item"
+    return allowed[0]
+
+
+def _full_names(name: str, parameters: Sequence[str]) -> list[str]:
+    """The parameters that a name can mean: itself, or those that end with it after a dot."""
+    return [name] if name in parameters else [each for each in parameters if each.rpartition(".")[2] == name]

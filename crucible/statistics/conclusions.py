@@ -1,0 +1,80 @@
+"""What a declared test says, in one sentence: direction, size and certainty after the correction of its family."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from crucible.bench.families import Member
+from crucible.bench.result import TestResult
+from crucible.definition.asked_test import OMNIBUS_TESTS, AskedTest
+from crucible.numerals import percent, written, written_p
+
+GROUPS_NAMED_MAX: Final = 8
+RATIOS: Final = frozenset({"mcnemar", "brunner_munzel"})
+"""Tests whose estimate is no difference in the unit of the metric."""
+_LESS: Final = {"two-sided": "differ from", "less": "be lower than", "greater": "be higher than"}
+UNITS: Final = {"repeat": "repeats", "item": "items", "item_and_repeat": "items and repeats", "none": "repeats"}
+
+
+def sentence(asked: AskedTest, groups: Sequence[str], better: str | None, member: Member, count: int) -> str:
+    """The conclusion of a test; ``count`` tests of its family have a p value."""
+    result = member.result
+    certainty = _certainty(asked, member, count)
+    if asked.test in OMNIBUS_TESTS:
+        return _of_all(asked, groups, member, certainty)
+    first, second = groups
+    if result.status != "ok":
+        return f"Nothing can be said of {first} and {second}: {result.reason}{_known(result, first, second)}."
+    known = _known(result, first, second)
+    if asked.test == "tost":
+        is_shown = "are equivalent" if member.is_rejected else "are not shown to be equivalent"
+        said = f"{is_shown} within {written(asked.margin)} of {asked.metric}"
+        return f"{first} and {second} {said}{known} ({certainty})."
+    side = _side(asked, result) if member.is_rejected else 0
+    if not side:
+        return f"{first} is not shown to {_LESS[asked.alternative]} {second} by {asked.metric}{known} ({certainty})."
+    higher, lower = (first, second) if side > 0 else (second, first)
+    size = f" by {written(abs(result.estimate))}" if result.estimate is not None and result.test not in RATIOS else ""
+    if better is None:
+        return f"{higher} has a higher {asked.metric} than {lower}{size} ({certainty})."
+    winner, loser = (higher, lower) if better == "higher" else (lower, higher)
+    return f"{winner} is better than {loser}: its {asked.metric} is {better}{size} ({certainty})."
+
+
+def _of_all(asked: AskedTest, groups: Sequence[str], member: Member, certainty: str) -> str:
+    named = ", ".join(groups[:GROUPS_NAMED_MAX]) + (", …" if len(groups) > GROUPS_NAMED_MAX else "")
+    if member.result.status != "ok":
+        return f"Nothing can be said of {named}: {member.result.reason}."
+    says = "differ" if member.is_rejected else "are not shown to differ"
+    return f"The {len(groups)} groups {named} {says} by {asked.metric} ({certainty})."
+
+
+def _side(asked: AskedTest, result: TestResult) -> int:
+    """Which group is above: 1 the first, −1 the second, 0 not told."""
+    if asked.alternative != "two-sided":
+        return 1 if asked.alternative == "greater" else -1
+    if result.estimate is not None:
+        return (result.estimate > result.null) - (result.estimate < result.null)
+    effect = next((effect.value for effect in result.effects if effect.value is not None), 0.0)
+    return (effect > 0) - (effect < 0)
+
+
+def _known(result: TestResult, first: str, second: str) -> str:
+    if result.test in RATIOS or result.estimate is None:
+        return ""
+    return f"; the difference {first} − {second} is {written(result.estimate)}"
+
+
+def _certainty(asked: AskedTest, member: Member, count: int) -> str:
+    """Interval, corrected p value, size of the sample, name of the test."""
+    result, parts = member.result, []
+    if result.interval is not None:
+        low = "−∞" if result.interval.low is None else written(result.interval.low)
+        high = "∞" if result.interval.high is None else written(result.interval.high)
+        parts.append(f"{percent(result.interval.level)} interval {low} to {high}")
+    if member.p_adjusted is not None:
+        corrected = "" if asked.correction == "none" or count == 1 else f" after {asked.correction} over {count} tests"
+        parts.append(f"p = {written_p(member.p_adjusted, member.ln_p_adjusted)}{corrected}")
+    parts.append(f"n = {' + '.join(map(str, result.n))} {UNITS[asked.pair or 'none']}")
+    return "; ".join([*parts, str(asked.test)])
