@@ -75,7 +75,7 @@ def describe(a: Values, *, nan_policy: NanPolicy = "propagate") -> Description:
         n_dropped=dropped,
         mean=scaled.plain(of.mean + of.rest),
         sd=scaled.plain(of.sd) if n > 1 else None,
-        sem=scaled.plain(of.sd / math.sqrt(n)) if n > 1 else None,
+        sem=scaled.plain(of.error) if n > 1 else None,
         low=float(values.min()),
         q25=scaled.plain(q25),
         median=scaled.plain(median),
@@ -113,14 +113,14 @@ def mean_interval(
     mean = of.mean + of.rest
     if of.n < 2:  # noqa: PLR2004
         return _without("mean", "n_too_small", samples, scaled.plain(mean))
-    half = -t_quantile(asked.tail, of.n - 1) * of.sd / math.sqrt(of.n)
+    half = -t_quantile(asked.tail, of.n - 1) * of.error
     interval = Interval.sided(scaled.plain(mean - half), scaled.plain(mean + half), level, alternative, MEAN)
     if of.is_constant:  # an interval of no width says more than the data do
         return _without("mean", "zero_variance", samples, scaled.plain(mean))
     return Estimate(
         name="mean",
         method=MEAN,
-        standard_error=scaled.plain(of.sd / math.sqrt(of.n)),
+        standard_error=scaled.plain(of.error),
         value=scaled.plain(mean),
         interval=interval,
         n=samples.n,

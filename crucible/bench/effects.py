@@ -221,8 +221,8 @@ def paired_moments(samples: Samples) -> tuple[Scaled, tuple[Moments, Moments], R
     differences = a - b
     inner = moments(differences)  # which may be far smaller than the values, and have a unit of its own
     of = inner.of[0]
-    mean, rest, sd = (inner.plain(each) for each in (of.mean, of.rest, of.sd))
-    of = dataclasses.replace(of, mean=mean, rest=rest, sd=sd, peak=max(each.peak for each in sides.of))
+    mean, rest, sd, error = (inner.plain(each) for each in (of.mean, of.rest, of.sd, of.error))
+    of = dataclasses.replace(of, mean=mean, rest=rest, sd=sd, error=error, peak=max(each.peak for each in sides.of))
     return Scaled(sides.exponent, (of,)), (sides.of[0], sides.of[1]), differences
 
 
@@ -240,7 +240,7 @@ def _standardized(a: Moments, b: Moments, name: str, asked: Asked) -> Effect:
             name, gap, sd, error, df=df, asked=asked, method=AVERAGE, is_rounding=a.is_rounding and b.is_rounding
         )
     if name == "glass_delta":
-        error = math.hypot(a.sd / math.sqrt(a.n), b.sd / math.sqrt(b.n)) if min(a.n, b.n) > 1 else math.nan
+        error = math.hypot(a.error, b.error) if min(a.n, b.n) > 1 else math.nan
         return _effect(name, gap, b.sd, error, df=b.n - 1, asked=asked, method=GLASS, is_rounding=b.is_rounding)
     sd, df = pooled_sd(a, b), a.n + b.n - 2
     is_rounding = a.is_rounding and b.is_rounding
@@ -252,7 +252,7 @@ def _standardized(a: Moments, b: Moments, name: str, asked: Asked) -> Effect:
 def standardized_once(of: Moments, suffix: str, asked: Asked, null: float = 0.0) -> tuple[Effect, Effect]:
     """Cohen's d and Hedges' g of one sample against ``null``: ``cohens_d_z`` of differences."""
     gap, df = (of.mean - null) + of.rest, of.n - 1
-    error = of.sd / math.sqrt(of.n)
+    error = of.error
     d = _effect(f"cohens_d_{suffix}", gap, of.sd, error, df=df, asked=asked, method=EXACT, is_rounding=of.is_rounding)
     factor = hedges_factor(df)
     g = _effect(
@@ -280,8 +280,7 @@ def average_of_pairs(of: Moments, a: Moments, b: Moments, asked: Asked) -> Effec
     one, two, away = (a.sd / unit) ** 2, (b.sd / unit) ** 2, (of.sd / unit) ** 2
     covariance = (one + two - away) / 2
     df = (of.n - 1) * (one + two) ** 2 / (one**2 + two**2 + 2 * covariance**2)
-    error = of.sd / math.sqrt(of.n)
-    return _effect("cohens_d_av", of.mean + of.rest, sd, error, df=df, asked=asked, method=PAIRED_AVERAGE)
+    return _effect("cohens_d_av", of.mean + of.rest, sd, of.error, df=df, asked=asked, method=PAIRED_AVERAGE)
 
 
 def pooled_sd(a: Moments, b: Moments) -> float:
@@ -297,7 +296,7 @@ def _average(a: Moments, b: Moments) -> tuple[float, float, float]:
     if min(a.n, b.n) < 2:  # noqa: PLR2004
         return math.nan, math.nan, 0.0
     sd = math.hypot(a.sd, b.sd) / math.sqrt(2)
-    error = math.hypot(a.sd / math.sqrt(a.n), b.sd / math.sqrt(b.n))
+    error = math.hypot(a.error, b.error)
     unit = max(a.sd, b.sd)
     one, two = ((a.sd / unit) ** 2, (b.sd / unit) ** 2) if unit else (1.0, 1.0)
     return sd, error, (one + two) ** 2 / (one**2 / (a.n - 1) + two**2 / (b.n - 1))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ PLAIN: Final = 400
 """Values between 2^-400 and 2^400 are taken as they are: their squares, and sums of these, are normal doubles."""
 EXACT_N: Final = 1000
 """Values up to which sums are exact; beyond they are pairwise, which is as good as the values' own last digits."""
+DOWN: Final = 2.0**-64
+"""Values times this have sums that doubles hold; a power of two rounds nothing."""
 BLOCK: Final = 1 << 14
 """Values that are summed at a time: they stay in a processor's cache, and sums of blocks are added exactly."""
 ROUNDING: Final = 8 * 2.0**-52
@@ -37,6 +39,8 @@ class Moments:
     """What the rounding of ``mean`` left."""
     sd: float
     """With n − 1."""
+    error: float
+    """Standard error of the mean: sd / √n."""
     peak: float
     """Largest absolute value."""
     is_constant: bool
@@ -80,6 +84,32 @@ def moments(*samples: Real, beside: float = 0.0) -> Scaled:
     return Scaled(exponent, tuple(_moments(*each, exponent) for each in zip(samples, ranges, strict=True)))
 
 
+def listed_moments(values: Sequence[float]) -> Scaled:
+    """`moments` of finite values, of which there is at least one, by exact sums and without NumPy: for short lists."""
+    low, high = min(values), max(values)
+    exponent = power_of(max(-low, high))
+    if exponent:
+        values = [times_power(value, -exponent) for value in values]
+        low, high = times_power(low, -exponent), times_power(high, -exponent)
+    return Scaled(exponent, (_exact(values, low, high),))
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """Arithmetic mean by exact summation, in the order-free sense of ``math.fsum``; of the greatest values too."""
+    try:
+        return math.fsum(values) / len(values)
+    except OverflowError:  # the sum is more than a double holds, the mean never is
+        return math.fsum(value * DOWN for value in values) / len(values) / DOWN
+
+
+def sum_of(values: Sequence[float]) -> float:
+    """The sum by ``math.fsum``; infinite if it is more than a double holds."""
+    try:
+        return math.fsum(values)
+    except OverflowError:
+        return math.fsum(value * DOWN for value in values) / DOWN
+
+
 def power_of(peak: float) -> int:
     """The power of two to divide values by of which ``peak`` is the largest; 0 where they need none."""
     if peak == 0:
@@ -107,22 +137,38 @@ def _range(sample: Real) -> tuple[float, float]:
 def _moments(sample: Real, ends: tuple[float, float], exponent: int) -> Moments:
     n, low, high = len(sample), times_power(ends[0], -exponent), times_power(ends[1], -exponent)
     if n == 0:
-        return Moments(0, math.nan, math.nan, math.nan, 0.0, is_constant=True)
-    peak = max(abs(low), abs(high))
+        return Moments(0, math.nan, math.nan, math.nan, math.nan, 0.0, is_constant=True)
     if low == high:
-        return Moments(n, low, 0.0, 0.0 if n > 1 else math.nan, peak, is_constant=True)
+        none = 0.0 if n > 1 else math.nan
+        return Moments(n, low, 0.0, none, none, abs(low), is_constant=True)
     if n <= EXACT_N:
-        listed = in_units(sample, exponent).tolist()
-        mean = math.fsum(listed) / n
-        rest = math.fsum((*listed, *[-mean] * n)) / n
-    else:
-        mean = math.fsum(float(in_units(block, exponent).sum()) for block in _blocks(sample)) / n
+        return _exact(in_units(sample, exponent).tolist(), low, high)
+    mean = math.fsum(float(in_units(block, exponent).sum()) for block in _blocks(sample)) / n
     small = power_of(max(high - mean, mean - low))  # beside a large value of another sample this one may be tiny
     away, squares = _away(sample, exponent, mean, small)
-    if n > EXACT_N:
-        rest = away / n
-    squares = max(0.0, squares - n * times_power(rest, -small) ** 2)
-    return Moments(n, mean, rest, times_power(math.sqrt(squares / (n - 1)), small), peak, is_constant=False)
+    return _from_squares((n, mean, away / n), squares, small, (low, high))
+
+
+def _exact(listed: Sequence[float], low: float, high: float) -> Moments:
+    """Of values between ``low`` and ``high`` in units in which the largest is no extreme, by exact sums."""
+    n = len(listed)
+    mean = math.fsum(listed) / n
+    rest = math.fsum((*listed, *[-mean] * n)) / n
+    small = power_of(max(high - mean, mean - low))
+    away = [times_power(value - mean, -small) for value in listed] if small else [value - mean for value in listed]
+    return _from_squares((n, mean, rest), math.fsum([value * value for value in away]), small, (low, high))
+
+
+def _from_squares(center: tuple[int, float, float], squares: float, small: int, ends: tuple[float, float]) -> Moments:
+    """From n, mean and what its rounding left, and the sum of squared differences in units of 2^(2 ``small``)."""
+    n, mean, rest = center
+    low, high = ends
+    peak, is_constant = max(abs(low), abs(high)), low == high
+    if n < 2:  # noqa: PLR2004
+        return Moments(n, mean, rest, math.nan, math.nan, peak, is_constant)
+    variance = max(0.0, squares - n * times_power(rest, -small) ** 2) / (n - 1)
+    sd, error = (times_power(math.sqrt(each), small) for each in (variance, variance / n))
+    return Moments(n, mean, rest, sd, error, peak, is_constant)
 
 
 def _away(sample: Real, exponent: int, mean: float, small: int) -> tuple[float, float]:

@@ -29,8 +29,6 @@ ROOT: Final = 4
 """Power of the variable that S is taken as then."""
 TOLERANCE: Final = 1e-12
 """Of a noncentrality that is found by halving."""
-AT_ONCE: Final = 128
-"""Statistics whose intervals are found together: their nodes fit into a processor's cache."""
 NEWTON_MAX: Final = 12
 """Newton's steps; three are usual."""
 SETTLED: Final = 1e-7
@@ -63,67 +61,46 @@ def noncentralities(t: float, df: float, tail: float) -> tuple[float, float]:
 
     These are the ends of an interval for it of level 1 - 2 ``tail``, which lies strictly between 0 and 1.
     """
-    import numpy as np
-
-    (low,), (high,) = _ends(np.array([t]), df, tail).tolist()
-    return low, high
-
-
-def noncentralities_of(t: Real, df: float, tail: float) -> tuple[Real, Real]:
-    """`noncentralities` of many statistics with the same degrees of freedom."""
-    import numpy as np
-
-    parts = [_ends(t[start : start + AT_ONCE], df, tail) for start in range(0, len(t), AT_ONCE)]
-    low, high = np.concatenate(parts, axis=1) if parts else np.empty((2, 0))
-    return low, high
-
-
-def _ends(t: Real, df: float, tail: float) -> Real:
-    """Both ends of each statistic: two rows."""
-    import numpy as np
-
     if tail > 0.5:  # noqa: PLR2004  the smaller tail has the digits
-        return _ends(t, df, 1 - tail)[::-1]
-    found = np.full((2, len(t)), math.nan)
-    is_near = np.abs(t) <= WIDTH_RATIO * math.sqrt(2 * df)
-    found[:, is_near] = _by_newton(t[is_near], df, tail, np.array([-1.0, 1.0]))
-    unsettled = np.isnan(found)
-    for end, place in np.argwhere(unsettled).tolist() if unsettled.any() else ():
-        found[end, place] = _bracketed(float(t[place]), df, tail, is_upper=end == 0)
-    return found
+        high, low = noncentralities(t, df, 1 - tail)
+        return low, high
+    is_smooth = abs(t) <= WIDTH_RATIO * math.sqrt(2 * df)
+    low, high = _by_newton(t, df, tail) if is_smooth else (math.nan, math.nan)
+    return (
+        _bracketed(t, df, tail, is_upper=True) if math.isnan(low) else low,
+        _bracketed(t, df, tail, is_upper=False) if math.isnan(high) else high,
+    )
 
 
-def _by_newton(t: Real, df: float, target: float, sign: Real) -> Real:
-    """A row for each ``sign``: where at most ``t`` (1), or at least ``t`` (-1), has probability ``target``.
+def _by_newton(t: float, df: float, tail: float) -> tuple[float, float]:
+    """Both ends by Newton's steps on the normal quantile of the tail, which is nearly a line in the noncentrality.
 
-    Newton's steps on the normal quantile of the probability, which is nearly a line in the noncentrality; they begin
-    where Z - t S were normal (Johnson and Welch, Biometrika 31, 1940). NaN where they do not settle.
+    They begin where Z - t S were normal (Johnson and Welch, Biometrika 31, 1940). NaN where they do not settle.
     """
     import numpy as np
     from scipy.special import ndtr, ndtri
 
     spread, weight = _spread_rule(df)
-    wanted, sides = float(ndtri(target)), sign[:, None]
+    side, wanted = np.array([-1.0, 1.0]), float(ndtri(tail))
     mean = float((weight * spread).sum())
-    away = np.square(spread - mean)
-    scale = np.sqrt(1 + t * t * float((weight * away).sum()))
-    delta = t * mean - sides * wanted * scale
-    scaled = t[:, None] * spread
-    step = np.full_like(delta, math.inf)
+    variance = float((weight * np.square(spread - mean)).sum())
+    ends = t * mean - side * wanted * math.sqrt(1 + t * t * variance)
+    step = np.full(2, math.inf)
     with np.errstate(all="ignore"):  # what is no number did not settle
         for _ in range(NEWTON_MAX):
-            beyond = (scaled - delta[..., None]) * sign[:, None, None]
-            reached = ndtri((weight * ndtr(beyond)).sum(axis=-1))
-            density = (weight * np.exp(np.square(beyond) / -2)).sum(axis=-1)
-            step = sides * (reached - wanted) * np.exp(-reached * reached / 2) / density
-            delta += step
+            beyond = side[:, None] * (t * spread - ends[:, None])
+            reached = ndtri((weight * ndtr(beyond)).sum(axis=1))
+            density = (weight * np.exp(np.square(beyond) / -2)).sum(axis=1)
+            step = side * (reached - wanted) * np.exp(np.square(reached) / -2) / density
+            ends += step
             if (np.abs(step) <= SETTLED).all():
                 break
-    return np.where(np.abs(step) <= SETTLED, delta, math.nan)
+    low, high = np.where(np.abs(step) <= SETTLED, ends, math.nan).tolist()
+    return low, high
 
 
 def _bracketed(t: float, df: float, target: float, *, is_upper: bool) -> float:
-    """The same of one statistic by halving and interpolation, from a bracket that is widened until it holds the end."""
+    """One end by halving and interpolation, from a bracket that is widened until it holds it."""
     from scipy.optimize import brentq
 
     sign = -1.0 if is_upper else 1.0

@@ -108,7 +108,7 @@ def welch_error(a: Moments, b: Moments) -> tuple[float, float]:
     """Standard error of the difference and Satterthwaite's degrees of freedom; NaN for fewer than two values."""
     if min(a.n, b.n) < 2:  # noqa: PLR2004
         return math.nan, math.nan
-    one, two = a.sd / math.sqrt(a.n), b.sd / math.sqrt(b.n)
+    one, two = a.error, b.error
     error = math.hypot(one, two)
     if error == 0:
         return 0.0, float(a.n + b.n - 2)
@@ -202,9 +202,10 @@ def t_one_sample(
 
 
 def _once(of: Moments, scaled: Scaled, null: float, asked: Asked, known: dict[str, Any]) -> TestResult:
-    error = of.sd / math.sqrt(of.n)
     reason = "n_too_small" if of.n < 2 else no_spread(of.sd, of.peak, (of,))  # noqa: PLR2004
-    return t_result(of.mean + of.rest, error, of.n - 1.0, reason=reason, null=null, scaled=scaled, asked=asked, **known)
+    return t_result(
+        of.mean + of.rest, of.error, of.n - 1.0, reason=reason, null=null, scaled=scaled, asked=asked, **known
+    )
 
 
 def t_yuen(
@@ -262,7 +263,8 @@ def _trimmed(values: Real, trim: float) -> Moments:
     ordered[:cut], ordered[n - cut :] = ordered[cut], ordered[n - cut - 1]
     (winsorized,) = moments(ordered).of
     sd = winsorized.sd * math.sqrt((n - 1) / (kept - 1))
-    return Moments(kept, mean.mean, mean.rest, sd, winsorized.peak, winsorized.is_constant)
+    error = sd / math.sqrt(kept)
+    return Moments(kept, mean.mean, mean.rest, sd, error, winsorized.peak, winsorized.is_constant)
 
 
 def t_result(
