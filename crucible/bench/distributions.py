@@ -7,6 +7,7 @@ so that a p value which underflows still has its size. ``ln`` of a p near 1 come
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import Final
@@ -169,6 +170,7 @@ def _exponential(ln_p: float) -> Tail:
     return Tail(math.exp(ln_p), ln_p)
 
 
+@functools.lru_cache(maxsize=1024)
 def t_quantile(p: float, df: float) -> float:
     """Student's t quantile (scipy.special.stdtrit); the normal one for infinite degrees of freedom.
 

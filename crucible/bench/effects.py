@@ -67,16 +67,6 @@ def hedges_factor(df: float) -> float | None:
     return math.exp(math.lgamma(df / 2) - math.lgamma((df - 1) / 2)) / math.sqrt(df / 2)
 
 
-def standardized_interval(t: float, df: float, n: float, level: float) -> tuple[float, float]:
-    """Exact interval for the standardized mean difference of ``n`` pairs, from Student's t with ``df`` degrees.
-
-    The noncentralities at which ``t`` is the upper and the lower quantile, over the square root of ``n``. Of two
-    independent samples ``n`` is 1 / (1 / n_a + 1 / n_b).
-    """
-    low, high = noncentralities(t, df, (1 - level) / 2)
-    return low / math.sqrt(n), high / math.sqrt(n)
-
-
 def cohens_d(
     a: Values,
     b: Values,

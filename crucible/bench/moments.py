@@ -167,7 +167,7 @@ def _from_squares(center: tuple[int, float, float], squares: float, small: int, 
     if n < 2:  # noqa: PLR2004
         return Moments(n, mean, rest, math.nan, math.nan, peak, is_constant)
     variance = max(0.0, squares - n * times_power(rest, -small) ** 2) / (n - 1)
-    sd, error = (times_power(math.sqrt(each), small) for each in (variance, variance / n))
+    sd, error = times_power(math.sqrt(variance), small), times_power(math.sqrt(variance / n), small)
     return Moments(n, mean, rest, sd, error, peak, is_constant)
 
 

@@ -146,7 +146,13 @@ def t_paired(
     asked = Asked(level, alternative)
     checks = asked.check()
     checks.number("null", null)
-    samples = paired(checks, nan_policy, a=a, b=b)
+    return paired_result(paired(checks, nan_policy, a=a, b=b), null, asked, assumptions=assumptions)
+
+
+def paired_result(
+    samples: Samples, null: float, asked: Asked, *, assumptions: bool, with_average: bool = True
+) -> TestResult:
+    """`t_paired` of samples that were checked; without ``cohens_d_av`` unless ``with_average``."""
     known: dict[str, Any] = {
         "test": "t_paired",
         "method": PAIRED,
@@ -158,7 +164,8 @@ def t_paired(
         return without_test(reason, null, asked, **known)
     scaled, (one, two), differences = paired_moments(samples)
     (of,) = scaled.of
-    known["effects"] = (*standardized_once(of, "z", asked), average_of_pairs(of, one, two, asked))
+    average = (average_of_pairs(of, one, two, asked),) if with_average else ()
+    known["effects"] = (*standardized_once(of, "z", asked), *average)
     known["details"] = {
         "mean_a": scaled.plain(one.mean + one.rest),
         "mean_b": scaled.plain(two.mean + two.rest),

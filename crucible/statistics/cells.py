@@ -17,7 +17,7 @@ from crucible.bench.corrections import Correction, adjusted
 from crucible.records.record import CellComparison, CellRanking
 from crucible.statistics.best_cell import best_shares
 from crucible.statistics.intervals import mean, mean_interval
-from crucible.statistics.paired import PairedResult, Samples, compare_all
+from crucible.statistics.paired import Pair, PairedResult, compare_all
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,7 +109,7 @@ def rank_cells(
 
 
 Cells = Mapping[int, Sequence[CellRun]]
-_Found = tuple[Samples, str | None]
+_Found = tuple[Pair, str | None]
 """Two samples of pairs, and what had to be left out."""
 
 

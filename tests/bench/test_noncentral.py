@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from crucible.bench.effects import hedges_factor, standardized_interval
+from crucible.bench.effects import hedges_factor
 from crucible.bench.noncentral import _by_newton, noncentral_t, noncentral_t_upper, noncentralities
 
 FAR_ABOVE = 2.2623201760809672e-07
@@ -81,8 +81,8 @@ def test_the_interval_of_the_effect_covers_as_often_as_it_says():
         values = [chance.gauss(0.5, 1) for _ in range(8)]
         center = math.fsum(values) / 8
         deviation = math.sqrt(math.fsum((value - center) ** 2 for value in values) / 7)
-        low, high = standardized_interval(center / deviation * math.sqrt(8), 7, 8, 0.95)
-        inside += low <= 0.5 <= high
+        low, high = noncentralities(center / deviation * math.sqrt(8), 7, 0.025)
+        inside += low <= 0.5 * math.sqrt(8) <= high
     assert stats.binomtest(inside, 400, 0.95).pvalue > 1e-3
 
 

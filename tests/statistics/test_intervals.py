@@ -6,6 +6,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crucible import bench
 from crucible.statistics.intervals import mean_interval, moments_interval, paired_interval, total, wilson_interval
 
 numbers = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30)
@@ -80,3 +81,17 @@ def test_ends_that_no_double_holds_are_infinite_and_sums_of_squares_that_none_ho
     items = moments_interval(total([1e200, 3e200]), total([1e200 * 1e200, 9e200 * 1e200]), 2)
     assert (items.value, items.low, items.high) == (2e200, None, None)
     assert (total([1.7e308, 1.7e308]), total([-1.7e308, -1.7e308])) == (math.inf, -math.inf)
+
+
+@given(numbers)
+def test_a_mean_has_the_interval_of_the_library(values):
+    ours, theirs = mean_interval(values), bench.mean_interval(values)
+    assert ours.value == pytest.approx(theirs.value, rel=1e-15, abs=1e-300)
+    if theirs.interval is not None:
+        assert (ours.low, ours.high) == pytest.approx((theirs.interval.low, theirs.interval.high), rel=1e-14, abs=1e-9)
+
+
+def test_a_proportion_has_the_interval_of_the_library_to_the_last_digit():
+    for successes, n in ((0, 7), (1, 450), (299, 450), (450, 450)):
+        ours, theirs = wilson_interval(float(successes), n), bench.proportion_interval(successes, n)
+        assert (ours.value, ours.low, ours.high) == (theirs.value, theirs.interval.low, theirs.interval.high)

@@ -6,6 +6,7 @@ import random
 import pytest
 from scipy import stats
 
+from crucible import bench
 from crucible.statistics.paired import compare_all, compare_paired
 from tests.statistics.reference import cases, is_near, numbers, require
 
@@ -128,3 +129,12 @@ def test_of_two_pairs_there_is_a_test_and_neither_an_effect_nor_its_interval():
     result = compare_paired([1.0, 2.0], [3.0, 5.0])
     assert (result.status, result.p > 0, result.d_z < 0) == ("ok", True, True)
     assert (result.effect, result.effect_low, result.effect_high) == (None, None, None)
+
+
+def test_the_numbers_are_those_of_the_library():
+    a, b = [1.0, 2.0, 5.0, 4.0], [2.0, 2.5, 9.0, 4.5]
+    ours, theirs = compare_paired(a, b), bench.t_paired(a, b)
+    g = theirs.effect("hedges_g_z")
+    assert (ours.p, ours.statistic, ours.difference) == (theirs.p_value, theirs.statistic, theirs.estimate)
+    assert (ours.low, ours.high) == (theirs.interval.low, theirs.interval.high)
+    assert (ours.effect, ours.effect_low, ours.effect_high) == (g.value, g.interval.low, g.interval.high)
