@@ -81,10 +81,22 @@ def describe(a: Values, *, nan_policy: NanPolicy = "propagate") -> Description:
         median=scaled.plain(median),
         q75=scaled.plain(q75),
         high=float(values.max()),
-        iqr=scaled.plain(q75 - q25),
+        iqr=scaled.plain(_between_quartiles(units)),
         skew=skew,
         kurtosis=kurtosis,
     )
+
+
+def _between_quartiles(values: Real) -> float:
+    """q75 − q25 of type 7, from differences of values: those of large values close together keep their digits."""
+    import numpy as np
+
+    last = len(values) - 1
+    places = [(place, min(place + 1, last)) for place in (3 * last // 4, last // 4)]
+    ordered = np.partition(values, sorted({each for both in places for each in both}))
+    (third, above_third), (first, above_first) = ([float(ordered[each]) for each in both] for both in places)
+    inner = 3 * last % 4 / 4 * (above_third - third) - last % 4 / 4 * (above_first - first)
+    return (third - first) + inner
 
 
 def _shape(standardized: Real, n: int) -> tuple[float | None, float | None]:

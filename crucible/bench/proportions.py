@@ -22,6 +22,8 @@ DifferenceMethod = Literal["newcombe", "agresti_caffo", "score", "wald"]
 DIFFERENCE_METHODS: Final[tuple[DifferenceMethod, ...]] = get_args(DifferenceMethod)
 ALIKE: Final = 1 + 1e-7
 """Probabilities up to this factor apart count as equal, as in R's ``binom.test`` and SciPy."""
+NEWTON: Final = 2
+"""Steps, each of which doubles the digits of a quantile that has eight or more."""
 SOURCES: Final = {
     "wilson": "Wilson, JASA 22, 1927",
     "clopper_pearson": "Clopper and Pearson, Biometrika 26, 1934: exact, conservative",
@@ -86,14 +88,24 @@ def proportion_ends(k: int, n: int, method: ProportionMethod, alpha: float) -> t
         return max(0.0, middle - half), min(1.0, middle + half)
     from scipy.special import betaincinv
 
-    add = 0.5 if method == "jeffreys" else 0.0
-    if method == "jeffreys":
-        low = 0.0 if k == 0 else float(betaincinv(k + add, n - k + add, alpha))
-        high = 1.0 if k == n else 1 - float(betaincinv(n - k + add, k + add, alpha))
-        return low, high
-    low = 0.0 if k == 0 else float(betaincinv(k, n - k + 1, alpha))
-    high = 1.0 if k == n else 1 - float(betaincinv(n - k, k + 1, alpha))
+    lower, upper = ((0.5, 0.5), (0.5, 0.5)) if method == "jeffreys" else ((0.0, 1.0), (1.0, 0.0))
+    low = 0.0 if k == 0 else float(betaincinv(k + lower[0], n - k + lower[1], alpha))
+    high = 1.0 if k == n else _beta_upper(k + upper[0], n - k + upper[1], alpha)
     return low, high
+
+
+def _beta_upper(a: float, b: float, alpha: float) -> float:
+    """The quantile of a beta distribution with ``alpha`` above it: SciPy's, and Newton's steps for its last digits."""
+    from scipy.special import betaincc, betainccinv, betaln
+
+    x = float(betainccinv(a, b, alpha))
+    for _ in range(NEWTON):
+        if not 0 < x < 1:
+            break
+        density = math.exp((a - 1) * math.log(x) + (b - 1) * math.log1p(-x) - float(betaln(a, b)))
+        step = (float(betaincc(a, b, x)) - alpha) / density if density else 0.0
+        x = min(1.0, x + step)
+    return x
 
 
 def _wilson(k: int, n: int, alpha: float) -> tuple[float, float]:
@@ -282,6 +294,15 @@ def _h(p: float) -> float:
     return 2 * math.asin(math.sqrt(p))
 
 
+def _h_between(k1: int, n1: int, k2: int, n2: int) -> float:
+    """2 asin √p1 − 2 asin √p2 as 2 asin of the sine of the difference, in which p1 − p2 does not cancel."""
+    p1, p2, q1, q2 = k1 / n1, k2 / n2, (n1 - k1) / n1, (n2 - k2) / n2
+    one, two = math.sqrt(p1 * q2), math.sqrt(p2 * q1)
+    if one == two == 0:
+        return 0.0
+    return 2 * math.asin((k1 * n2 - k2 * n1) / (n1 * n2) / (one + two))
+
+
 def cohens_h(
     k1: int, n1: int, k2: int, n2: int, *, level: float = 0.95, alternative: Alternative = "two-sided"
 ) -> Effect:
@@ -297,7 +318,7 @@ def cohens_h(
     checks.done()
     if min(n1, n2) == 0:
         return Effect(name="cohens_h", value=None, reason="empty")
-    value = _h(k1 / n1) - _h(k2 / n2)
+    value = _h_between(k1, n1, k2, n2)
     half = -normal_quantile(_alpha(level, alternative)) * math.sqrt(1 / n1 + 1 / n2)
     low, high = max(-math.pi, value - half), min(math.pi, value + half)
     method = "arcsine transform, variance 1/n1 + 1/n2"

@@ -20,7 +20,7 @@ from crucible.bench.shifts import PAIRS_LISTED, difference_order, normal_place, 
 if TYPE_CHECKING:
     from crucible.bench.samples import Real
 
-RankMethod = Literal["auto", "exact", "asymptotic"]
+RankMethod = Literal["auto", "exact", "exact_conditional", "asymptotic"]
 RANK_METHODS: Final[tuple[RankMethod, ...]] = get_args(RankMethod)
 EXACT_BELOW: Final = 50
 """``auto`` is exact where both samples have fewer values, as R's ``wilcox.test``, with ties as well."""
@@ -72,7 +72,8 @@ def mannwhitney(
 ) -> TestResult:
     """Mann and Whitney's U test (Annals of Mathematical Statistics 18, 1947), with U of ``a`` as R's W.
 
-    ``exact`` counts every way to part the ranks, conditional on ties; ``asymptotic`` is normal, with the variance
+    ``exact`` counts every way to part the ranks, conditional on ties (``exact_conditional`` is the same);
+    ``asymptotic`` is normal, with the variance
     corrected for ties and half a step for ``continuity``; ``auto`` is exact below `EXACT_BELOW` values in each.
     The estimate is Hodges and Lehmann's shift a − b with the interval of its order statistics (Hollander and Wolfe,
     Nonparametric Statistical Methods, 4.2 and 4.3), which is conservative with ties; ``shift`` None: up to 2²⁴ pairs.
@@ -104,7 +105,7 @@ def mannwhitney(
     n = n1 + n2
     if both.ties == float(n) * (float(n) ** 2 - 1) and n > 1:
         return dataclasses.replace(known, status="degenerate", reason="all_tied", p_value=1.0, ln_p=0.0)
-    is_exact = method == "exact" or (method == "auto" and max(n1, n2) < EXACT_BELOW)
+    is_exact = method in {"exact", "exact_conditional"} or (method == "auto" and max(n1, n2) < EXACT_BELOW)
     if is_exact:
         _require_countable(both.ranks, n1)
         tail = rank_sum_null(doubled(both.ranks), n1).tail(u + n1 * (n1 + 1) / 2, alternative)

@@ -210,8 +210,9 @@ def t_one_sample(
 
 def _once(of: Moments, scaled: Scaled, null: float, asked: Asked, known: dict[str, Any]) -> TestResult:
     reason = "n_too_small" if of.n < 2 else no_spread(of.sd, of.peak, (of,))  # noqa: PLR2004
+    gap = (of.mean - scaled.units(null)) + of.rest  # a null close to a large mean takes no digits from the rest
     return t_result(
-        of.mean + of.rest, of.error, of.n - 1.0, reason=reason, null=null, scaled=scaled, asked=asked, **known
+        of.mean + of.rest, of.error, of.n - 1.0, reason=reason, null=null, scaled=scaled, asked=asked, gap=gap, **known
     )
 
 
@@ -283,10 +284,14 @@ def t_result(
     null: float,
     scaled: Scaled,
     asked: Asked,
+    gap: float | None = None,
     **known: Any,
 ) -> TestResult:
-    """The result of an estimate with its standard error, both in the units of ``scaled``."""
-    gap = estimate - scaled.units(null)
+    """The result of an estimate with its standard error, both in the units of ``scaled``.
+
+    ``gap`` is the estimate − ``null`` where the caller has more digits of it.
+    """
+    gap = estimate - scaled.units(null) if gap is None else gap
     known.setdefault("estimate_name", DIFFERENCE)
     common = {
         **known,

@@ -60,7 +60,11 @@ def _distances(values: Real, center: Center, trim: float) -> Real:
     import numpy as np
 
     if center == "median":
-        return np.abs(values - np.median(values))
+        places = (len(values) - 1) // 2, len(values) // 2
+        low, high = np.partition(values, places)[list(places)]
+        # the middle of large values that lie close together is no double; their differences are
+        away: Real = np.abs((values - low) + (values - high)) / 2
+        return away
     if center == "trimmed":
         cut = int(trim * len(values))
         values_kept = np.sort(values)[cut : len(values) - cut]

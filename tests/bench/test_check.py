@@ -142,3 +142,26 @@ def test_generated_samples_follow_their_rule():
     assert made["a"].tolist() == wanted
     rule = {"generator": "[1000000.2] + 2 x [1000000.1, 1000000.3]", "n": 5}
     assert generated(rule) == {"a": [1000000.2, 1000000.1, 1000000.3, 1000000.1, 1000000.3]}
+
+
+def test_options_may_have_the_names_of_other_libraries(tmp_path):
+    case = {**WELCH, "options": {"alternative": "larger", "conf.level": 0.9}}
+    (read,) = read_cases(written(tmp_path, case))
+    assert read.options == {"alternative": "greater", "confidence_level": 0.9}
+
+
+def test_arrays_and_intervals_without_ends_are_compared_as_lists(tmp_path):
+    import numpy as np
+
+    expected = {"reject": [True, False], "flag": True, "ci": None, "none": ["NaN", "NaN"], "open": [None, 2.0]}
+    (case,) = read_cases(written(tmp_path, {**WELCH, "expected": expected}))
+    found = {
+        "reject": np.array([True, False]),
+        "flag": np.bool_(1),
+        "ci": [None, None],
+        "none": None,
+        "open": (None, 2),
+    }
+    assert list(compare_case(case, lambda *_: found)) == []
+    other = {**found, "reject": np.array([True, True]), "ci": [None, 1.0], "open": [1.0, 2.0]}
+    assert [each.field for each in compare_case(case, lambda *_: other)] == ["reject[1]", "ci", "open[0]"]

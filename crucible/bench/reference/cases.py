@@ -28,6 +28,9 @@ WHOLE_DIGITS_MAX: Final = 300
 NUMBERS: Final[Mapping[str, float]] = {"NaN": math.nan, **INFINITIES}
 MULTIPLIER: Final = 48271
 MODULUS: Final = 2147483647
+LEVELS: Final = {"conf_level": "confidence_level", "conf.level": "confidence_level", "level": "confidence_level"}
+SIDES: Final = {"two.sided": "two-sided", "two_sided": "two-sided", "larger": "greater", "smaller": "less"}
+"""Names of levels and alternatives in R, SciPy and statsmodels, and those of reference files."""
 _ALTERNATION: Final = re.compile(r"^\[(?P<first>[^\]x]+)\]\s*\+\s*(?P<count>\d+)\s*x\s*\[(?P<rest>[^\]]+)\]$", re.ASCII)
 
 Kind = Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]]
@@ -120,7 +123,8 @@ def _case(place: int, given: object, problems: list[Problem]) -> Case | None:
     except ValueError as error:
         problems.append(Problem(f"{at}.inputs", str(error)))
         return None
-    return Case(given["id"], given["test"], inputs, decoded(parts["options"]), decoded(parts["expected"]), **tolerances)
+    options = by_our_names(decoded(parts["options"]))
+    return Case(given["id"], given["test"], inputs, options, decoded(parts["expected"]), **tolerances)
 
 
 def decoded(value: Any) -> Any:
@@ -132,6 +136,13 @@ def decoded(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: decoded(each) for name, each in value.items()}
     return value
+
+
+def by_our_names(options: dict[str, Any]) -> dict[str, Any]:
+    """Options by the names that our files have for them, where R and statsmodels have others."""
+    found = {LEVELS.get(name, name): value for name, value in options.items()}
+    side = found.get("alternative")
+    return {**found, "alternative": SIDES.get(side, side)} if isinstance(side, str) else found
 
 
 def generated(inputs: dict[str, Any]) -> dict[str, Any]:

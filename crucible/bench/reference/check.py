@@ -96,11 +96,7 @@ def _compare(case: Case, field: str, expected: Any, found: Any, *, is_p: bool) -
         for name, each in expected.items():
             yield from _compare(case, f"{field}.{name}", each, inner.get(name, _Missing), is_p=_is_p(name))
     elif isinstance(expected, list):
-        items = found if isinstance(found, Sequence) and not isinstance(found, str) else None
-        if items is None and hasattr(found, "tolist"):
-            items = found.tolist()
-        if items is None and len(expected) == 1:
-            items = [found]
+        items = _items(found, len(expected))
         if items is None or len(items) != len(expected):
             yield Difference(case.id, field, expected, found, None, case.rtol)
             return
@@ -112,6 +108,16 @@ def _compare(case: Case, field: str, expected: Any, found: Any, *, is_p: bool) -
             yield Difference(case.id, field, expected, found, error if error >= 0 else None, case.rtol)
 
 
+def _items(found: Any, count: int) -> Sequence[Any] | None:
+    """What was found as a sequence: a single number is one of one, and nothing is nothing ``count`` times."""
+    if isinstance(found, Sequence) and not isinstance(found, str):
+        return found
+    if hasattr(found, "tolist"):
+        items = found.tolist()
+        return items if isinstance(items, list) else [items]
+    return [found] * count if found is None or count == 1 else None
+
+
 def _only(found: Any) -> Any:
     """A single number that was found in a sequence of one: degrees of freedom."""
     if isinstance(found, tuple | list) and len(found) == 1:
@@ -121,6 +127,10 @@ def _only(found: Any) -> Any:
 
 def _error(case: Case, expected: Any, found: Any, *, is_p: bool) -> float | None:
     """None: it is as expected. Else the relative error, or −1 where there is none."""
+    if hasattr(found, "dtype") and found.dtype.kind == "b":
+        found = bool(found)
+    if expected is None and isinstance(found, list) and all(each is None for each in found):
+        return None  # an interval without ends is as good as none
     if expected is None or isinstance(expected, bool | str):
         return None if type(found) is type(expected) and found == expected else -1.0
     if found is not None and (isinstance(found, str | bool) or not hasattr(found, "__float__")):

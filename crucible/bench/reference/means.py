@@ -202,7 +202,7 @@ def _tost(inputs: Inputs, options: Inputs) -> Fields:
     names = {"low": "low", "upp": "high", "high": "high", "bound_low": "low", "bound_high": "high"}
     given = {names[name]: value for name, value in options.items() if name in names}
     given |= {name: value for name, value in keywords(options).items() if name != "alternative"}
-    design: equivalence.Design = "pooled" if options.get("equal_var", False) else "welch"
+    design: equivalence.Design = "pooled" if options.get("equal_var", True) else "welch"
     if options.get("paired", False):
         design = "paired"
     return fields(equivalence.tost(inputs["a"], inputs["b"], design=design, **given))

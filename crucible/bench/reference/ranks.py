@@ -5,7 +5,6 @@ Options that a case does not name are as R and SciPy have them: where the two di
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -25,6 +24,10 @@ from crucible.bench.reference.cases import Kind
 from crucible.bench.result import Interval, TestResult
 
 Fields = Mapping[str, Any]
+PROPORTION_NAMES: Final = {"beta": "clopper_pearson", "exact": "clopper_pearson", "ac": "agresti_coull"}
+DIFFERENCE_NAMES: Final = {"newcomb": "newcombe", "miettinen_nurminen": "score", "mn": "score"}
+WEIGHT_NAMES: Final = {"unweighted": "none", "equal": "linear", "squared": "quadratic"}
+"""Names of intervals and weights elsewhere, and ours."""
 CONTINUITY: Final = ("continuity", "correction", "correct", "use_continuity")
 
 
@@ -160,7 +163,8 @@ def _proportion_ci(inputs: Fields, options: Fields) -> Fields:
         for method in proportions.PROPORTION_METHODS
     }
     method: Any = options.get("method", "wilson")
-    chosen = found["clopper_pearson" if method in {"beta", "exact"} else method]
+    method = str(method).lower().replace("-", "_")
+    chosen = found[PROPORTION_NAMES.get(method, method)]
     return _estimated(chosen, **{name: _ends(each.interval) for name, each in found.items()})
 
 
@@ -173,7 +177,8 @@ def _binom(inputs: Fields, options: Fields) -> Fields:
 
 
 def _proportion_diff_ci(inputs: Fields, options: Fields) -> Fields:
-    method = str(options.get("method", "newcombe")).replace("-", "_")
+    method = str(options.get("method", "newcombe")).lower().replace("-", "_")
+    method = DIFFERENCE_NAMES.get(method, method)
     found = proportions.proportion_difference_interval(
         inputs["k1"], inputs["n1"], inputs["k2"], inputs["n2"], level=_level(options),
         alternative=_alternative(options), method=method,  # type: ignore[arg-type]
@@ -189,8 +194,9 @@ def _proportions_z(inputs: Fields, options: Fields) -> Fields:
 
 
 def _cohens_kappa(inputs: Fields, options: Fields) -> Fields:
+    weights: Any = options.get("weights") or "none"
     result = table_effects.cohens_kappa(
-        inputs["table"], weights=options.get("weights") or "none", alternative=_alternative(options),
+        inputs["table"], weights=WEIGHT_NAMES.get(weights, weights), alternative=_alternative(options),
         level=_level(options),
     )  # fmt: skip
     return _fields(result, statistic=result.estimate, kappa=result.estimate, z=result.statistic)
@@ -218,7 +224,7 @@ def _effect_size_2x2(inputs: Fields, options: Fields) -> Fields:
     phi = table_effects.phi((a, b, c, d), _level(options)).value
     return _estimated(
         found, odds_ratio=found.value, phi=phi, risk_ratio=ratio.value, risk_ratio_ci=_ends(ratio.interval),
-        log_odds_ratio=None if found.value is None else math.log(found.value),
+        log_odds_ratio=found.details.get("ln_ratio"),
         se=found.details.get("ln_standard_error"),
     )  # fmt: skip
 
@@ -252,8 +258,9 @@ def _permutation_paired(inputs: Fields, options: Fields) -> Fields:
 
 
 def _bootstrap_exact(inputs: Fields, options: Fields) -> Fields:
+    statistic = {"sd": "std"}.get(options.get("statistic", "mean"), options.get("statistic", "mean"))
     asked: dict[str, Any] = {
-        "statistic": options.get("statistic", "mean"), "level": _level(options), "alternative": _alternative(options),
+        "statistic": statistic, "level": _level(options), "alternative": _alternative(options),
         "complete": True, "nan_policy": _policy(options),
     }  # fmt: skip
     found = {
@@ -261,7 +268,8 @@ def _bootstrap_exact(inputs: Fields, options: Fields) -> Fields:
     }
     ends = {f"{method}_ci": _ends(each.interval) for method, each in found.items()}
     bca = {**found["bca"].details, "ci": _ends(found["bca"].interval)}
-    return _estimated(found["bca"], **ends, bca=bca)
+    plain = found["percentile"]  # BCa may have no interval where the others do
+    return _estimated(found["bca"], status=plain.status, reason=plain.reason, **ends, bca=bca)
 
 
 KINDS: Final[dict[str, Kind]] = {
