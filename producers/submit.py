@@ -14,6 +14,8 @@ from crucible.journal import Journal
 from crucible.log.protocol import PartitionKey
 from crucible.records import (
     AddNote,
+    AnalysisRequested,
+    AnalyzeSubmission,
     CancelRun,
     CancelSubmission,
     ChangeBudget,
@@ -130,6 +132,14 @@ class Sender:
             message = f"the note has {len(text.encode())} bytes; at most {NOTE_BYTES_MAX}"
             raise UsageError(message)
         return self._one(self._journal.make(AddNote, subject_kind=kind, subject_id=subject_id, text=text))
+
+    def analyze(self, submission_id: str, experiment: str, options_json: str) -> str:
+        """Ask for a further analysis of a submission that has ended; returns the event_id of the request."""
+        command = self._journal.make(
+            AnalyzeSubmission, submission_id=submission_id, experiment=experiment, options_json=options_json
+        )
+        self._one(command)
+        return derived_id(command.event_id, AnalysisRequested.__name__, 0)
 
     def set_mark(self, name: str) -> Answer:
         """Name the present position; once set, a mark stays."""

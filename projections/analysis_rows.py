@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from crucible.bench.encoding import plain_result
 from crucible.projections.buffer import Row
+from crucible.projections.payload import json_text
 from crucible.rules import effective
-from crucible.rules.state import RunState, StageState
+from crucible.rules.state import RunState, StageState, SubmissionState
 
 
 def comparison_rows(run: RunState, stage: StageState, run_no: int) -> Iterator[Row]:
@@ -60,6 +63,90 @@ def ranking_rows(run: RunState, stage: StageState, run_no: int) -> Iterator[Row]
                 found["resamples"],
                 event.event_id,
             )
+
+
+def test_rows(run: RunState, stage: StageState, run_no: int) -> Iterator[Row]:
+    """The rows of ``tests``."""
+    found = [(test, event.event_id) for event in effective.tests(stage) for test in event.tests]
+    for place, (test, event_id) in enumerate(found, 1):
+        result = test["result"]
+        if result is None:
+            continue
+        effect: Mapping[str, Any] = result["effects"][0] if result["effects"] else {}
+        df, n = (*result["df"], None, None), (*result["n"], None, None)
+        yield (
+            *_head(run, stage, run_no, test["metric"]),
+            place,
+            test["label"],
+            test["asked_json"],
+            test["better"],
+            test["by"],
+            test["pairing"],
+            test["group_a"],
+            test["group_b"],
+            result["test"],
+            result["method"],
+            result["status"],
+            result["reason"],
+            n[0],
+            n[1] if len(result["n"]) == 2 else None,  # noqa: PLR2004  two groups
+            result["estimate"],
+            result["estimate_name"],
+            result["standard_error"],
+            result["low"],
+            result["high"],
+            result["level"],
+            result["side"],
+            result["statistic"],
+            result["statistic_name"],
+            df[0],
+            df[1],
+            result["p_value"],
+            result["ln_p"],
+            test["p_adjusted"],
+            test["ln_p_adjusted"],
+            test["is_rejected"],
+            test["family"],
+            test["family_tests"],
+            test["correction"],
+            test["alpha"],
+            effect.get("name"),
+            effect.get("value"),
+            effect.get("low"),
+            effect.get("high"),
+            result["alternative"],
+            test["conclusion"],
+            json_text(list(result["warnings"])),
+            result["seed"],
+            result["digest"],
+            json_text(plain_result(result)),
+            event_id,
+        )
+
+
+def planned_rows(submission: SubmissionState, definition: Mapping[str, Any]) -> Iterator[Row]:
+    """The rows of ``planned_tests``."""
+    if '"tests"' not in submission.accepted.definition_json:
+        return  # what reads definitions takes a while to import
+    from crucible.definition.analysis_checks import planned_tests
+
+    accepted = submission.accepted
+    for place, (stage, asked) in enumerate(planned_tests(definition), 1):
+        yield (
+            submission.submission_id,
+            stage,
+            place,
+            asked.canonical_json(),
+            asked.metric,
+            asked.of,
+            asked.test,
+            asked.pair,
+            asked.family,
+            asked.correction,
+            asked.alpha,
+            accepted.definition_digest,
+            accepted.event_id,
+        )
 
 
 def _head(run: RunState, stage: StageState, run_no: int, metric: str) -> Row:

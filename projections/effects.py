@@ -7,11 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from crucible.projections.aggregates import Aggregates
+from crucible.projections.analysis_rows import planned_rows
 from crucible.projections.buffer import Buffer
 from crucible.projections.experiment_rows import (
     breaker_rows,
     budget_rows,
     declaration_rows,
+    definition_of,
     experiment_row,
     submission_row,
     target_rows,
@@ -142,6 +144,7 @@ class Effects:
                     ("submissions", [submission_row(submission)]),
                     ("metric_declarations", list(declaration_rows(submission))),
                     ("declared_targets", list(target_rows(submission))),
+                    ("planned_tests", list(planned_rows(submission, definition_of(submission)))),
                     ("budget_limits", list(budget_rows(submission))),
                     ("breakers", list(breaker_rows(submission))),
                 ):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from crucible.projections.analysis_rows import comparison_rows, ranking_rows
+from crucible.projections.analysis_rows import comparison_rows, ranking_rows, test_rows
 from crucible.projections.buffer import Row
 from crucible.projections.payload import checked_json, json_text, moment
 from crucible.projections.run_times import RunTimes
@@ -31,6 +31,7 @@ RUN_ROW_TABLES = (
     "datasets",
     "comparisons",
     "rankings",
+    "tests",
     "reused_spools",
     "hooks",
 )
@@ -52,6 +53,7 @@ def rows_of(run: RunState, run_no: int, times: RunTimes, *, is_complete: bool, d
         _stage_parts(run, stage, (run_no, run.run_id, stage.name), times, rows)
         rows["comparisons"].extend(comparison_rows(run, stage, run_no))
         rows["rankings"].extend(ranking_rows(run, stage, run_no))
+        rows["tests"].extend(test_rows(run, stage, run_no))
     return rows
 
 

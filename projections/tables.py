@@ -12,7 +12,7 @@ from crucible.projections.tables_runs import RUN_TABLES
 from crucible.projections.tables_telemetry import TELEMETRY_TABLES
 from crucible.projections.views import VIEWS
 
-MODEL_VERSION = "2"
+MODEL_VERSION = "3"
 """Changes with any table, view or rule of projection; a read model of another version is rebuilt."""
 
 TABLES: tuple[Table, ...] = (*RUN_TABLES, *ANALYSIS_TABLES, *TELEMETRY_TABLES, *LOG_TABLES, *LIMIT_TABLES)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from crucible.projections.columns import View
-from crucible.projections.tables_analysis import COMPARISONS, RANKINGS
 from crucible.projections.tables_limits import BUDGETS
+from crucible.projections.views_analysis import ANALYSIS_VIEWS
 
 _POINTS = """
 SELECT s.run_id, s.stage, s.attempt, s.claim_id, n.name, p.step, p.value, p.time, s.spool_id, p.sequence{more}
@@ -211,23 +211,6 @@ GROUP BY s.submission_id, s.experiment, s.number, s.run_count
         ("reused", "completed without a stage being executed"),
     ),
 )
-_NEWEST_ANALYSIS = """
-SELECT f.* FROM {table} f
-JOIN (SELECT submission_id, max(repeat) AS newest FROM runs WHERE scope = 'experiment' AND label = '_experiment'
-  GROUP BY submission_id) a ON a.submission_id = f.submission_id AND a.newest = f.generation
-"""
-COMPARISONS_NEWEST = View(
-    "comparisons_newest",
-    "The comparisons of each submission's newest analysis; none while that runs, or if it failed.",
-    _NEWEST_ANALYSIS.format(table="comparisons"),
-    tuple((column.name, column.text) for column in COMPARISONS.columns),
-)
-RANKINGS_NEWEST = View(
-    "rankings_newest",
-    "The rankings of each submission's newest analysis; none while that runs, or if it failed.",
-    _NEWEST_ANALYSIS.format(table="rankings"),
-    tuple((column.name, column.text) for column in RANKINGS.columns),
-)
 PERMITS = View(
     "permits",
     "Units of limits: who held which, and when.",
@@ -315,8 +298,7 @@ VIEWS = (
     COMMANDS,
     TARGETS,
     SUBMISSION_PROGRESS,
-    COMPARISONS_NEWEST,
-    RANKINGS_NEWEST,
+    *ANALYSIS_VIEWS,
     PERMITS,
     WORKERS,
     MARKS,

@@ -8,7 +8,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from crucible.bench.recording import from_record
 from crucible.bench.result import Assumption, Comparison, Effect, Interval, TestResult
+from crucible.records.recorded_results import StatisticalResult
 
 NAMES: Final[Mapping[float, str]] = {math.inf: "Infinity", -math.inf: "-Infinity"}
 NUMBERS: Final[Mapping[str, float]] = {name: value for value, name in NAMES.items()}
@@ -36,6 +38,14 @@ def from_plain(plain: Mapping[str, Any]) -> TestResult:
     known["details"] = _numbers(known.get("details", {}))
     known["versions"] = dict(known.get("versions", {}))
     return TestResult(**_numbers(known, except_for=("details", "versions", "reason", "method", "test")))
+
+
+def plain_result(found: StatisticalResult) -> dict[str, Any]:
+    """A result that stands in a record, as ``to_plain`` gives it; also of one that breaks the conventions."""
+    try:
+        return to_plain(from_record(found))
+    except (TypeError, ValueError):
+        return {"test": found["test"], "method": found["method"], "status": "degenerate", "reason": "unreadable"}
 
 
 def from_json(text: str) -> TestResult:

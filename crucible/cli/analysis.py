@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from crucible.cli.tests_text import print_analyses, print_conclusions
 from crucible.cli.text import columns, number, say
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ COMPARISONS = """
 SELECT * FROM comparisons_newest WHERE submission_id = ? ORDER BY stage, metric, pairing DESC, cell_a, cell_b
 """
 
+TESTS = """
+SELECT * FROM tests_newest WHERE submission_id = ?
+ORDER BY is_of_experiment DESC, analysis, stage, place
+"""
+
 Row = Mapping[str, Any]
 
 
@@ -31,6 +37,7 @@ def analysis_facts(reader: Reading, submission_id: str) -> dict[str, list[dict[s
     return {
         "rankings": [dict(row) for row in reader.rows(RANKINGS, [submission_id])],
         "comparisons": [dict(row) for row in reader.rows(COMPARISONS, [submission_id])],
+        "tests": [dict(row) for row in reader.rows(TESTS, [submission_id])],
     }
 
 
@@ -39,6 +46,7 @@ def print_summary(facts: Mapping[str, Sequence[Row]]) -> None:
     for metric, ranked in list(_ranked(facts).items())[:1]:
         _print_cells(metric, ranked)
         _print_lead(ranked, facts["comparisons"])
+    print_conclusions(facts["tests"])
 
 
 def print_analysis(facts: Mapping[str, Sequence[Row]]) -> None:
@@ -47,6 +55,7 @@ def print_analysis(facts: Mapping[str, Sequence[Row]]) -> None:
         _print_cells(metric, ranked)
         _print_lead(ranked, facts["comparisons"])
         _print_comparisons(ranked[0], facts["comparisons"])
+    print_analyses(facts["tests"])
 
 
 def _ranked(facts: Mapping[str, Sequence[Row]]) -> dict[tuple[str, str], list[Row]]:

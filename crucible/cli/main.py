@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from crucible.cli import exits
+from crucible.cli.analysis_commands import ANALYSIS_COMMANDS
 from crucible.cli.bench_commands import BENCH_COMMANDS
 from crucible.cli.housekeeping_commands import HOUSEKEEPING
 from crucible.cli.kafka_commands import ON_KAFKA
@@ -320,7 +321,7 @@ def rebuild(telemetry: str | None) -> int:
     return act(telemetry)
 
 
-for housekeeping in HOUSEKEEPING:
+for housekeeping in (*ANALYSIS_COMMANDS, *HOUSEKEEPING):
     app.add_command(housekeeping)
 
 

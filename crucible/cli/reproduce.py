@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +14,7 @@ from crucible.cli.environment_changes import code_changes, environment_changes, 
 from crucible.cli.located import located_settings
 from crucible.cli.progress import Follower
 from crucible.cli.run import Interrupts, await_folders, say_failures, start_zygote
-from crucible.cli.text import columns, number, outlive_reader, plain, say, warn
+from crucible.cli.text import columns, number, outlive_reader, plain, progress_apart, say, warn
 from crucible.cli.wiring import capture, make_blobs
 from crucible.errors import BlobError, UsageError
 from crucible.lookup import find_subject
@@ -91,7 +89,7 @@ def _reproduce(settings: Settings, zygote: Any, reference: str, stage: str | Non
     warnings += [f"{run['ref']} is left out: {run['status']}, without a result" for run in plan.left_out]
     for line in warnings:
         warn(f"warning: {line}")
-    with _stdout_for(form), Host(settings, zygote, jobs=settings.jobs) as host:
+    with progress_apart(form), Host(settings, zygote, jobs=settings.jobs) as host:
         submission_id = _submit(host, plan, now)
         host.start_worker()
         with Interrupts(host) as interrupts, host.reader() as reader:
@@ -292,10 +290,3 @@ def _how_much(each: Compared) -> str:
 
 def _short(value: object) -> object:
     return value[:12] if isinstance(value, str) else value
-
-
-@contextlib.contextmanager
-def _stdout_for(form: str) -> Iterator[None]:
-    """Progress goes to the error stream when the answer is for a program."""
-    with contextlib.redirect_stdout(sys.stderr) if form == "json" else contextlib.nullcontext():
-        yield

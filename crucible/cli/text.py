@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from crucible.standard_streams import send_to_nothing
 
@@ -114,3 +115,10 @@ def _line(row: Sequence[str], widths: Sequence[int], is_number: Sequence[bool]) 
 
 def _terminal_width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+@contextlib.contextmanager
+def progress_apart(form: str) -> Iterator[None]:
+    """Progress goes to the error stream when the answer is for a program."""
+    with contextlib.redirect_stdout(sys.stderr) if form == "json" else contextlib.nullcontext():
+        yield

@@ -73,7 +73,7 @@ class AskedTest(Model):
     pair: Pairing | None = None
     """What makes a pair; None: items if the metric is a mean over items, else repeats; nothing of unpaired tests."""
     against: Any = None
-    """Label or value of the group that each other one is compared with; None: each two."""
+    """The group that each other one is compared with, by name or by the value of the one parameter; None: each two."""
     alternative: Alternative = "two-sided"
     """``greater``: the first group's mean is greater than the second's."""
     margin: Annotated[float, Field(gt=0)] | None = None
@@ -99,7 +99,7 @@ class AskedTest(Model):
         """The test with everything said that was left open; ``parameters`` are the full names of the grid's."""
         pair = self.pair or _pairing(self.test, has_items=has_items)
         by = [_full_names(name, parameters)[0] for name in self.parameters]
-        against = None if self.against is None else group_text(self.against)
+        against = None if self.against is None else meant_group(self.against, by)
         return self.model_copy(
             update={"pair": pair, "test": self.test or DEFAULT_TESTS[pair], "by": by or CELL, "against": against}
         )
@@ -173,7 +173,7 @@ def _group_faults(
     if len(groups) < 2:  # noqa: PLR2004  two groups
         yield Fault("by", "gives one group only: there is nothing to compare", asked.of)
         return
-    if asked.against is not None and group_text(asked.against) not in groups:
+    if asked.against is not None and meant_group(asked.against, names) not in groups:
         yield Fault("against", "is no group", asked.against, groups)
     rests: dict[str, set[str]] = {}
     for cell, label in zip(cells, labels, strict=True):
@@ -194,11 +194,9 @@ def family_faults(tests: Sequence[AskedTest]) -> Iterator[tuple[int, Fault]]:
 
 
 def group_label(parameters: Sequence[str], cell: Mapping[str, Any], label: str) -> str:
-    """Name of the group that a cell belongs to: the value of the one parameter, ``name=value`` of several."""
+    """Name of the group that a cell belongs to: its label, or ``name=value`` of each parameter."""
     if not parameters:
         return label
-    if len(parameters) == 1:
-        return group_text(cell.get(parameters[0]))
     return ", ".join(f"{name.rpartition('.')[2]}={group_text(cell.get(name))}" for name in parameters)
 
 
@@ -208,8 +206,16 @@ def rest_text(parameters: Sequence[str], cell: Mapping[str, Any]) -> str:
 
 
 def group_text(value: Any) -> str:
-    """A parameter's value as a group's name."""
+    """A parameter's value as part of a group's name."""
     return value if isinstance(value, str) else canonical_json(value)
+
+
+def meant_group(named: Any, parameters: Sequence[str]) -> str:
+    """The name of the group that is meant by its name, or by the value of the one parameter."""
+    text = group_text(named)
+    if len(parameters) == 1 and not text.startswith(prefix := f"{parameters[0].rpartition('.')[2]}="):
+        return prefix + text
+    return text
 
 
 def _pairing(test: str | None, *, has_items: bool) -> Pairing:

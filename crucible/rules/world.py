@@ -27,6 +27,7 @@ from crucible.records.log_events import (
 )
 from crucible.records.record import Record
 from crucible.records.run_events import (
+    AnalysisRequested,
     RunCanceled,
     RunCancelRequested,
     RunCompleted,
@@ -66,7 +67,7 @@ from crucible.rules.state import (
     changed,
 )
 
-EXPERIMENT_COMMANDS = frozenset({"SubmitExperiment", "CancelSubmission", "ChangeBudget"})
+EXPERIMENT_COMMANDS = frozenset({"SubmitExperiment", "CancelSubmission", "ChangeBudget", "AnalyzeSubmission"})
 """Commands whose key is an experiment."""
 MARK_COMMANDS = frozenset({"SetMark"})
 """Commands whose key is the name of a mark."""
@@ -87,6 +88,7 @@ _EXPERIMENT_EVENTS: tuple[type[Record], ...] = (
     SubmissionCancelRequested,
     SubmissionClosed,
     SubmissionReopened,
+    AnalysisRequested,
     BudgetExceeded,
     BudgetChanged,
     BreakerOpened,

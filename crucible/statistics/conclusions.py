@@ -35,7 +35,7 @@ def sentence(asked: AskedTest, groups: Sequence[str], better: str | None, member
     if not side:
         return f"{first} is not shown to {_LESS[asked.alternative]} {second} by {asked.metric}{known} ({certainty})."
     higher, lower = (first, second) if side > 0 else (second, first)
-    size = f" by {written(abs(result.estimate))}" if result.estimate is not None and result.test not in RATIOS else ""
+    size = f" by {written(abs(result.estimate))}" if result.estimate and result.test not in RATIOS else ""
     if better is None:
         return f"{higher} has a higher {asked.metric} than {lower}{size} ({certainty})."
     winner, loser = (higher, lower) if better == "higher" else (lower, higher)
@@ -54,7 +54,7 @@ def _side(asked: AskedTest, result: TestResult) -> int:
     """Which group is above: 1 the first, −1 the second, 0 not told."""
     if asked.alternative != "two-sided":
         return 1 if asked.alternative == "greater" else -1
-    if result.estimate is not None:
+    if result.estimate is not None and result.estimate != result.null:
         return (result.estimate > result.null) - (result.estimate < result.null)
     effect = next((effect.value for effect in result.effects if effect.value is not None), 0.0)
     return (effect > 0) - (effect < 0)

@@ -90,7 +90,7 @@ def test_items_are_averaged_over_repeats_before_they_are_paired():
         for rate in (0.1, 0.2)
     }
     expected = stats.ttest_rel(item_means[0.1], item_means[0.2])
-    assert (found["pairing"], found["group_a"], found["group_b"]) == ("item", "0.1", "0.2")
+    assert (found["pairing"], found["group_a"], found["group_b"]) == ("item", "rate=0.1", "rate=0.2")
     assert found["result"]["n"] == [ITEMS]
     assert found["result"]["p_value"] == pytest.approx(expected.pvalue, rel=1e-9)
 
@@ -155,7 +155,7 @@ def test_a_run_without_a_value_takes_its_counterpart_with_it_and_that_is_said():
     runs = [run for run in RUNS if run.run_id != "r0.3"]
     (found, *_) = made({"metric": "loss", "by": "rate"}, runs=runs)
     asked = resolved(metric="loss", by="rate")
-    arms = Groups(asked, runs, {}).arms(("0.1", "0.2"))
+    arms = Groups(asked, runs, {}).arms(("rate=0.1", "rate=0.2"))
     assert arms.values[0][2] == pytest.approx(next(r.metrics["loss"] for r in runs if r.run_id == "r1.3"))
     assert arms.values[1][2] == pytest.approx(next(r.metrics["loss"] for r in runs if r.run_id == "r3.3"))
     assert found["result"]["warnings"][0] == "1 of 23 runs have no counterpart that was measured: left out"
@@ -164,13 +164,25 @@ def test_a_run_without_a_value_takes_its_counterpart_with_it_and_that_is_said():
 @pytest.mark.parametrize(
     ("asked", "sentence"),
     [
-        ({"metric": "loss", "by": "rate"}, "0.2 is better than 0.1: its loss is lower by 0.09"),
-        ({"metric": "size", "by": "rank", "test": "t_paired"}, "Nothing can be said of 4 and 8: zero_variance"),
-        ({"metric": "size", "by": "rank", "test": "t_welch"}, "8 has a higher size than 4 by 40"),
-        ({"metric": "loss", "by": "rank"}, "4 is not shown to differ from 8 by loss"),
-        ({"metric": "loss", "by": "rate", "alternative": "less"}, "0.1 is not shown to be lower than 0.2 by loss"),
-        ({"metric": "loss", "by": "rank", "test": "tost", "margin": 0.2}, "4 and 8 are equivalent within 0.2 of loss"),
-        ({"metric": "loss", "by": "rate", "test": "kruskal"}, "The 3 groups 0.1, 0.2, 0.3 differ by loss (p = "),
+        ({"metric": "loss", "by": "rate"}, "rate=0.2 is better than rate=0.1: its loss is lower by 0.09"),
+        (
+            {"metric": "size", "by": "rank", "test": "t_paired"},
+            "Nothing can be said of rank=4 and rank=8: zero_variance",
+        ),
+        ({"metric": "size", "by": "rank", "test": "t_welch"}, "rank=8 has a higher size than rank=4 by 40"),
+        ({"metric": "loss", "by": "rank"}, "rank=4 is not shown to differ from rank=8 by loss"),
+        (
+            {"metric": "loss", "by": "rate", "alternative": "less"},
+            "rate=0.1 is not shown to be lower than rate=0.2 by loss",
+        ),
+        (
+            {"metric": "loss", "by": "rank", "test": "tost", "margin": 0.2},
+            "rank=4 and rank=8 are equivalent within 0.2 of loss",
+        ),
+        (
+            {"metric": "loss", "by": "rate", "test": "kruskal"},
+            "The 3 groups rate=0.1, rate=0.2, rate=0.3 differ by loss (p = ",
+        ),
     ],
 )
 def test_the_sentence_says_direction_size_and_certainty(asked, sentence):
