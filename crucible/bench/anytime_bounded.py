@@ -23,7 +23,7 @@ class _Bounded(Evidence):
     """Values within ``low`` to ``high``, as shares x of that range, and the bets that they lead to.
 
     The bet on value t is √(2 log(k / α) / (σ̂² t log(1 + t))), k = 2 if two-sided, with the mean and the variance σ̂² of
-    the values before it and of one half (Waudby-Smith and Ramdas, JRSS B 86, 2024, equations 15 and 16).
+    the values before it and of one half (the predictable bets of Waudby-Smith and Ramdas, JRSS B 86, 2024).
     """
 
     alpha: float
@@ -75,7 +75,7 @@ class EmpiricalBernstein(_Bounded):
     """The mean of bounded values, by a predictable plug-in empirical Bernstein inequality. EXACT for any distribution.
 
     The conditional mean of every value given those before is the same; nothing else is assumed. Waudby-Smith and
-    Ramdas, "Estimating means of bounded random variables by betting" (JRSS B 86, 2024), Theorem 2. The level of its
+    Ramdas, "Estimating means of bounded random variables by betting" (JRSS B 86, 2024). The level of its
     bets is that of ``start``; an interval of another level is valid and wider than it could be.
     """
 
@@ -147,7 +147,7 @@ class Betting(_Bounded):
     """A test that the mean of bounded values is ``null``, by betting against it. EXACT for any distribution.
 
     One gambler bets that values are greater, one that they are less; a two-sided e value is the mean of their capitals
-    (Waudby-Smith and Ramdas 2024, the hedged capital process of section 4.4). It finds more than
+    (the hedged capital process of Waudby-Smith and Ramdas 2024). It finds more than
     `EmpiricalBernstein`, and has no closed interval.
     """
 

@@ -101,7 +101,7 @@ class ClusterErrors:
     corrected: float | None
     """``cr0`` · √(G / (G − 1)) with G clusters, as inspect_ai and R's evaluatellm have it; None of one cluster."""
     miller: float | None
-    """√(SE² + n⁻² Σ products within clusters), SE of independent values (Miller, arXiv 2411.00640, section 2.2)."""
+    """√(SE² + n⁻² Σ products within clusters), SE of independent values (Miller, arXiv 2411.00640)."""
 
 
 def cluster_errors(away: Deviations, cluster: Real) -> ClusterErrors:

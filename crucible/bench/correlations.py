@@ -236,7 +236,7 @@ def _tie_sums(values: Real) -> tuple[int, int, int]:
 
 
 def _kendall_variance(n: int, x: tuple[int, int, int], y: tuple[int, int, int]) -> float:
-    """Of concordant minus discordant pairs (Kendall, Rank Correlation Methods, 1970, 4.9)."""
+    """Of concordant minus discordant pairs (Kendall, Rank Correlation Methods, 1970)."""
     m = n * (n - 1)
     variance = (m * (2 * n + 5) - x[2] - y[2]) / 18 + 2 * x[0] * y[0] / m
     return variance + (x[1] * y[1] / (9 * m * (n - 2)) if n > 2 else 0.0)  # noqa: PLR2004

@@ -121,7 +121,7 @@ def evaluation_difference(
     the correlation of the scores, both means, and every standard error: ``se_paired`` of independent questions,
     ``se_paired_cluster`` (CR0), ``se_paired_cluster_corrected``, ``se_question``, ``se_seed``, ``se_cgm``; with
     repeated samples ``omega2``, ``sigma2_a`` and ``sigma2_b`` for ``evaluation_power``.
-    Pairing takes 2 Cov / n off the variance (Miller, section 4.2).
+    Pairing takes 2 Cov / n off the variance (Miller 2024).
     """
     checks = Checks()
     _check(checks, level, distribution)
@@ -232,7 +232,7 @@ def _chosen(
         method = "clustered by question and by seed (Cameron, Gelbach and Miller 2011), conservative"
         return both.both, both.df, method
     if clustered is not None:
-        return clustered.corrected, clustered.n_clusters - 1, "clustered (Miller 2024): CR0 · √(G / (G − 1))"
+        return clustered.corrected, clustered.n_clusters - 1, "clustered: CR0 · √(G / (G − 1)), as inspect_ai"
     return independent, n - 1, "central limit theorem (Miller 2024): s / √n"
 
 

@@ -45,7 +45,7 @@ def evaluation_power(
 ) -> EvaluationPower:
     """The one of ``n``, ``delta`` and ``power`` that is not given, of a paired comparison of two models.
 
-    n = (z(α/2) + z(β))² (ω² + σ²(a) / K(a) + σ²(b) / K(b)) / δ² (Miller, arXiv 2411.00640, section 5).
+    n = (z(α/2) + z(β))² (ω² + σ²(a) / K(a) + σ²(b) / K(b)) / δ² (Miller, arXiv 2411.00640).
 
     ``omega2`` is the variance of the expected difference between questions, ``sigma2_a`` and ``sigma2_b`` the mean
     variance of one answer to a question, ``k_a`` and ``k_b`` the answers that are averaged: `variance_split` and the

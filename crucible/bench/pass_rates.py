@@ -56,7 +56,7 @@ def pass_hat_k(
 ) -> PassRate:
     """The chance that all of ``k`` answers pass (pass^k), without bias: C(c, k) / C(n, k).
 
-    As ``pass_at_k``. Yao et al., "τ-bench" (arXiv 2406.12045, 2024), section 3.
+    As ``pass_at_k``. Yao et al., "τ-bench" (arXiv 2406.12045, 2024).
     """
     return _rate("pass_hat_k", lambda n, c: math.exp(_ln_none(n, n - c, k)), samples, passed, k, cluster, level)
 

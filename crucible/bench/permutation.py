@@ -183,7 +183,7 @@ def permutation_paired(
 ) -> TestResult:
     """Fisher's randomization test of pairs: the sign of each difference a − b is as likely as the other.
 
-    The statistic is the mean difference (Fisher, The Design of Experiments, 1935, section 21). ``exact`` None: all 2ⁿ
+    The statistic is the mean difference (Fisher, The Design of Experiments, 1935). ``exact`` None: all 2ⁿ
     signs of up to 40 pairs are counted, and of up to 1,000 where the values are short decimals; else they are drawn.
     """
     checks = Checks()

@@ -31,7 +31,7 @@ def variance_split(scores: Values, question: Labels, *, nan_policy: NanPolicy = 
     """Variance between questions and within them; None without two questions and a repeated one, and for NaN.
 
     σ² is the mean of the questions' sample variances, ω² = s²(averages) − mean(σᵢ² / Kᵢ), at least 0
-    (Miller, arXiv 2411.00640, section 3.1). A question with one sample has the σ² of the others.
+    (after Miller, arXiv 2411.00640). A question with one sample has the σ² of the others.
     """
     checks = Checks()
     numbers = codes(checks, "question", question)

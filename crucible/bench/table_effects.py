@@ -69,8 +69,8 @@ def risk_ratio(
 def phi(cells: tuple[int, int, int, int], level: float = 0.95) -> Effect:
     """The correlation of a 2 × 2 table a b / c d, signed; interval by Fisher's z with the multinomial variance.
 
-    The variance is that of a correlation's influence function, without assuming normal values (Bishop, Fienberg and
-    Holland, Discrete Multivariate Analysis, 1975, 11.3).
+    The variance is that of a correlation's influence function, without assuming normal values (the delta
+    method of Bishop, Fienberg and Holland, Discrete Multivariate Analysis, 1975).
     """
     a, b, c, d = cells
     margins = (a + b), (c + d), (a + c), (b + d)

@@ -59,8 +59,9 @@ def mcnemar(
 ) -> TestResult:
     """McNemar's test (Psychometrika 12, 1947) of pairs: rows are a right, a wrong; columns b right, b wrong.
 
-    With b = ``table[0][1]`` (only a is right) and c = ``table[1][0]``: ``exact`` is binomial, ``midp`` counts half of
-    the observed (Fagerland, Lydersen and Laake, BMC Medical Research Methodology 13, 2013), ``chi2`` is
+    With b = ``table[0][1]`` (only a is right) and c = ``table[1][0]``: ``exact`` is binomial; ``midp`` is the exact p
+    less the probability of b, one-sided less half of it (Fagerland, Lydersen and Laake, BMC Medical Research
+    Methodology 13, 2013; where b = c, R's contingencytables takes only half away two-sided); ``chi2`` is
     (b − c)² / (b + c), ``chi2_corrected`` with 1 less between them but never below 0, as R. All of them are in
     ``details``. The estimate is the odds ratio b / c with the exact interval; the effect ``difference_of_proportions``
     (b − c) / n has Newcombe's interval for pairs (Statistics in Medicine 17, 1998, 2635–2650, method 10).

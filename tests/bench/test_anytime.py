@@ -150,7 +150,7 @@ def test_the_ends_of_the_beta_binomial_interval_have_the_evidence_of_the_level()
     assert beta_binomial(0, 0).interval() is None
 
 
-def test_the_empirical_bernstein_is_that_of_the_paper():
+def test_the_empirical_bernstein_sequence_follows_its_formula():
     x = np.random.default_rng(3).beta(2, 5, 50)
     alpha, t = 0.05, np.arange(1, 51)
     means = (0.5 + np.cumsum(x)) / (t + 1)
@@ -166,7 +166,7 @@ def test_the_empirical_bernstein_is_that_of_the_paper():
     assert wide.low == pytest.approx(found.low * 40 - 10)
 
 
-def test_the_asymptotic_sequence_is_that_of_the_paper():
+def test_the_asymptotic_sequence_follows_its_formula():
     x = np.random.default_rng(4).exponential(1.0, 300)
     state = folded(AsymptoticMean.start(tightest_at=200, null=1.0), x.tolist())
     rho2, t = 1 / mixture_rho(200), 300

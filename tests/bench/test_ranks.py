@@ -163,8 +163,8 @@ def test_the_interval_of_dominance_holds_its_estimate_and_lies_within_0_and_1(a,
     assert low < high
 
 
-def test_the_interval_of_dominance_is_the_published_one():
-    # Newcombe 2006, Table: where θ lies z standard errors away, checked by putting the ends back
+def test_the_ends_of_the_interval_of_dominance_lie_z_standard_errors_away():
+    # with the variance of Newcombe's method 5 (2006) at each end
     low, high = dominance_interval(0.8, 20, 30, 0.95)
     for end in (low, high):
         more = 24.0
