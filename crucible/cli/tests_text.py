@@ -81,7 +81,11 @@ def print_changes(changes: Sequence[Row]) -> None:
 def _heading(family: str, standing: str, own: Sequence[Row]) -> str:
     head = own[0]
     count = head["family_tests"]
-    corrected = "not corrected" if head["correction"] == "none" else f"{head['correction']} over {count} tests"
+    corrected = (
+        "not corrected"
+        if head["correction"] == "none"
+        else f"{head['correction']} over {count} {plural(count, 'test')}"
+    )
     return f"family {plain(family)}, {corrected}, alpha {head['alpha']:g}; {standing}: {head['standing_reason']}"
 
 

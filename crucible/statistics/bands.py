@@ -51,3 +51,8 @@ def side_by_side(
         else:
             bands.append((cell, interval.value, interval.low, interval.high, interval.n))
     return tuple(bands)
+
+
+def as_found(rows: Rows) -> tuple[Band, ...]:
+    """The rows, as they are."""
+    return tuple(tuple(row) for row in rows)

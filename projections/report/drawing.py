@@ -19,6 +19,7 @@ from crucible.projections.report.curves import Curves, Panel
 from crucible.projections.report.drawn_range import drawn as drawn_value
 from crucible.projections.report.drawn_range import is_drawn
 from crucible.projections.report.grid_figure import Dots, Heat
+from crucible.projections.report.hypotheses import Forest
 from crucible.projections.report.model import Figure
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
@@ -300,5 +301,32 @@ def _draw_dots(plt: Any, dots: Dots) -> Any:
     return figure
 
 
+def _draw_forest(plt: Any, forest: Forest) -> Any:
+    count = len(forest.rows)
+    figure, axis = plt.subplots(figsize=(WIDTH_IN * 0.8, 0.75 + 0.22 * count), layout="constrained")
+    known = [end for _, *ends, _ in forest.rows for end in ends if end is not None]
+    low, high = _padded(min([0.0, *known]), max([0.0, *known]), is_log=False)
+    axis.axvline(0.0, color=QUIET, linewidth=0.8)
+    for place, (_, estimate, start, end, is_shown) in enumerate(forest.rows):
+        span = [low if start is None else start, high if end is None else end]
+        axis.plot(span, [place, place], color=PALETTE[0], linewidth=1.0, solid_capstyle="butt")
+        for edge, marker, is_open in ((low, "<", start is None), (high, ">", end is None)):
+            if is_open:
+                axis.plot([edge], [place], marker=marker, color=PALETTE[0], clip_on=False)
+        face = PALETTE[0] if is_shown else "white"
+        axis.plot([estimate], [place], marker="s", color=PALETTE[0], markerfacecolor=face, markersize=4.5)
+    axis.set_xlim(low, high)
+    axis.set_yticks(range(count), [row[0] for row in forest.rows])
+    axis.set_ylim(count - 0.4, -0.6)
+    axis.tick_params(axis="y", length=0)
+    axis.spines["left"].set_visible(False)
+    axis.grid(axis="y", color=QUIET, alpha=0.2, linewidth=0.5)
+    axis.set_axisbelow(True)
+    arrow = {"higher": "; to the right the first is better", "lower": "; to the left the first is better"}
+    label = _axis_label(f"difference in {forest.metric}", forest.unit)
+    axis.set_xlabel(f"{label}{arrow.get(forest.better or '', '')}")
+    return figure
+
+
 _kept: dict[tuple[int, str], tuple[Figure, bytes]] = {}
-_DRAWERS: dict[str, Any] = {"curves": _draw_curves, "heat": _draw_heat, "dots": _draw_dots}
+_DRAWERS: dict[str, Any] = {"curves": _draw_curves, "heat": _draw_heat, "dots": _draw_dots, "forest": _draw_forest}

@@ -11,6 +11,7 @@ from crucible.projections.report.curves import curve_figures
 from crucible.projections.report.facts import Facts, facts_of
 from crucible.projections.report.grid_figure import grid_figure
 from crucible.projections.report.history import failures, history, notes
+from crucible.projections.report.hypotheses import hypotheses
 from crucible.projections.report.ledger import Ledger, Reader
 from crucible.projections.report.limits import limits
 from crucible.projections.report.model import Mark, Report, Section, numbers_in
@@ -32,6 +33,7 @@ def report_of_submission(reader: Reader, submission_id: str, position: str, log_
     sections = [
         Section("verdicts", "Verdicts", tuple(verdicts(ledger, facts))),
         Section("findings", "What the grid says", (*findings(ledger, facts), *grid_figure(ledger, facts))),
+        Section("tests", "Tests", tuple(hypotheses(ledger, facts))),
         Section("comparisons", "Comparisons", tuple(comparison_tables(ledger, facts))),
         Section("curves", "Learning curves", curves),
         Section("cells", "Every cell", tuple(cell_tables(ledger, facts))),

@@ -115,7 +115,7 @@ class Figure:
     caption: Text
     alternative: str
     """What can be seen, for those who can't see it."""
-    kind: Literal["curves", "heat", "dots"]
+    kind: Literal["curves", "heat", "dots", "forest"]
     drawing: Any
     """The values for ``crucible.projections.report.drawing``."""
     sources: tuple[Number, ...]
