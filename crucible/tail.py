@@ -50,7 +50,7 @@ class Tail:
 
     def pages(self) -> Iterator[list[Entry]]:
         """As ``catch_up``, a page at a time, so that of a long log no more is held; the ends are asked for at first."""
-        ends = {key: self._journal.log.end(*key) for key in self._next}
+        ends = self._journal.log.ends(tuple(self._next))
         for key, end in ends.items():
             while self._next[key] < end:
                 page = self._read(key)
@@ -61,7 +61,7 @@ class Tail:
                 yield page
 
     def _read_once(self) -> list[Entry]:
-        return [entry for key in self._next for entry in self._read(key)]
+        return [entry for key in self._journal.log.ready(self._next) for entry in self._read(key)]
 
     def _read(self, key: PartitionKey) -> list[Entry]:
         entries = self._journal.read(*key, self._next[key])

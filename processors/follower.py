@@ -12,6 +12,9 @@ from crucible.rules.draft import Void
 from crucible.rules.world import World
 from crucible.tail import Tail
 
+PAGES_MAX = 1_000
+"""Pages that are taken in at once: of a log that grows faster than it is read the rest comes next time."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Read:
@@ -55,6 +58,17 @@ class Follower:
         A process that starts on a long log holds a page of it at a time.
         """
         for page in self._tail.pages():
+            self._fold(page, note)
+
+    def take_in(self, note: Callable[[Read], object] = _ignore) -> None:
+        """What this process knows to be new, its own appends among it, at once: nobody is asked, as with ``Log.ready``.
+
+        For whoever goes on from there, and for whom what comes a moment later is soon enough.
+        """
+        for _ in range(PAGES_MAX):
+            page = self._tail.poll(0.0)
+            if not page:
+                return
             self._fold(page, note)
 
     def _fold(self, entries: Sequence[Entry], note: Callable[[Read], object]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from crucible.errors import LogCorruptError, LogError, LogRefusedError
 from crucible.journal import Journal
+from crucible.log.protocol import PartitionKey
 from crucible.logger import warning
 from crucible.ports import Clock
 from crucible.position import Position
@@ -19,7 +20,7 @@ from crucible.processors.follower import Follower, Read
 from crucible.records.record import Record
 from crucible.rules.agenda import Agenda
 from crucible.rules.blueprint import Blueprints, DefinitionBlueprints
-from crucible.rules.decide import decide, is_early
+from crucible.rules.decide import NEEDS_POSITION, decide, is_early
 from crucible.rules.draft import Draft
 from crucible.rules.finished import HasBlobs, has_no_blobs
 from crucible.rules.world import World
@@ -132,7 +133,7 @@ class Manager:
             for read in self._follower.wait(self._retries.wait_s(timeout_s)):
                 self._note(read)
             asked = [*self._commands.values()]
-            self._follower.catch_up(self._note)
+            self._read_on()
             batches = self._decide(asked)
             for run_id in self._retries.due():
                 self._agenda.wake(run_id)
@@ -152,10 +153,25 @@ class Manager:
         """Commands that are not known to be done with, by event_id."""
         self._answering: set[str] = set()
         """Those whose answer was written and not yet read back."""
+        self._is_behind = True
+        """The ends of the log were not asked for since the last command was read."""
+
+    def _read_on(self) -> None:
+        """Read to the end of the log where that matters: at the start, and for commands that were just read.
+
+        Whatever the author of a command had seen is known before it is decided on. Else what is known to be there is
+        enough: what comes a moment later is for the next tick, and what is written meanwhile meets it in the fold.
+        """
+        if self._is_behind:
+            self._is_behind = False
+            self._follower.catch_up(self._note)
+        else:
+            self._follower.take_in(self._note)
 
     def _note(self, read: Read) -> None:
         record = read.record
         if record.TOPIC == "commands":
+            self._is_behind = True
             self._commands.setdefault(record.event_id, record)
             return
         self._agenda.note(record, read.place)
@@ -173,7 +189,8 @@ class Manager:
         for command in commands:
             if command.event_id in self._answering or command.key in keys or is_early(self.world, command):
                 continue
-            position = position or str(self._position())
+            if not position and isinstance(command, NEEDS_POSITION):
+                position = str(self._position())
             drafts = decide(self.world, command, blueprints=self._blueprints, position=position)
             if not drafts:
                 del self._commands[command.event_id]
@@ -211,10 +228,8 @@ class Manager:
     def _position(self) -> Position:
         """Where commands and events were read to, and where telemetry ends now."""
         log = self._journal.log
-        offsets = dict(self._follower.position.offsets)
-        for partition in log.partitions("telemetry"):
-            offsets["telemetry", partition] = log.end("telemetry", partition)
-        return Position(offsets)
+        telemetry: list[PartitionKey] = [("telemetry", partition) for partition in log.partitions("telemetry")]
+        return Position({**self._follower.position.offsets, **log.ends(telemetry)})
 
 
 def _warn(event: str, **values: object) -> None:

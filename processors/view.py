@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Protocol
 
 from crucible.errors import LogCorruptError, LogError
@@ -43,6 +44,14 @@ class View:
 
     def advance(self) -> None:
         """Read to the end of the log as of this call. Raises ``LogError`` when the log does not answer."""
+        self._read(Follower.catch_up)
+
+    def take_in(self) -> None:
+        """Read what this process knows to be new; after trouble to the end of the log. Raises as ``advance``."""
+        with self.lock:
+            self._read(Follower.catch_up if self._follower is None else Follower.take_in)
+
+    def _read(self, go_on: Callable[[Follower, Callable[[Read], object]], None]) -> None:
         with self.lock:
             follower = self._opened()
             changed: dict[str, None] = {}
@@ -52,7 +61,7 @@ class View:
                     changed[read.record.key] = None
 
             try:
-                follower.catch_up(note)
+                go_on(follower, note)
             except LogCorruptError:
                 raise
             except LogError:

@@ -222,7 +222,7 @@ class Worker:
         """Read what is new."""
         with self._patience():
             self._view.wait(wait_s)
-            self._view.advance()
+            self._view.take_in()
         if self._pulse.problem is not None:
             self._problem = self._pulse.problem
 

@@ -63,7 +63,8 @@ class Sender:
         engine answers them.
         """
         log = self._journal.log
-        ends: dict[PartitionKey, int] = {("events", part): log.end("events", part) for part in log.partitions("events")}
+        events: list[PartitionKey] = [("events", part) for part in log.partitions("events")]
+        ends = log.ends(events)
         tail = Tail(self._journal, ["events"], ends)
         self._journal.append_batches([[command] for command in commands])
         waiting = {command.event_id for command in commands}

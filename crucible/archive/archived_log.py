@@ -9,12 +9,12 @@ from __future__ import annotations
 import collections
 import shlex
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
 from crucible.archive.index import ArchiveIndex
 from crucible.errors import BlobError, LogCorruptError, LogError, LogTrimmedError, LogUnreachableError, StorageError
-from crucible.log.protocol import Appended, Batch, Log, Offsets, Stored
+from crucible.log.protocol import Appended, Batch, Log, Offsets, PartitionKey, Stored
 from crucible.place import Place
 from crucible.records.record import Topic
 
@@ -69,6 +69,14 @@ class ArchivedLog:
     def end(self, topic: Topic, partition: int) -> int:
         """The next offset."""
         return self._log.end(topic, partition)
+
+    def ends(self, partitions: Collection[PartitionKey]) -> dict[PartitionKey, int]:
+        """The next offsets."""
+        return self._log.ends(partitions)
+
+    def ready(self, offsets: Offsets) -> Collection[PartitionKey]:
+        """Partitions that are worth a read."""
+        return self._log.ready(offsets)
 
     def start(self, topic: Topic, partition: int) -> int:
         """The kept start of the log itself: what lies below is read from archives."""

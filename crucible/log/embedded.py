@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from crucible.errors import LogError
@@ -22,7 +22,7 @@ from crucible.log.commit import Call
 from crucible.log.frame import make_body
 from crucible.log.gate import Gate
 from crucible.log.limits import check_batches
-from crucible.log.protocol import Appended, Batch, Offsets, Stored
+from crucible.log.protocol import Appended, Batch, Offsets, PartitionKey, Stored
 from crucible.log.reader import Reader
 from crucible.log.store import Store, raise_if_unknown
 from crucible.log.trimming import trim_topic
@@ -93,6 +93,14 @@ class EmbeddedLog:
         raise_if_unknown(topic, partition)
         with self._gate:
             return self._reader.end(topic)
+
+    def ends(self, partitions: Collection[PartitionKey]) -> dict[PartitionKey, int]:
+        """The next offsets, as ``Log.ends``."""
+        return {key: self.end(*key) for key in partitions}
+
+    def ready(self, offsets: Offsets) -> Collection[PartitionKey]:
+        """All, as ``Log.ready`` may: a read asks nobody."""
+        return tuple(offsets)
 
     def start(self, topic: Topic, partition: int) -> int:
         """The kept start, as ``Log.start``."""

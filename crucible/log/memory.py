@@ -11,7 +11,7 @@ import random
 import threading
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal
 
 from crucible.errors import AppendUnknownError, LogError, LogTrimmedError
@@ -136,6 +136,14 @@ class MemoryLog:
             self._require_open()
             values = self._partition(topic, partition)
             return self._starts[topic, partition] + len(values)
+
+    def ends(self, partitions: Collection[PartitionKey]) -> dict[PartitionKey, int]:
+        """The next offsets."""
+        return {key: self.end(*key) for key in partitions}
+
+    def ready(self, offsets: Offsets) -> Collection[PartitionKey]:
+        """All: a read costs nothing."""
+        return tuple(offsets)
 
     def wait(self, offsets: Offsets, timeout_s: float) -> bool:
         """Sleep until there is more, as ``Log.wait``: in real time, whatever the clock says."""

@@ -6,11 +6,11 @@ the portion. Everything can be appended.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from crucible.errors import UsageError
 from crucible.log.prefix import PrefixLog
-from crucible.log.protocol import Appended, Batch, Log, Offsets, Stored
+from crucible.log.protocol import Appended, Batch, Log, Offsets, PartitionKey, Stored
 from crucible.portion import Portion
 from crucible.records.record import Topic
 
@@ -65,6 +65,14 @@ class OwnedLog:
     def end(self, topic: Topic, partition: int) -> int:
         """The next offset."""
         return self.whole.end(topic, partition)
+
+    def ends(self, partitions: Collection[PartitionKey]) -> dict[PartitionKey, int]:
+        """The next offsets."""
+        return self.whole.ends(partitions)
+
+    def ready(self, offsets: Offsets) -> Collection[PartitionKey]:
+        """Partitions that are worth a read."""
+        return self.whole.ready(offsets)
 
     def start(self, topic: Topic, partition: int) -> int:
         """The kept start."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from crucible.errors import LogError, LogRefusedError, UsageError
 from crucible.log.protocol import Appended, Batch, Log, Offsets, PartitionKey, Stored
@@ -64,6 +64,14 @@ class PrefixLog:
         if topic not in BOUNDED:
             return self.whole.end(topic, partition)
         return self._ends.get((topic, partition), 0)
+
+    def ends(self, partitions: Collection[PartitionKey]) -> dict[PartitionKey, int]:
+        """The position's offsets."""
+        return {key: self.end(*key) for key in partitions}
+
+    def ready(self, offsets: Offsets) -> Collection[PartitionKey]:
+        """Partitions that have more below the position."""
+        return [key for key, offset in offsets.items() if self.end(*key) > offset]
 
     def start(self, topic: Topic, partition: int) -> int:
         """The kept start of the log itself."""

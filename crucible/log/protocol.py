@@ -8,7 +8,7 @@ Three engines implement it (memory, embedded, kafka) and pass one conformance su
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from crucible.records.record import Topic
@@ -119,6 +119,18 @@ class Log(Protocol):
 
     def end(self, topic: Topic, partition: int) -> int:
         """The next offset that an append would get, as of now."""
+        ...
+
+    def ends(self, partitions: Collection[PartitionKey]) -> dict[PartitionKey, int]:
+        """The ends of several partitions, as of now: asked for together, where an engine has to ask."""
+        ...
+
+    def ready(self, offsets: Offsets) -> Collection[PartitionKey]:
+        """Partitions that may have a value at or after their offset: worth a read, which may still find nothing.
+
+        Nobody is asked. An engine that is told of whatever comes leaves out the partitions of which it was told nothing
+        yet, so what was appended a moment ago may be missed: who must not miss it asks for ``ends``.
+        """
         ...
 
     def trim(self, topic: Topic, partition: int, offset: int) -> int:

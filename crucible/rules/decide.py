@@ -69,6 +69,9 @@ MARK_BYTES_MAX = 200
 REPORT_FORMATS = ("html", "md", "tex", "ipynb", "csv", "json")
 """Formats of reports, in the order in which they are named."""
 
+NEEDS_POSITION = (RequestReport, SetMark)
+"""Commands whose answer says where the manager stands."""
+
 
 class Known(NamedTuple):
     """What a decision may need beside the world."""

@@ -46,6 +46,17 @@ class LogConformance(LogSharing):
                 assert self.log.end(topic, partition) == 0
                 assert list(self.log.read(topic, partition, 0)) == []
 
+    def test_the_ends_of_many_partitions_are_the_end_of_each(self) -> None:
+        """And a partition with something beyond an offset is ready for a read."""
+        keys = [(topic, partition) for topic in TOPICS for partition in self.log.partitions(topic)]
+        assert self.log.ends(keys) == dict.fromkeys(keys, 0)
+        appended = self.append("events", "key", b"1", b"2")
+        place: PartitionKey = ("events", appended.partition)
+        assert self.log.ends(keys) == {**dict.fromkeys(keys, 0), place: 2}
+        assert place in self.log.ready(dict.fromkeys(keys, 0))
+        assert self.log.ends([]) == {}
+        assert list(self.log.ready({})) == []
+
     def test_partitions_are_numbered_from_zero(self) -> None:
         """Every topic has at least one."""
         for topic in TOPICS:
@@ -179,6 +190,7 @@ class LogConformance(LogSharing):
         for call in (
             lambda: self.log.read("evnets", 0, 0),  # type: ignore[arg-type]
             lambda: self.log.end("evnets", 0),  # type: ignore[arg-type]
+            lambda: self.log.ends([("evnets", 0)]),  # type: ignore[list-item]
             lambda: self.log.partitions("evnets"),  # type: ignore[arg-type]
             lambda: self.log.wait({("evnets", 0): 0}, 0),  # type: ignore[dict-item]
         ):

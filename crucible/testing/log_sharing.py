@@ -128,6 +128,7 @@ class LogSharing(LogUnderTest):
             lambda: self.append("events", "key", b"value"),
             lambda: self.log.read("events", 0, 0),
             lambda: self.log.end("events", 0),
+            lambda: self.log.ends([("events", 0)]),
             lambda: self.log.wait({("events", 0): 0}, 0),
         ):
             with pytest.raises(LogError, match="closed"):

@@ -196,6 +196,19 @@ def test_a_command_is_never_judged_before_what_its_author_had_seen(seed):
     assert [run.tags for run in manager.world.runs.values()] == [{"seen"}] * 6
 
 
+def test_the_ends_of_the_log_are_asked_for_once_for_a_command_and_not_for_what_follows_from_it(monkeypatch):
+    cluster = Cluster()
+    manager = manager_of(cluster)
+    manager.tick()
+    log, asked = cluster.log, []
+    ends = log.ends
+    monkeypatch.setattr(log, "ends", lambda keys: asked.append(len(keys)) or ends(keys))
+    submit(cluster.journal())
+    settle(manager)
+    assert statuses(manager.world)
+    assert len(asked) == 1
+
+
 def test_a_mark_names_where_the_manager_stood():
     cluster = Cluster(partitions=1)
     journal, manager = cluster.journal(), manager_of(cluster)

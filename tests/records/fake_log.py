@@ -40,6 +40,12 @@ class FakeLog:
     def end(self, topic, partition):
         return len(self.topics[topic])
 
+    def ends(self, partitions):
+        return {key: self.end(*key) for key in partitions}
+
+    def ready(self, offsets):
+        return tuple(offsets)
+
     def wait(self, offsets, timeout_s):
         return any(offset < len(self.topics[topic]) for (topic, _), offset in offsets.items())
 

@@ -14,12 +14,14 @@ from collections.abc import Sequence
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.structs import RecordMetadata
 
 from crucible.errors import AppendUnknownError, LogError, LogRefusedError, LogUnreachableError
 from crucible.log.kafka.clients import Clients, discard
 from crucible.log.kafka.failures import explain_append
 from crucible.log.kafka.headers import headers_of
 from crucible.log.kafka.names import Names
+from crucible.log.kafka.tail import Tail
 from crucible.log.protocol import BATCH_BYTES_MAX, BATCH_VALUES_MAX, Appended, Batch, PartitionKey
 from crucible.records.record import Topic
 
@@ -63,10 +65,14 @@ class _Parcel:
 class Appender:
     """The one that appends to a log; all of it runs on one event loop."""
 
-    def __init__(self, clients: Clients, names: Names) -> None:
-        """Nothing is connected before the first append: who only reads needs no right to write."""
+    def __init__(self, clients: Clients, names: Names, tail: Tail) -> None:
+        """Nothing is connected before the first append: who only reads needs no right to write.
+
+        ``tail`` is told of what was acknowledged before whoever appended it is.
+        """
         self._clients = clients
         self._names = names
+        self._tail = tail
         self._queues: dict[PartitionKey, collections.deque[_Waiting]] = {}
         self._producer: _Producer | None = None
         self._connecting = asyncio.Lock()
@@ -138,18 +144,20 @@ class Appender:
             await asyncio.wait([sending], timeout=PACK_AFTER_S)
             if not sending.done() and _is_plenty(queue):
                 following = await self._pack(key, queue)
-            offset = await sending
+            sent = await sending
         except LogError as error:
             queue.extendleft(reversed(following.batches if following else ()))
             _fail(parcel.batches, queue, error)
             return None
+        offset = sent.offset
+        self._tail.take_own(key, offset, sent.timestamp, [waiting.batch for waiting in parcel.batches])
         for waiting in parcel.batches:
             waiting.first_offset.set_result(offset)
             offset += len(waiting.batch.values)
         return following
 
-    async def _send(self, key: PartitionKey, parcel: _Parcel) -> int:
-        """Send a record batch; the offset of its first value. Raises ``LogError``."""
+    async def _send(self, key: PartitionKey, parcel: _Parcel) -> RecordMetadata:
+        """Send a record batch; where and when the broker has put it. Raises ``LogError``."""
         topic, number = key
         producer = parcel.producer
         producer.in_flight += 1
@@ -157,8 +165,8 @@ class Appender:
         doing = f"appending to {self._names.topic(topic)}, partition {number}, at {self._clients.place}"
         try:
             async with asyncio.timeout(APPEND_TIMEOUT_S):
-                sent = await producer.client.send_batch(parcel.builder, self._names.topic(topic), partition=number)
-                offset: int = (await sent).offset
+                future = await producer.client.send_batch(parcel.builder, self._names.topic(topic), partition=number)
+                sent: RecordMetadata = await future
         except Exception as error:
             self._retire(producer)
             raise explain_append(error, doing) from error
@@ -166,11 +174,11 @@ class Appender:
             producer.in_flight -= 1
             if not producer.in_flight:
                 producer.idle.set()
-        if offset < 0:  # the broker knows the batch, but not any more where it stands
+        if sent.offset < 0:  # the broker knows the batch, but not any more where it stands
             self._retire(producer)
             message = f"{doing}: it is there, but the broker does not say where; send it again"
             raise AppendUnknownError(message)
-        return offset
+        return sent
 
     async def _connected(self) -> _Producer:
         async with self._connecting:

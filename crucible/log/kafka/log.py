@@ -9,7 +9,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from aiokafka.errors import OffsetOutOfRangeError
@@ -163,6 +163,23 @@ class KafkaLog:
         with self._gate:
             return self._end(key)
 
+    def ends(self, partitions: Collection[PartitionKey]) -> dict[PartitionKey, int]:
+        """The next offsets, as ``Log.ends``: with one request to each broker that leads some of the partitions."""
+        for key in partitions:
+            self._names.kafka(key)
+        if not partitions:
+            return {}
+        with self._gate:
+            known = {key: self._ends.known(key) for key in partitions}
+            ends = self._run(lambda connection: connection.reader.ends(partitions))
+            self._ends.advance(ends)
+            return {key: end if end >= known[key] else self._end(key) for key, end in ends.items()}
+
+    def ready(self, offsets: Offsets) -> Collection[PartitionKey]:
+        """Partitions that are worth a read, as ``Log.ready``: the tail says which of those that it follows."""
+        tail = self._connection.tail
+        return [key for key in offsets if self._ends.known(key) > offsets[key] or not tail.follows((key,))]
+
     def start(self, topic: Topic, partition: int) -> int:
         """The first offset that the topic still has, as ``Log.start``."""
         key = (topic, partition)
@@ -301,7 +318,7 @@ class KafkaLog:
         """The parts on a loop; nothing of them runs yet."""
         reader = Reader(self._clients, self._names)
         tail = Tail(self._clients, self._names, reader, self._pages, self._ends)
-        return _Connection(session, Appender(self._clients, self._names), reader, tail)
+        return _Connection(session, Appender(self._clients, self._names, tail), reader, tail)
 
     async def _describe(self, options: KafkaOptions) -> Names:
         """Look at the topics, and make them if there are none: again while one broker of several does not answer."""

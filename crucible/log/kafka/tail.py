@@ -21,7 +21,7 @@ from crucible.log.kafka.failures import Failure
 from crucible.log.kafka.names import Names, stored_page
 from crucible.log.kafka.pages import Pages
 from crucible.log.kafka.reading import Reader
-from crucible.log.protocol import PartitionKey, Stored
+from crucible.log.protocol import Batch, PartitionKey, Stored
 
 LONG_POLL_MS = 250
 """How long brokers hold a fetch. A partition that joins is fetched from when the fetch before returns: no longer."""
@@ -72,6 +72,20 @@ class Tail:
             loop = asyncio.get_running_loop()
             self._following = loop.create_task(self._follow())
             self._guarding = loop.create_task(self._guard())
+
+    def take_own(self, key: PartitionKey, offset: int, appended_ms: int | None, batches: Sequence[Batch]) -> None:
+        """Keep what this process has appended, if its partition is followed: who follows need not fetch it.
+
+        ``offset`` and ``appended_ms``, milliseconds since the epoch, are what the broker has acknowledged. One that
+        names no time has known the batch from before: then it is fetched as others' are.
+        """
+        if key not in self._positions or appended_ms is None or appended_ms < 0:
+            return
+        values = [(batch.key, outgoing.value) for batch in batches for outgoing in batch.values]
+        page = [
+            Stored(*key, offset + place, name, value, appended_ms * 1000) for place, (name, value) in enumerate(values)
+        ]
+        self._pages.put(key, page)
 
     async def close(self) -> None:
         """Stop following."""
