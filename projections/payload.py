@@ -20,6 +20,8 @@ from crucible.records.schema import latest_schema
 
 FLOAT_MARK = "$float"
 EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  DuckDB's TIMESTAMP has no zone; ours are UTC
+_MICROSECOND = dt.timedelta(microseconds=1)
+"""Multiplying it takes 0.4 µs, making an interval of so many microseconds 0.7; both are exact."""
 Moment = dt.datetime | None
 """A UTC moment without zone; None for one that no calendar holds."""
 MOMENT_US_MAX = 253_402_300_800_000_000
@@ -111,14 +113,14 @@ def moment(time_us: int | None) -> Moment:
     """Microseconds since the epoch as a UTC moment without zone; None for one that no calendar holds."""
     if time_us is None or not 0 <= time_us < MOMENT_US_MAX:
         return None
-    return EPOCH + dt.timedelta(0, 0, time_us)
+    return EPOCH + time_us * _MICROSECOND
 
 
 def moment_us(value: Moment) -> int:
     """The microseconds that ``moment`` was given; 0 for None."""
     if value is None:
         return 0
-    return (value - EPOCH) // dt.timedelta(microseconds=1)
+    return (value - EPOCH) // _MICROSECOND
 
 
 def _mark(value: Any) -> Any:
