@@ -28,7 +28,9 @@ def anova_oneway(
     """Whether the means of two or more groups differ; ``level`` is that of the intervals of the effects.
 
     Effects: ``eta_squared``, ``omega_squared`` and ``epsilon_squared``, three estimates of the share of the variance
-    that lies between the groups, with one exact interval of that share. ``details``: ``ss_between``, ``ss_within``.
+    that lies between the groups, with one interval of that share, exact for normal values. Measured coverage at 95 %
+    with 5, 20 and 200 values in each of three groups: .94, .93 and .92 of exponential values, .94, .89 and .82 of t
+    with 3 degrees. ``details``: ``ss_between``, ``ss_within``.
     """
     asked = Asked(level)
     samples = grouped(asked.check(), nan_policy, groups)

@@ -66,7 +66,11 @@ def games_howell(
     level: float = LEVEL,
     nan_policy: NanPolicy = "propagate",
 ) -> TestResult:
-    """Games and Howell's test of every pair of means, of groups whose variances and sizes may differ."""
+    """Games and Howell's test of every pair of means, of groups whose variances and sizes may differ.
+
+    Measured coverage of all intervals at once at 95 %, of three groups of exponential values with standard deviations 1
+    to 3, the largest of 5 and of 20 values: .83 and .88.
+    """
     asked = Asked(level)
     samples, names = _given(asked.check(), groups, labels, nan_policy)
     known = _known("games_howell", GAMES_HOWELL, "q", samples)

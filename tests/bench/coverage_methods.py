@@ -20,6 +20,7 @@ from crucible.bench.pass_rates import pass_at_k
 from crucible.bench.roc_areas import delong
 from crucible.bench.t_tests import t_paired, t_student, t_welch, t_yuen
 from tests.bench.coverage import AT_LEAST, NOMINAL, Method
+from tests.bench.coverage_groups import GROUPS
 from tests.bench.coverage_ranks import RANKS
 from tests.bench.draws import (
     SHIFT,
@@ -104,4 +105,5 @@ METHODS = [
     Method("cles", effect(cles), arms, lambda family: float(ndtr(SHIFT / math.sqrt(2))), {
         "normal": (L, L, N)}),
     *RANKS,
+    *GROUPS,
 ]  # fmt: skip
