@@ -13,7 +13,7 @@ from crucible.definition.grid import cells_of
 from crucible.definition.label import labels_of
 from crucible.definition.model import Definition, MetricDeclaration, StageDefinition
 from crucible.definition.problems import Loc, Problems, type_words
-from crucible.scope import EXPERIMENT_SCOPE
+from crucible.scope import EXPERIMENT_SCOPE, RUN_SCOPE
 
 ANALYSIS_TYPE: Final = "analysis"
 
@@ -66,28 +66,22 @@ def planned_tests(definition: Mapping[str, Any]) -> list[tuple[str, AskedTest]]:
 
     What can't be read is left out: the check of definitions refuses it.
     """
-    stages = [stage for stage in definition.get("stages", ()) if stage.get("enabled")]
-    analyses = [
-        stage for stage in stages if stage.get("type") == ANALYSIS_TYPE and stage.get("options", {}).get("tests")
-    ]
-    if not analyses:
-        return []
+    found: list[tuple[str, AskedTest]] = []
     try:
-        whole = Definition.model_validate(definition)
-        declared = _declared(whole)
-        parameters = sorted({name for cell in cells_of(whole) for name in cell})
-        return [
-            (
-                stage["name"],
-                AskedTest.model_validate(each).resolved(
-                    has_items=declared[each["metric"]].mean_of is not None, parameters=parameters
-                ),
-            )
-            for stage in analyses
-            for each in stage["options"]["tests"]
-        ]
-    except (ValueError, KeyError, IndexError, TypeError):
+        stages = [stage for stage in definition["stages"] if stage.get("enabled", True)]
+        of_runs = [stage for stage in stages if stage.get("scope", RUN_SCOPE) == RUN_SCOPE]
+        items = {name: metric.get("mean_of") for stage in of_runs for name, metric in stage["metrics"].items()}
+        varied = [definition.get("parameters") or {}, *(definition.get("cells") or ())]
+        parameters = sorted({name for names in varied for name in names})
+        for stage in stages:
+            if stage.get("type") == ANALYSIS_TYPE:
+                for each in stage.get("options", {}).get("tests") or ():
+                    asked = AskedTest.model_validate(each)
+                    has_items = items.get(asked.metric) is not None
+                    found.append((stage["name"], asked.resolved(has_items=has_items, parameters=parameters)))
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         return []
+    return found
 
 
 def _tests(options: Mapping[str, Any], loc: Loc, problems: Problems) -> list[tuple[int, AskedTest]]:

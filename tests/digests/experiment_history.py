@@ -1,14 +1,31 @@
 """What is recorded of an experiment as a whole: its limits, what is done before and after its grid, and hooks."""
 
+import random
+
+from tests.projections.declared import ASKED, declared
+from tests.projections.history import definition
+
 LIMITS = {
     "budget": {"time_s": 0.5, "cost": {"metric": "val/accuracy", "max": 3.0}, "runs": 3},
     "breaker": {"window": 4, "failure_rate": 0.25, "min_runs": 2},
 }
+PLAN = {
+    "metrics": {},
+    "name": "analysis",
+    "type": "analysis",
+    "scope": "experiment",
+    "enabled": True,
+    "options": {"tests": [ASKED.model_dump(mode="json")]},
+}
+"""A stage that declares a test."""
 NO_CELL = -1
 
 
 def submit(history, rng, run_count, **fields):
-    """A submission that has limits, or none."""
+    """A submission that has limits, or none, and declares a test."""
+    stages = [*definition()["stages"], PLAN]
+    parameters = {"fit.learning_rate": [0.1, 0.2]}
+    fields = {"stages": stages, "parameters": parameters, **fields}
     history.submit(run_count, **fields, **(LIMITS if rng.random() < 0.7 else {}))
 
 
@@ -69,8 +86,12 @@ def analyse(history, rng, run, cells, repeat=1):
             comparisons=[comparison(rng, 0, cell) for cell in range(1, cells)],
             rankings=[ranking(rng, cell) for cell in range(cells)],
         )
+        drawn = random.Random(f"{run} {part}")
+        tests = [declared(drawn, label=f"{part}.{place}") for place in range(2)]
+        tested = history.add("HypothesesTested", **where, part=part, parts=2, tests=tests)
         if part == 1:
             history.journal.append(found)
+            history.journal.append(tested)
     if rng.random() < 0.7:
         history.complete(run, f"{run}-c1", "analysis")
         history.finish(run)

@@ -6,6 +6,7 @@ from crucible.place import Place
 from crucible.projections.readmodel import Projector
 from crucible.projections.report.ledger import CursorReader
 from crucible.projections.report.writing import make_report
+from tests.projections.declared import ASKED, add_analysis, declared, seeded
 from tests.projections.history import History, memory_journal
 
 HOSTILE = (
@@ -42,7 +43,13 @@ def grid(environment=None):
                 accuracy=TINY * number if cell == 2 else 0.8 + 0.01 * number,
                 scores=(1.0, 0.0, 1.0, 1.0 if repeat == 1 else 0.5),
             )
+    rng = seeded()
+    groups = ["rate=0.01", "rate=0.1"]
+    again = ASKED.model_copy(update={"test": "wilcoxon", "family": "later"})
+    add_analysis(history, "x1", [declared(rng, label=f"{place}", groups=groups) for place in range(8)])
     history.close(7, 1)
+    later = declared(rng, groups=groups, asked=again, family="later", correction="none")
+    add_analysis(history, "x2", [later], label="_analysis")
     history.add("TagsChanged", subject_kind="submission", subject_id="s1", added=["paper"], removed=[])
     history.add("NoteAdded", subject_kind="submission", subject_id="s1", text="seen on day 3")
     return history
@@ -100,6 +107,12 @@ def hostile():
             values = {metric: float("inf") if cell == 1 else 0.5 + cell / 100 for metric in HOSTILE}
             history.complete(run, f"{run}-c", metrics=values, is_simulated=True)
             history.finish(run)
+    rng = seeded()
+    names = [
+        declared(rng, label=name, groups=(name, name), metric=name, family=name, conclusion=f"{name} beats {name}.")
+        for name in HOSTILE
+    ]
+    add_analysis(history, "x1", names)
     history.close(5, 1)
     for name in HOSTILE:
         history.add("TagsChanged", subject_kind="submission", subject_id="s1", added=[name], removed=[])
