@@ -97,7 +97,7 @@ class StatisticsError(UsageError, ValueError):
     """A test can't be asked for so; ``problems`` lists everything that is wrong with the call."""
 
     def __init__(self, problems: list[Problem], code: str = "bad_input") -> None:
-        """``code`` is stable: ``bad_input``, ``length_mismatch`` or ``p_out_of_range``."""
+        """``code`` is stable: ``bad_input``, ``length_mismatch``, ``nan_input`` or ``p_out_of_range``."""
         self.problems = problems
         self.code = code
         super().__init__("\n".join(str(problem) for problem in problems))

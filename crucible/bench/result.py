@@ -25,7 +25,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "length_mismatch": "paired samples have different lengths",
         "n_too_small": "too few values for this test",
         "nan_excluded_from_family": "a p value is NaN: it stays NaN and does not count in the family",
-        "nan_input": "a value is NaN and the policy is to propagate",
+        "nan_input": "a value is NaN, and the policy is not to omit it",
         "infinite_input": "a value is infinite",
         "no_difference": "no pair differs",
         "no_discordant_pairs": "no pair is discordant",

@@ -46,6 +46,8 @@ class Checks:
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
+        self.n_refused = 0
+        """How many of the problems are NaN that the policy refuses."""
 
     def add(self, path: str, message: str, value: object = None, expected: str | None = None) -> None:
         """Note a problem."""
@@ -97,7 +99,8 @@ class Checks:
     def done(self) -> None:
         """Raise what was gathered."""
         if self.problems:
-            raise StatisticsError(self.problems)
+            only_nan = len(self.problems) == self.n_refused
+            raise StatisticsError(self.problems, code="nan_input" if only_nan else "bad_input")
 
 
 def independent(checks: Checks, nan_policy: NanPolicy, **samples: Values) -> Samples:
@@ -167,6 +170,7 @@ def _refuse_nan(checks: Checks, nan_policy: NanPolicy, missing: dict[str, NDArra
     for name, where in missing.items():
         if where.any():
             checks.add(name, f"{int(where.sum())} values are NaN and the policy is to raise")
+            checks.n_refused += 1
 
 
 def _reason(arrays: tuple[Real, ...]) -> str | None:

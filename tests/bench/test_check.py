@@ -140,6 +140,8 @@ def test_generated_samples_follow_their_rule():
         wanted.append((state + 3) / 2**31)
     made = generated({"generator": "lcg", "formula": "…", "n": 1000, "a": {"seed": 7, "shift": 3}})
     assert made["a"].tolist() == wanted
+    several = generated({"generator": "lcg", "n": 1000, "groups": [{"seed": 7, "shift": 3}, {"seed": 8, "shift": 0}]})
+    assert several["groups"][0].tolist() == wanted
     rule = {"generator": "[1000000.2] + 2 x [1000000.1, 1000000.3]", "n": 5}
     assert generated(rule) == {"a": [1000000.2, 1000000.1, 1000000.3, 1000000.1, 1000000.3]}
 
@@ -165,3 +167,21 @@ def test_arrays_and_intervals_without_ends_are_compared_as_lists(tmp_path):
     assert list(compare_case(case, lambda *_: found)) == []
     other = {**found, "reject": np.array([True, True]), "ci": [None, 1.0], "open": [1.0, 2.0]}
     assert [each.field for each in compare_case(case, lambda *_: other)] == ["reject[1]", "ci", "open[0]"]
+
+
+@pytest.mark.parametrize(
+    ("a", "policy", "reason", "other"),
+    [
+        ([], "propagate", ("empty", "empty_input", "n_too_small"), "infinite_input"),
+        ([1.0, "Infinity"], "propagate", ("infinite_input", "inf_input", "non_finite_input"), "nan_input"),
+        ([1.0], "propagate", ("n_too_small",), "empty"),
+        ([1.0, "NaN"], "raise", ("nan_input",), "bad_input"),
+    ],
+)
+def test_a_reason_may_be_said_in_other_words_and_no_other_one(tmp_path, a, policy, reason, other):
+    base = {**WELCH, "inputs": {**WELCH["inputs"], "a": a}, "options": {"nan_policy": policy}}
+    raises = {"raises": "ValueError"} if policy == "raise" else {}
+    for code in (*reason, other):
+        case = {**base, "expected": {"status": "degenerate", **raises, "reason": code}}
+        found = check_cases(read_cases(written(tmp_path, case)), kinds()).differences
+        assert [each.field for each in found] == ([] if code in reason else ["reason"])

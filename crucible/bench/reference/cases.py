@@ -154,24 +154,23 @@ def generated(inputs: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(n, int) or isinstance(n, bool) or not 0 < n <= GENERATED_MAX:
         message = f"a generated sample has from 1 to {GENERATED_MAX} values, not {n!r}"
         raise ValueError(message)
+    kept = {name: value for name, value in inputs.items() if name not in {"generator", "formula", "n"}}
     if rule == "lcg":
-        _check_seeds(inputs)
-        kept = {name: value for name, value in inputs.items() if name not in {"generator", "formula", "n"}}
-        return {
-            name: _lcg(n, **value) if isinstance(value, dict) and set(value) == {"seed", "shift"} else value
-            for name, value in kept.items()
-        }
-    return {"a": _alternation(rule, n)}
+        return {name: _made(name, value, n) for name, value in kept.items()}
+    return {**kept, "a": _alternation(rule, n)}
 
 
-def _check_seeds(inputs: dict[str, Any]) -> None:
-    """Seeds and shifts are whole numbers that a double holds."""
-    for name, value in inputs.items():
-        if isinstance(value, dict) and set(value) == {"seed", "shift"}:
-            wrong = [each for each in value.values() if type(each) is not int or abs(each) >= 2**53]
-            if wrong:
-                message = f"{name}: seed and shift are whole numbers below 2^53, not {wrong[0]!r}"
-                raise ValueError(message)
+def _made(name: str, value: Any, n: int) -> Any:
+    """A sample where a seed and a shift stand, also within a list of groups."""
+    if isinstance(value, list):
+        return [_made(name, each, n) for each in value]
+    if not isinstance(value, dict) or set(value) != {"seed", "shift"}:
+        return value
+    wrong = [each for each in value.values() if type(each) is not int or abs(each) >= 2**53]
+    if wrong:
+        message = f"{name}: seed and shift are whole numbers below 2^53, not {wrong[0]!r}"
+        raise ValueError(message)
+    return _lcg(n, **value)
 
 
 def _lcg(n: int, seed: int, shift: int) -> Any:

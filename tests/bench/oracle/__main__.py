@@ -12,9 +12,20 @@ def main():
         import mpmath
     except ImportError:
         sys.exit("writing the cases needs mpmath, which is no dependency of ours: pip install mpmath==1.4.1")
-    from tests.bench.oracle import correlations, designs, effects, evaluations, groups, means, ranks, resampling, tables
+    from tests.bench.oracle import (
+        correlations,
+        designs,
+        effects,
+        evaluations,
+        groups,
+        large,
+        means,
+        ranks,
+        resampling,
+        tables,
+    )
 
-    families = (means, groups, effects, designs, ranks, tables, correlations, resampling, evaluations)
+    families = (means, groups, effects, designs, ranks, tables, correlations, resampling, evaluations, large)
     cases = [case for family in families for case in family.cases()]
     names = [case["id"] for case in cases]
     assert len(set(names)) == len(names), sorted({name for name in names if names.count(name) > 1})

@@ -75,9 +75,12 @@ def trimmed_mean(values, share):
     return of.mean(sorted(values)[cut : len(values) - cut])
 
 
-def levene(groups, center, share=0.05):
-    find = {"median": of.median, "mean": of.mean, "trimmed": lambda values: trimmed_mean(values, share)}[center]
-    distances = [[abs(Fraction(each) - find(group)) for each in group] for group in groups]
+def levene(groups, about, share=0.05):
+    find = {"median": of.median, "mean": of.mean, "trimmed": lambda values: trimmed_mean(values, share)}[about]
+    distances = [
+        [abs(Fraction(each) - center) for each in group]
+        for group, center in zip(groups, map(find, groups), strict=True)
+    ]
     found = oneway(distances)
     return {name: found[name] for name in ("statistic", "df", "p_value", "ln_p")}
 

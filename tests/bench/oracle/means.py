@@ -88,7 +88,11 @@ def two_samples():
         reason = "zero_variance_up_to_rounding"
         yield degenerate(kind, "rounding_only", noise, {}, reason, statistic=-mp.inf, p_value=NAN)
         yield case(
-            kind, "raise", {"a": a, "b": b}, {"nan_policy": "raise"}, {"status": "degenerate", "raises": "ValueError"}
+            kind,
+            "raise",
+            {"a": a, "b": b},
+            {"nan_policy": "raise"},
+            {"status": "degenerate", "raises": "ValueError", "reason": "nan_input"},
         )
     yield degenerate(
         "t_welch", "one_value", {"a": [2.0, 3.0, 5.0], "b": [4.0]}, {}, "n_too_small", statistic=NAN, p_value=NAN

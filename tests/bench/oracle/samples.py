@@ -1,5 +1,6 @@
 """Samples that the cases are made of, and their moments as fractions of the very doubles."""
 
+from collections import Counter
 from fractions import Fraction
 
 from mpmath import mp
@@ -67,4 +68,4 @@ def mid_ranks(values):
 
 
 def tie_sizes(values):
-    return [list(values).count(each) for each in set(values)]
+    return list(Counter(values).values())
