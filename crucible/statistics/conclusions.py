@@ -35,6 +35,8 @@ def sentence(asked: AskedTest, groups: Sequence[str], better: str | None, member
     if not side:
         return f"{first} is not shown to {_LESS[asked.alternative]} {second} by {asked.metric}{known} ({certainty})."
     higher, lower = (first, second) if side > 0 else (second, first)
+    if result.test not in RATIOS:
+        certainty = _certainty(asked, member, count, sign=side)
     size = f" by {written(abs(result.estimate))}" if result.estimate and result.test not in RATIOS else ""
     if better is None:
         return f"{higher} has a higher {asked.metric} than {lower}{size} ({certainty})."
@@ -66,13 +68,15 @@ def _known(result: TestResult, first: str, second: str) -> str:
     return f"; the difference {first} − {second} is {written(result.estimate)}"
 
 
-def _certainty(asked: AskedTest, member: Member, count: int) -> str:
-    """Interval, corrected p value, size of the sample, name of the test."""
+def _certainty(asked: AskedTest, member: Member, count: int, sign: int = 1) -> str:
+    """Interval, corrected p value, size of the sample, name of the test; with ``sign`` −1 of second minus first."""
     result, parts = member.result, []
     if result.interval is not None:
-        low = "−∞" if result.interval.low is None else written(result.interval.low)
-        high = "∞" if result.interval.high is None else written(result.interval.high)
-        parts.append(f"{percent(result.interval.level)} interval {low} to {high}")
+        low, high = result.interval.low, result.interval.high
+        if sign < 0:
+            low, high = (None if end is None else -end for end in (high, low))
+        ends = f"{'−∞' if low is None else written(low)} to {'∞' if high is None else written(high)}"
+        parts.append(f"{percent(result.interval.level)} interval {ends}")
     if member.p_adjusted is not None:
         corrected = "" if asked.correction == "none" or count == 1 else f" after {asked.correction} over {count} tests"
         parts.append(f"p = {written_p(member.p_adjusted, member.ln_p_adjusted)}{corrected}")

@@ -189,6 +189,17 @@ def test_the_sentence_says_direction_size_and_certainty(asked, sentence):
     assert made(asked)[0]["conclusion"].startswith(sentence)
 
 
+def test_the_interval_of_a_sentence_has_the_direction_that_the_sentence_says():
+    (found,) = made({"metric": "loss", "by": "rate", "against": 0.3, "correction": "none"})[:1]
+    low, high = found["result"]["low"], found["result"]["high"]
+    assert 0 < low < high
+    assert f"lower by {found['result']['estimate']:.4g} (95 % interval {low:.4g} to {high:.4g};" in found["conclusion"]
+    (turned,) = made({"metric": "loss", "by": "rate", "against": 0.1, "correction": "none"})[:1]
+    low, high = turned["result"]["low"], turned["result"]["high"]
+    assert low < high < 0
+    assert f"(95 % interval {-high:.4g} to {-low:.4g};" in turned["conclusion"]
+
+
 @pytest.mark.parametrize(
     ("asked", "field"),
     [
