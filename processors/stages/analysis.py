@@ -53,7 +53,7 @@ def analyse(
         int, Field(ge=100, le=1_000_000, description="resamples for the chance to be best")
     ] = RESAMPLES,
     tests: Annotated[
-        list[AskedTest] | None, Field(max_length=TESTS_MAX, description="tests that are declared, in families")
+        list[dict[str, Any]] | None, Field(max_length=TESTS_MAX, description="tests that are declared, in families")
     ] = None,
 ) -> None:
     """Compare the cells of the grid by each metric that has a direction, over repeats and over shared items.
@@ -61,7 +61,7 @@ def analyse(
     Then make the declared tests.
     """
     runs = run.experiment_runs()
-    asked = _asked(tests or (), run.experiment_metrics(), runs)
+    asked = _asked([AskedTest.model_validate(each) for each in tests or ()], run.experiment_metrics(), runs)
     chosen = _chosen(run.experiment_metrics(), metrics)
     pairs = pairs_of((each.cell_index for each in runs), _cell_called(runs, reference))
     comparisons: list[CellComparison] = []

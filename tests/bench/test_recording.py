@@ -1,11 +1,14 @@
 """A result that is recorded names its input and what computed it."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import scipy
 
+from crucible.bench import permutation_independent, tukey_hsd, wilcoxon
 from crucible.bench.encoding import from_json, to_json
-from crucible.bench.recording import input_digest, recorded
+from crucible.bench.recording import from_record, input_digest, recorded, to_record
 from crucible.bench.t_tests import t_welch
 from crucible.errors import StatisticsError
 
@@ -39,3 +42,21 @@ def test_the_digest_stays_as_it_was():
 def test_what_is_no_number_has_no_digest():
     with pytest.raises(StatisticsError, match="no numbers"):
         input_digest(a=["x"], b=B)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        t_welch(A, B),
+        t_welch(A, B, alternative="less"),
+        t_welch([1.0], B),
+        wilcoxon(A, B),
+        tukey_hsd([A, B, [5.0, 9.0, 7.0]]),
+        permutation_independent(A, B, seed=3),
+        t_welch([value * 1e6 for value in range(50)], [value + 1e300 for value in range(50)]),
+    ],
+    ids=lambda result: f"{result.test}, {result.alternative}, {result.status}",
+)
+def test_a_result_comes_back_whole_from_the_record_that_the_log_holds(result):
+    whole = recorded(result, a=A, b=B)
+    assert from_record(to_record(whole)) == dataclasses.replace(whole, df=tuple(map(float, whole.df)))
