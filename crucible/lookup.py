@@ -17,10 +17,10 @@ from crucible.scope import PHASE_LABELS, RUN_SCOPE
 MATCHES_SHOWN_MAX = 8
 RUN_COLUMNS = "run_id, ref, experiment, submission_id, number, status, scope, label"
 OVERTAKEN = (
-    "(r.scope = 'experiment' AND EXISTS (SELECT 1 FROM runs n WHERE n.submission_id = r.submission_id"
-    " AND n.scope = r.scope AND n.label = r.label AND n.repeat > r.repeat))"
+    f"(r.scope = 'experiment' AND r.label <> '{PHASE_LABELS['again']}' AND EXISTS (SELECT 1 FROM runs n"
+    " WHERE n.submission_id = r.submission_id AND n.scope = r.scope AND n.label = r.label AND n.repeat > r.repeat))"
 )
-"""A run of scope experiment that was made anew since."""
+"""A run of scope experiment that was made anew since; analyses that were asked for later stand beside each other."""
 
 HIDDEN_TAG = "hidden"
 """Of runs and submissions that ``crucible rm`` hid."""
@@ -108,13 +108,15 @@ def find_runs(reader: Reader, subject: Subject, status: Sequence[str] = ()) -> l
 def runs_to_retry(runs: Sequence[Row]) -> list[Row]:
     """Of runs that did not complete, those to run again: what comes before a grid first, then the grid.
 
-    What follows a grid is made again when that has ended; it is run again by itself only if nothing else is.
+    What follows a grid is made again when that has ended; it is run again by itself only if nothing else is. Analyses
+    that were asked for later come last.
     """
     before = [run for run in runs if run["label"] == PHASE_LABELS["before"] and run["scope"] != RUN_SCOPE]
     grid = [run for run in runs if run["scope"] == RUN_SCOPE]
     newest = {run["submission_id"]: run for run in runs if run["label"] == PHASE_LABELS["after"]}
+    again = [run for run in runs if run["label"] == PHASE_LABELS["again"] and run["scope"] != RUN_SCOPE]
     others = {run["submission_id"] for run in (*before, *grid)}
-    return [*before, *grid, *(run for submission_id, run in newest.items() if submission_id not in others)]
+    return [*before, *grid, *(run for submission_id, run in newest.items() if submission_id not in others), *again]
 
 
 def _group(reader: Reader, reference: Reference) -> Subject | None:

@@ -130,4 +130,6 @@ def test_what_follows_the_grid_is_run_again_by_itself_only_if_nothing_else_is():
     after, before, grid = run("_experiment", "experiment"), run("_before", "experiment"), run("r1")
     other = run("_experiment", "experiment", "s2")
     assert runs_to_retry([after]) == [after]
+    again = {**after, "label": "_analysis"}
+    assert runs_to_retry([after, again, grid]) == [grid, again]
     assert runs_to_retry([after, grid, before, other]) == [before, grid, other]
