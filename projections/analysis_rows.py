@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from crucible.bench.encoding import plain_result
+from crucible.canonical import digest_of
 from crucible.projections.buffer import Row
 from crucible.projections.payload import json_text
 from crucible.rules import effective
@@ -131,7 +132,11 @@ def planned_rows(submission: SubmissionState, definition: Mapping[str, Any]) -> 
     from crucible.definition.analysis_checks import planned_tests
 
     accepted = submission.accepted
-    for place, (stage, asked) in enumerate(planned_tests(definition), 1):
+    planned = planned_tests(definition)
+    families: dict[tuple[str, str], list[str]] = {}
+    for stage, asked in planned:
+        families.setdefault((stage, asked.family), []).append(asked.canonical_json())
+    for place, (stage, asked) in enumerate(planned, 1):
         yield (
             submission.submission_id,
             stage,
@@ -144,6 +149,7 @@ def planned_rows(submission: SubmissionState, definition: Mapping[str, Any]) -> 
             asked.family,
             asked.correction,
             asked.alpha,
+            digest_of(sorted(families[stage, asked.family])),
             accepted.definition_digest,
             accepted.event_id,
         )

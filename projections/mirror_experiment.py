@@ -31,7 +31,7 @@ def experiment_manifest(cursor: Any, experiment: str, output_dir: str) -> Record
         submission_id = row["submission_id"]
         tables = {
             "runs": f"{_LISTED} AND scope = 'run' ORDER BY grid_index",
-            "experiment_runs": f"{_LISTED} AND scope = 'experiment' ORDER BY label, repeat",
+            "experiment_runs": f"{_LISTED} AND scope = 'experiment' AND label <> '_analysis' ORDER BY label, repeat",
             "verdicts": f"SELECT {_JUDGED} FROM verdicts WHERE submission_id = ? ORDER BY ALL",
             "findings": f"SELECT {_JUDGED} FROM findings WHERE submission_id = ? ORDER BY number",
         }

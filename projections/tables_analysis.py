@@ -135,6 +135,7 @@ PLANNED_TESTS = Table(
         Column("family", "VARCHAR", "name of the family"),
         Column("correction", "VARCHAR", "correction of the family"),
         Column("alpha", "DOUBLE", "chance of error that the family is allowed"),
+        Column("family_digest", "VARCHAR", "SHA-256 of all tests of its family in that stage"),
         Column("definition_digest", "VARCHAR", "SHA-256 of the definition"),
         EVENT_ID,
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -71,6 +72,10 @@ class Asked:
 
 def analyze(reference: str, asked: Asked, form: str) -> int:
     """Analyse again what ``reference`` means: a submission, or the newest one of an experiment."""
+    for name, value in asked.said.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            message = f"--{name} {value}: expected a finite number"
+            raise UsageError(message)
     settings = located_settings()
     with open_reader(settings) as reader:
         submission = _submission(reader, reference)
@@ -158,7 +163,7 @@ def asked_tests(reader: Reading, submission_id: str, asked: Asked) -> list[dict[
         kinds: Sequence[Mapping[str, Any]] = [{"test": test} for test in asked.tests] or [{}]
         return [{**each, **kind, **asked.said} for each, kind in itertools.product(bare, kinds)]
     changed = [_changed(each, test, asked) for each in planned for test in asked.tests or (None,)]
-    once = {json.dumps({**each, "family": ""}, sort_keys=True): each for each in reversed(changed)}
+    once = {json.dumps(each, sort_keys=True): each for each in reversed(changed)}
     return list(reversed(once.values()))
 
 

@@ -16,6 +16,10 @@ from crucible.definition.problems import Loc, Problems, type_words
 from crucible.scope import EXPERIMENT_SCOPE, RUN_SCOPE
 
 ANALYSIS_TYPE: Final = "analysis"
+TESTS_MAX: Final = 200
+"""Declared tests of one analysis at most; one may compare many pairs of groups."""
+OPTIONS_BYTES_MAX: Final = 200_000
+"""Of what a further analysis is asked for."""
 
 
 def check_analysis(definition: Definition, problems: Problems) -> None:
@@ -51,11 +55,16 @@ def analysis_definition(definition: Definition, options_json: str) -> Definition
 def analysis_problems(definition: Definition, options_json: str) -> list[str]:
     """Everything that is wrong with the options of a further analysis: it makes tests and nothing else."""
     problems = Problems()
-    options = parse_json(options_json)
-    if not isinstance(options, dict) or options.keys() != {"metrics", "tests"} or options["metrics"]:
-        return ["a further analysis has the options tests, and metrics, which is empty"]
-    if not options["tests"]:
-        return ["a further analysis needs a test"]
+    if len(options_json.encode()) > OPTIONS_BYTES_MAX:
+        return [f"the options of an analysis have more than {OPTIONS_BYTES_MAX} bytes"]
+    try:
+        options = parse_json(options_json)
+    except (ValueError, RecursionError) as error:
+        return [f"the options of an analysis can't be read: {error}"]
+    if not isinstance(options, dict) or options.keys() != {"metrics", "tests"} or options["metrics"] != []:
+        return ["a further analysis has the options tests, and metrics, which is an empty list"]
+    if not isinstance(options["tests"], list) or not 0 < len(options["tests"]) <= TESTS_MAX:
+        return [f"a further analysis has a list of 1 to {TESTS_MAX} tests"]
     tests = _tests(options, (), problems)
     _check_tests(definition, tests, (), problems)
     return [str(problem) for problem in problems.errors]

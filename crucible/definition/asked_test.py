@@ -7,7 +7,8 @@ the paired t test of pairs, Welch's of others.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field
@@ -72,13 +73,13 @@ class AskedTest(Model):
     """None: that of the pairing."""
     pair: Pairing | None = None
     """What makes a pair; None: items if the metric is a mean over items, else repeats; nothing of unpaired tests."""
-    against: Any = None
+    against: str | int | float | bool | None = None
     """The group that each other one is compared with, by name or by the value of the one parameter; None: each two."""
     alternative: Alternative = "two-sided"
     """``greater``: the first group's mean is greater than the second's."""
     margin: Annotated[float, Field(gt=0)] | None = None
     """Of ``tost``: the smallest difference that matters, in the unit of the metric."""
-    family: Annotated[str, Field(min_length=1, max_length=80)] = PLANNED
+    family: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")] = PLANNED
     """Tests of one family are corrected together."""
     correction: Correction = "holm"
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = ALPHA
@@ -99,7 +100,7 @@ class AskedTest(Model):
         """The test with everything said that was left open; ``parameters`` are the full names of the grid's."""
         pair = self.pair or _pairing(self.test, has_items=has_items)
         by = [_full_names(name, parameters)[0] for name in self.parameters]
-        against = None if self.against is None else meant_group(self.against, by)
+        against = None if self.against is None else meant_group(self.against, by, parameters)
         return self.model_copy(
             update={"pair": pair, "test": self.test or DEFAULT_TESTS[pair], "by": by or CELL, "against": against}
         )
@@ -137,8 +138,15 @@ def faults_of(
         yield Fault("metric", "is a metric that no stage of the runs declares", asked.metric, tuple(is_with_items))
     parameters = sorted({name for cell in cells for name in cell})
     known = True
+    if isinstance(asked.by, list) and (not asked.by or len(set(asked.by)) < len(asked.by)):
+        known = False
+        yield Fault("by", "needs parameters, each once", asked.by)
     for name in asked.parameters:
         found = _full_names(name, parameters)
+        if name == CELL and not found:
+            known = False
+            yield Fault("by", "stands alone: each cell is a group already", asked.by)
+            continue
         if len(found) != 1:
             known = False
             message = f"could be {' or '.join(found)}" if found else "is no parameter of the grid"
@@ -173,7 +181,8 @@ def _group_faults(
     if len(groups) < 2:  # noqa: PLR2004  two groups
         yield Fault("by", "gives one group only: there is nothing to compare", asked.of)
         return
-    if asked.against is not None and meant_group(asked.against, names) not in groups:
+    is_pair = (asked.test or "") not in OMNIBUS_TESTS
+    if is_pair and asked.against is not None and meant_group(asked.against, names, parameters) not in groups:
         yield Fault("against", "is no group", asked.against, groups)
     rests: dict[str, set[str]] = {}
     for cell, label in zip(cells, labels, strict=True):
@@ -183,9 +192,14 @@ def _group_faults(
 
 
 def family_faults(tests: Sequence[AskedTest]) -> Iterator[tuple[int, Fault]]:
-    """Tests that name a family whose first test has another correction or alpha, each with its place."""
+    """Tests that do not fit their family, each with its place: another correction or alpha, or the same test again."""
     first: dict[str, AskedTest] = {}
+    seen: set[str] = set()
     for place, asked in enumerate(tests):
+        text = repr(asked)  # total, whatever is in it
+        if text in seen:
+            yield place, Fault("test", f"is declared twice in the family {asked.family!r}", asked.test)
+        seen.add(text)
         head = first.setdefault(asked.family, asked)
         for field in ("correction", "alpha"):
             if getattr(head, field) != getattr(asked, field):
@@ -197,7 +211,7 @@ def group_label(parameters: Sequence[str], cell: Mapping[str, Any], label: str) 
     """Name of the group that a cell belongs to: its label, or ``name=value`` of each parameter."""
     if not parameters:
         return label
-    return ", ".join(f"{name.rpartition('.')[2]}={group_text(cell.get(name))}" for name in parameters)
+    return ", ".join(f"{_short(name, cell)}={group_text(cell.get(name))}" for name in parameters)
 
 
 def rest_text(parameters: Sequence[str], cell: Mapping[str, Any]) -> str:
@@ -206,16 +220,33 @@ def rest_text(parameters: Sequence[str], cell: Mapping[str, Any]) -> str:
 
 
 def group_text(value: Any) -> str:
-    """A parameter's value as part of a group's name."""
-    return value if isinstance(value, str) else canonical_json(value)
+    """A parameter's value as part of a group's name: another one for each value, so a text like ``1`` has quotes."""
+    if not isinstance(value, str):
+        return canonical_json(value)
+    try:
+        json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+    return json.dumps(value, ensure_ascii=False)
 
 
-def meant_group(named: Any, parameters: Sequence[str]) -> str:
-    """The name of the group that is meant by its name, or by the value of the one parameter."""
-    text = group_text(named)
-    if len(parameters) == 1 and not text.startswith(prefix := f"{parameters[0].rpartition('.')[2]}="):
-        return prefix + text
-    return text
+def meant_group(named: Any, parameters: Sequence[str], names: Sequence[str]) -> str:
+    """The name of the group that is meant by its name, or by the value of the one parameter; ``names``: all there are.
+
+    A text from a command line means the value that it is the JSON of.
+    """
+    if len(parameters) != 1:
+        return named if isinstance(named, str) else group_text(named)
+    prefix = f"{_short(parameters[0], names)}="
+    if isinstance(named, str) and named.startswith(prefix):
+        return named
+    return prefix + (named if isinstance(named, str) else group_text(named))
+
+
+def _short(name: str, names: Iterable[str]) -> str:
+    """A parameter's name without its stage, where no other one is called so."""
+    last = name.rpartition(".")[2]
+    return last if sum(each.rpartition(".")[2] == last for each in names) == 1 else name
 
 
 def _pairing(test: str | None, *, has_items: bool) -> Pairing:

@@ -70,7 +70,7 @@ def _compared(asked: AskedTest, names: Sequence[str]) -> Iterable[Sequence[str]]
         return [names]
     if asked.against is None and len(names) <= GROUPS_IN_ALL_PAIRS_MAX:
         return list(itertools.combinations(names, 2))
-    chosen = names[0] if asked.against is None else asked.against
+    chosen = names[0] if asked.against is None else str(asked.against)
     return [(name, chosen) for name in names if name != chosen]
 
 

@@ -7,9 +7,10 @@ import sys
 import pytest
 
 from crucible.cli.analyze import Asked, analyze
-from crucible.cli.compose import open_reader
+from crucible.cli.compose import open_manager, open_reader
 from crucible.cli.report import report
 from crucible.cli.run import RunCall, run_experiment
+from crucible.cli.verify import verify
 from crucible.errors import DefinitionError, UsageError
 from crucible.nonfinite import split_nonfinite
 from crucible.projections.report.ledger import compute, split_events
@@ -41,8 +42,8 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def write(folder, tests):
-    (folder / "tiny.py").write_text(SOURCE.replace("TESTS", repr(tests)))
+def write(folder, tests, repeat=4):
+    (folder / "tiny.py").write_text(SOURCE.replace("TESTS", repr(tests)).replace("repeat=4", f"repeat={repeat}"))
 
 
 def run(folder, tests):
@@ -107,15 +108,18 @@ def test_declared_tests_are_made_and_a_later_analysis_stands_beside_them(folder,
 
 
 def test_a_test_that_was_declared_after_the_data_is_exploratory_where_old_runs_stand_for_new_ones(folder):
-    for tests in (DECLARED[:1], DECLARED):
-        write(folder, tests)
+    later = {**DECLARED[1], "family": "later"}
+    for tests, repeat in ((DECLARED[:1], 4), ([DECLARED[0], later], 4), (DECLARED, 4), (DECLARED[:1], 5)):
+        write(folder, tests, repeat)
         subprocess.run([sys.executable, "-m", "crucible", "run", "tiny.py", "-j", "1"], check=True, capture_output=True)
-    found = rows(
-        "SELECT pairing, standing, standing_reason FROM tests_judged WHERE analysis LIKE 'tiny#2/%' ORDER BY place"
-    )
-    assert found == [
+    before = "8 runs have results from before it was declared with this family"
+    assert rows("SELECT pairing, standing, standing_reason FROM tests_judged ORDER BY analysis, place") == [
         ("item", "planned", "declared in the definition, whose digest the first record of the submission carries"),
-        ("repeat", "exploratory", "8 runs reuse results from before it was declared"),
+        ("item", "planned", "declared in the definition, whose digest the first record of the submission carries"),
+        ("repeat", "exploratory", before),
+        ("item", "exploratory", before),  # a family with one test more is another family
+        ("repeat", "exploratory", before),
+        ("item", "exploratory", "8 runs have results from before it was declared with this family"),
     ]
 
 
@@ -148,3 +152,53 @@ def test_what_can_not_be_analysed_is_refused_with_every_reason(folder, capsys):
     out = capsys.readouterr().out
     assert "family again, holm over 1 test, alpha 0.05" in out
     assert "beside the first analysis: 0 of 1 conclusion changed" in out
+
+
+def test_a_grid_that_grows_once_its_numbers_are_known_has_no_planned_test(folder):
+    for repeat in (4, 5):
+        write(folder, DECLARED[:1], repeat)
+        subprocess.run([sys.executable, "-m", "crucible", "run", "tiny.py", "-j", "1"], check=True, capture_output=True)
+    assert rows("SELECT standing, standing_reason FROM tests_judged WHERE analysis LIKE 'tiny#2/%'") == [
+        ("exploratory", "the grid grew after there was data: 8 of 10 runs had results before")
+    ]
+
+
+def test_what_changes_is_told_of_turned_pairs_and_not_of_other_questions(folder, capsys):
+    assert run(folder, [{"metric": "acc", "by": "rate", "pair": "repeat", "test": "t_paired"}]) == 0
+    assert analyze("tiny", Asked(by="rate", against="0.3", pair="repeat"), "table") == 0
+    assert analyze("tiny", Asked(tests=("tost",), margin=0.9), "table") == 0
+    assert analyze("tiny", Asked(alternative="greater"), "table") == 0
+    changes = rows("SELECT label, round(first_estimate - estimate, 9), change FROM tests_again ORDER BY analysis")
+    assert changes == [
+        ("rate=0.6 − rate=0.3", 0.0, "same conclusion"),
+        ("rate=0.3 − rate=0.6", 0.0, "another question"),
+        ("rate=0.3 − rate=0.6", 0.0, "another question"),
+    ]
+    capsys.readouterr()
+    assert verify("table", None) == 0, "what was asked for later is in no folder of the experiment's end"
+
+
+@pytest.mark.parametrize(
+    "options", ["xx", "[" * 5000, '{"metrics":[],"tests":{"a":1}}', '{"metrics":null,"tests":[{}]}']
+)
+def test_options_that_are_none_are_refused_and_the_manager_goes_on(folder, options, capsys):
+    assert run(folder, []) == 0
+    with open_manager(load_settings()) as (reader, sender):
+        (submission,) = reader.rows("SELECT submission_id FROM submissions")
+        with pytest.raises(UsageError, match="analysis"):
+            sender.analyze(submission["submission_id"], "tiny", options)
+    assert analyze("tiny", Asked(), "table") == 0
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_number_that_is_none_is_refused(folder, value):
+    with pytest.raises(UsageError, match="finite"):
+        analyze("tiny", Asked(alpha=float(value)), "table")
+
+
+def test_a_smoke_test_has_nothing_to_compare(folder, capsys):
+    write(folder, DECLARED)
+    assert run_experiment(RunCall("tiny.py", is_smoke=True), jobs=1, output_dir=None) == 0
+    assert rows("SELECT count(*) FROM tests") == [(0,)]
+    capsys.readouterr()

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from crucible.bench.recording import from_record, input_digest
-from crucible.definition.asked_test import AskedTest, family_faults, faults_of
+from crucible.definition.asked_test import AskedTest, family_faults, faults_of, group_label
 from crucible.finished_runs import DeclaredMetric, FinishedRun
 from crucible.statistics.arms import Groups
 from crucible.statistics.declared_tests import run_tests
@@ -237,3 +237,61 @@ def test_tests_of_a_family_share_its_correction_and_alpha():
 def test_a_test_comes_back_from_its_text():
     asked = resolved(metric="loss", by=["rate", "rank"], against="rate=0.1, rank=4")
     assert AskedTest.parse(asked.canonical_json()) == asked
+
+
+def tiny(values, **params):
+    """Runs of two groups, by repeat; and the scores of their items."""
+    runs, items = [], {}
+    for index, (group, repeats) in enumerate(values.items()):
+        for repeat, scores in enumerate(repeats, 1):
+            run_id = f"{index}.{repeat}"
+            items[run_id] = scores
+            runs.append(
+                FinishedRun(
+                    run_id=run_id, ref=run_id, label=str(index), cell_index=index, params={"fit.rate": group, **params},
+                    repeat=repeat, seed=repeat, status="completed", metrics={"accuracy": 0.5},
+                )
+            )  # fmt: skip
+    return runs, items
+
+
+def test_an_item_counts_only_in_repeats_in_which_every_group_has_scored_it():
+    first = {f"i{place}": 5.0 + place for place in range(10)}
+    second = {f"i{place}": float(place) for place in range(10)}
+    lacking = {name: score for name, score in first.items() if name != "i3"}
+    runs, items = tiny({0.1: [first, second], 0.2: [lacking, second]})
+    asked = AskedTest(metric="accuracy", by="rate").resolved(has_items=True, parameters=["fit.rate"])
+    arms = Groups(asked, runs, items).arms(("rate=0.1", "rate=0.2"))
+    assert arms.values[0] == arms.values[1], "both say the same of every item"
+    assert arms.warnings == ("1 of 20 scores of items are not in every group: left out",)
+
+
+def test_unpaired_repeats_are_averaged_over_the_same_cells():
+    runs = [run for run in RUNS if run.run_id != "r0.3"]
+    asked = resolved(metric="loss", by="rate", test="t_welch")
+    arms = Groups(asked, runs, {}).arms(("rate=0.1", "rate=0.2"))
+    assert [len(values) for values in arms.values] == [REPEATS - 1, REPEATS]
+    assert arms.warnings == ("1 of 23 runs have no counterpart that was measured: left out",)
+
+
+def test_values_that_are_written_alike_are_groups_of_their_own():
+    values = [1, "1", True, "true", None, "null", 1.5, "a b"]
+    names = [group_label(["x"], {"x": value}, "") for value in values]
+    assert names == ["x=1", 'x="1"', "x=true", 'x="true"', "x=null", 'x="null"', "x=1.5", "x=a b"]
+
+
+def test_parameters_of_one_name_keep_their_stage():
+    cell = {"fit.rate": 1, "test.rate": 2}
+    assert group_label(["fit.rate"], cell, "") == "fit.rate=1"
+    asked = AskedTest(metric="loss", by="fit.rate", against=1)
+    assert asked.resolved(has_items=False, parameters=list(cell)).against == "fit.rate=1"
+
+
+@pytest.mark.parametrize("by", [[], ["rate", "rate"], ["cell", "rate"]])
+def test_parameters_that_make_no_groups_are_named(by):
+    assert {fault.field for fault in faults(AskedTest(metric="loss", by=by))} == {"by"}
+
+
+def test_a_test_that_is_declared_twice_is_named():
+    tests = [AskedTest(metric="loss"), AskedTest(metric="loss"), AskedTest(metric="loss", family="other")]
+    assert [(place, fault.field) for place, fault in family_faults(tests)] == [(1, "test")]
