@@ -27,6 +27,15 @@ from crucible.projections.report.model import (
 from crucible.projections.report.trace import EVENTS_LISTED_MAX, call_text, events_json, value_text
 
 KINDS = {"run": "Report of a run", "submission": "Report of an experiment"}
+UNSEEN = dict.fromkeys(
+    [
+        code
+        for code in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+        if code not in (9, 10, 13)
+    ],
+    "\ufffd",
+)
+"""Characters that a page would not show, or that turn the order of others around: a sign stands for each."""
 Markup = Any
 """``markupsafe.Markup``: text that is HTML already; whatever is formatted into it is escaped."""
 
@@ -47,7 +56,7 @@ def html_of(report: Report) -> bytes:
         ],
         sources=_sources(report),
     )
-    return str(page).encode()
+    return str(page).translate(UNSEEN).encode()
 
 
 @functools.cache

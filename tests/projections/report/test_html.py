@@ -139,3 +139,13 @@ def test_a_long_list_of_packages_is_folded_and_words_of_others_turn_no_line_arou
     assert "package-99 99.0" in folded
     assert ".quote, td, pre { unicode-bidi: isolate; }" in text
     assert Page(text).naked == []
+
+
+def test_characters_that_act_on_a_terminal_or_turn_text_around_are_signs(tmp_path):
+    history = grids.History(grids.memory_journal())
+    history.submit(1, description="a\x1b]0;b\x07c\u202ed\x85", select="val/accuracy")
+    history.whole_run("r1", params={"x": "\x1b[31m\u2066"})
+    history.close(1)
+    page = html_of(grids.report_of(history, tmp_path)).decode()
+    assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", page)
+    assert "\ufffd[31m\ufffd" in page
