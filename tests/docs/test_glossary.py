@@ -30,7 +30,7 @@ VERBS = {
     ),
     *("Created", "Expired", "Failed", "Granted", "Obsolete", "Purged", "Rejected", "Released", "Reopened"),
     *("Requested", "Resumed", "Retry", "Reused", "Saved", "Set", "Started", "Stopped", "Submit", "Used", "Archived"),
-    *("Purge", "Request", "Exceeded", "Opened", "Ran", "Tripped"),
+    *("Purge", "Request", "Exceeded", "Opened", "Ran", "Tripped", "Analyze", "Tested"),
 }
 """What is said of the nouns in the names of records."""
 PLAIN = {"Lines", "System", "Sample", "Letter", "Dead"}
