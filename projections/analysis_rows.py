@@ -66,7 +66,7 @@ def ranking_rows(run: RunState, stage: StageState, run_no: int) -> Iterator[Row]
             )
 
 
-def test_rows(run: RunState, stage: StageState, run_no: int) -> Iterator[Row]:
+def tested_rows(run: RunState, stage: StageState, run_no: int) -> Iterator[Row]:
     """The rows of ``tests``."""
     found = [(test, event.event_id) for event in effective.tests(stage) for test in event.tests]
     for place, (test, event_id) in enumerate(found, 1):

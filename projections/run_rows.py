@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from crucible.projections.analysis_rows import comparison_rows, ranking_rows, test_rows
+from crucible.projections.analysis_rows import comparison_rows, ranking_rows, tested_rows
 from crucible.projections.buffer import Row
 from crucible.projections.payload import checked_json, json_text, moment
 from crucible.projections.run_times import RunTimes
@@ -53,7 +53,7 @@ def rows_of(run: RunState, run_no: int, times: RunTimes, *, is_complete: bool, d
         _stage_parts(run, stage, (run_no, run.run_id, stage.name), times, rows)
         rows["comparisons"].extend(comparison_rows(run, stage, run_no))
         rows["rankings"].extend(ranking_rows(run, stage, run_no))
-        rows["tests"].extend(test_rows(run, stage, run_no))
+        rows["tests"].extend(tested_rows(run, stage, run_no))
     return rows
 
 

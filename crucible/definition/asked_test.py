@@ -220,9 +220,15 @@ def rest_text(parameters: Sequence[str], cell: Mapping[str, Any]) -> str:
 
 
 def group_text(value: Any) -> str:
-    """A parameter's value as part of a group's name: another one for each value, so a text like ``1`` has quotes."""
+    """A parameter's value as part of a group's name: another one for each value, so a text like ``1`` has quotes.
+
+    A number that JSON does not carry exactly is no parameter's value, and is written as it is.
+    """
     if not isinstance(value, str):
-        return canonical_json(value)
+        try:
+            return canonical_json(value)
+        except ValueError:
+            return repr(value)
     try:
         json.loads(value)
     except (ValueError, RecursionError):

@@ -37,6 +37,7 @@ from crucible.records.stage_events import (
     StageRequested,
     StageReused,
 )
+from crucible.rules.analyses import plan_analyses
 from crucible.rules.blueprint import Blueprint, Blueprints
 from crucible.rules.draft import Draft
 from crucible.rules.evolve_claim import CLAIM_EVOLVERS
@@ -124,7 +125,7 @@ class Agenda:
         self.is_ahead = False
         """As of the last plan workers have enough to do: the next one may come a little later, and hold more."""
         self.unreadable: dict[str, str] = {}
-        """Submissions whose definition this version can't read, and why: they are left alone."""
+        """Submissions and analyses of them that this version can't read, and why: they are left alone."""
         self._sources.finished.note_all()
         self.rebuild()
 
@@ -199,6 +200,8 @@ class Agenda:
             self._stopping.note_generation(submission_id)
         if isinstance(event, SubmissionClosed):
             self._queue(submission_id).blueprint = None
+        elif isinstance(event, AnalysisRequested):
+            self._dirty_runs.update((run.run_id, None) for run in self._queue(submission_id).analyses.values())
         elif isinstance(event, SubmissionAccepted | SubmissionCancelRequested | BudgetExceeded | BreakerOpened):
             self._dirty_runs.update(dict.fromkeys(self._queue(submission_id).open_runs))
 
@@ -247,8 +250,8 @@ class Agenda:
         if submission is None or blueprint is None:
             return batches
         if is_analysis(run):
-            asked = submission.analyses[run.created.repeat - 1]
-            drafts = plan_run(run, submission, blueprint.analysis(asked), ready)
+            asked_for = self._analysis(submission, run.created.repeat)
+            drafts = [] if asked_for is None else plan_run(run, submission, asked_for, ready)
             return [*batches, drafts] if drafts else batches
         opening = self._queue(submission.submission_id).opening
         if opening is not None and is_shut_out(run, opening):
@@ -266,7 +269,7 @@ class Agenda:
 
     def _plan_submission(self, submission: SubmissionState) -> Batches:
         queue = self._queue(submission.submission_id)
-        analyses = self._plan_analyses(submission, queue)
+        analyses = plan_analyses(submission, queue.analyses, lambda number: self._analysis(submission, number))
         if submission.closed is not None and not queue.open_runs and not has_changed(submission, queue):
             return analyses
         blueprint = self._blueprint(submission)
@@ -303,21 +306,16 @@ class Agenda:
             return []
         return [plan_created(fields, submission)]
 
-    def _plan_analyses(self, submission: SubmissionState, queue: SubmissionQueue) -> Batches:
-        """The runs that were asked for after the end: neither a stop nor a limit of the submission holds them up."""
-        batches: Batches = []
-        for number, asked in enumerate(submission.analyses, 1):
-            run = queue.analyses.get(number)
-            if run is not None and run.status != "pending":
-                continue
-            blueprint = self._blueprint(submission)
-            if blueprint is None:
-                return []
-            if run is not None:
-                batches.append(plan_start(run, blueprint.analysis(asked)))
-            elif (fields := blueprint.analysis(asked).experiment_run("again", number)) is not None:
-                batches.append(plan_created(fields, submission, asked))
-        return batches
+    def _analysis(self, submission: SubmissionState, number: int) -> Blueprint | None:
+        """What was asked for as the ``number``-th analysis, if that was read and this version can read it."""
+        blueprint = self._blueprint(submission)
+        if blueprint is None or not 0 < number <= len(submission.analyses):
+            return None
+        try:
+            return blueprint.analysis(submission.analyses[number - 1])
+        except (CrucibleError, ValueError) as error:
+            self.unreadable[f"{submission.submission_id}, analysis {number}"] = str(error)
+            return None
 
     def _plan_creation(self, submission: SubmissionState, queue: SubmissionQueue, blueprint: Blueprint) -> Batches:
         if queue.created >= submission.accepted.run_count:

@@ -31,7 +31,7 @@ def accepted(command: Record, effect: Draft) -> Drafts:
 
 def rejected(command: Record, *errors: str) -> Drafts:
     """The command is rejected, for each of these reasons."""
-    listed = [error[:ERROR_CHARACTERS_MAX] for error in errors[:ERRORS_MAX]]
+    listed = [_writable(error[:ERROR_CHARACTERS_MAX]) for error in errors[:ERRORS_MAX]]
     if len(errors) > ERRORS_MAX:
         listed.append(f"and {len(errors) - ERRORS_MAX} more")
     return (_answer(command, CommandRejected, errors=listed),)
@@ -62,3 +62,8 @@ def effect(command: Record, record_type: type[Record], variant: int = 0, **field
         causation_id=command.event_id,
         correlation_id=command.correlation_id or command.event_id,
     )
+
+
+def _writable(text: str) -> str:
+    """A text that a record can hold, whatever of a command is quoted in it: half a surrogate pair is no character."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -201,7 +201,11 @@ class DefinitionBlueprints:
         from crucible.definition.analysis_checks import analysis_problems
         from crucible.definition.model import Definition
 
-        return analysis_problems(Definition.parse(accepted.definition_json), options_json)
+        try:
+            definition = Definition.parse(accepted.definition_json)
+        except ValueError as error:
+            return [f"the definition of the submission can't be read: {error}"]
+        return analysis_problems(definition, options_json)
 
     def of(self, accepted: SubmissionAccepted) -> DefinitionBlueprint:
         """The submission, worked out."""

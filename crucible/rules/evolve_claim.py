@@ -135,54 +135,19 @@ def _checkpoint(run: RunState, event: CheckpointSaved) -> RunState | Void:
     return _with_claim(run, held, claim)
 
 
-def _artifact(run: RunState, event: ArtifactSaved) -> RunState | Void:
-    held = _held(run, event)
-    if isinstance(held, Void):
-        return held
-    if any(saved.event_id == event.event_id for saved in held.claim.artifacts):
-        return Void("a repeat")
-    claim = _heard(held.claim, event, artifacts=(*held.claim.artifacts, event))
-    return _with_claim(run, held, claim)
+def _kept(field: str) -> Callable[[RunState, Any], RunState | Void]:
+    """What adds a record to those that a claim keeps in a field, once."""
 
+    def evolve_kept(run: RunState, event: Any) -> RunState | Void:
+        held = _held(run, event)
+        if isinstance(held, Void):
+            return held
+        kept = getattr(held.claim, field)
+        if any(before.event_id == event.event_id for before in kept):
+            return Void("a repeat")
+        return _with_claim(run, held, _heard(held.claim, event, **{field: (*kept, event)}))
 
-def _dataset(run: RunState, event: DatasetUsed) -> RunState | Void:
-    held = _held(run, event)
-    if isinstance(held, Void):
-        return held
-    if any(used.event_id == event.event_id for used in held.claim.datasets):
-        return Void("a repeat")
-    claim = _heard(held.claim, event, datasets=(*held.claim.datasets, event))
-    return _with_claim(run, held, claim)
-
-
-def _compared(run: RunState, event: CellsCompared) -> RunState | Void:
-    held = _held(run, event)
-    if isinstance(held, Void):
-        return held
-    if any(found.event_id == event.event_id for found in held.claim.comparisons):
-        return Void("a repeat")
-    claim = _heard(held.claim, event, comparisons=(*held.claim.comparisons, event))
-    return _with_claim(run, held, claim)
-
-
-def _tested(run: RunState, event: HypothesesTested) -> RunState | Void:
-    held = _held(run, event)
-    if isinstance(held, Void):
-        return held
-    if any(found.event_id == event.event_id for found in held.claim.tests):
-        return Void("a repeat")
-    claim = _heard(held.claim, event, tests=(*held.claim.tests, event))
-    return _with_claim(run, held, claim)
-
-
-def _hook(run: RunState, event: HookCompleted | HookFailed) -> RunState | Void:
-    held = _held(run, event)
-    if isinstance(held, Void):
-        return held
-    if any(called.event_id == event.event_id for called in held.claim.hooks):
-        return Void("a repeat")
-    claim = _heard(held.claim, event, hooks=(*held.claim.hooks, event))
-    return _with_claim(run, held, claim)
+    return evolve_kept
 
 
 def _completed(run: RunState, event: StageCompleted) -> RunState | Void:
@@ -225,12 +190,12 @@ CLAIM_EVOLVERS: dict[type[Record], Callable[[RunState, Any], RunState | Void]] =
     StageHeartbeat: _heartbeat,
     StageResumed: _resumed,
     CheckpointSaved: _checkpoint,
-    ArtifactSaved: _artifact,
-    DatasetUsed: _dataset,
-    CellsCompared: _compared,
-    HypothesesTested: _tested,
-    HookCompleted: _hook,
-    HookFailed: _hook,
+    ArtifactSaved: _kept("artifacts"),
+    DatasetUsed: _kept("datasets"),
+    CellsCompared: _kept("comparisons"),
+    HypothesesTested: _kept("tests"),
+    HookCompleted: _kept("hooks"),
+    HookFailed: _kept("hooks"),
     StageCompleted: _completed,
     StageFailed: _failed,
     StageCanceled: _canceled,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from crucible.numerals import decimals_of, percent
+from crucible.numerals import decimals_of
 from crucible.projections.report.facts import Facts
 from crucible.projections.report.ledger import Ledger, literal
-from crucible.projections.report.model import Block, Column, Id, Number, Paragraph, Table, Text
-from crucible.projections.report.overview import interval_text
+from crucible.projections.report.model import Block, Column, Id, Paragraph, Table, Text
+from crucible.projections.report.overview import interval_text, level_text
 
 ROWS_MAX = 60
 """Rows of one table: comparisons with the selected cell come first."""
@@ -54,8 +54,8 @@ def _comparisons(ledger: Ledger, facts: Facts, family: dict[str, Any], place: in
         name = f"{metric} of {row['label_a']} and {row['label_b']} by {pairing}"
         shown = dict.fromkeys(("mean_a", "mean_b", "difference", "low", "high"), decimals)
         shown |= dict.fromkeys(("effect", "effect_low", "effect_high"), of_effect)
-        n, mean_a, mean_b, difference, low, high, p, effect, effect_low, effect_high = _fields(
-            ledger, name, sql, _COMPARED, shown
+        n, mean_a, mean_b, difference, low, high, p, effect, effect_low, effect_high = ledger.fields(
+            name, sql, _COMPARED, decimals=shown
         )
         cells: list[Text] = [(Id(row["label_a"]),), (Id(row["label_b"]),), (n,), (mean_a,), (mean_b,)]
         cells += [(difference, *interval_text(low, high)), (p,), (effect, *interval_text(effect_low, effect_high))]
@@ -77,7 +77,7 @@ def _comparisons(ledger: Ledger, facts: Facts, family: dict[str, Any], place: in
     of_family = f"FROM comparisons_newest WHERE {where} ORDER BY cell_a, cell_b"
     tests = ledger.number(f"tests of {metric} by {pairing}", "only", f"SELECT family, event_id {of_family}")
     level = ledger.number(
-        f"level of {metric} by {pairing}", "only", f"SELECT level, event_id {of_family}", text=_percent
+        f"level of {metric} by {pairing}", "only", f"SELECT level, event_id {of_family}", text=level_text
     )
     caption: Text = (
         Id(metric),
@@ -117,7 +117,7 @@ def _ranking(ledger: Ledger, facts: Facts, head: dict[str, Any], place: int) -> 
         )
         name = f"rank of {row['label']} by {metric}"
         shown = dict.fromkeys(("mean", "low", "high"), decimals)
-        n, mean, low, high, best, resamples = _fields(ledger, name, sql, _RANKED, shown)
+        n, mean, low, high, best, resamples = ledger.fields(name, sql, _RANKED, decimals=shown)
         cells: list[Text] = [(Id(row["label"] or "the only cell"),), (n,), (mean, *interval_text(low, high))]
         rows.append((*cells, (best,), (resamples,)))
     columns = (
@@ -132,19 +132,5 @@ def _ranking(ledger: Ledger, facts: Facts, head: dict[str, Any], place: int) -> 
     return Table(f"ranking-{_letter(place)}", caption, columns, tuple(rows), chosen)
 
 
-def _fields(
-    ledger: Ledger, name: str, sql: str, columns: Sequence[str], decimals: Mapping[str, int | None]
-) -> list[Number]:
-    """A number for each column of one row."""
-    return [
-        ledger.number(f"{column} of {name}", "field", sql, decimals=decimals.get(column), parameters={"place": place})
-        for place, column in enumerate(columns)
-    ]
-
-
 def _letter(place: int) -> str:
     return chr(ord("a") + place % 26)
-
-
-def _percent(level: float | None) -> str:
-    return "–" if level is None else percent(level)

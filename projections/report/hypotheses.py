@@ -7,13 +7,13 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from crucible.numerals import decimals_of, percent, written_p
+from crucible.numerals import decimals_of, written_p
 from crucible.plural import plural
 from crucible.projections.report.drawn_range import drawn, drawn_end, is_drawn
 from crucible.projections.report.facts import Facts
 from crucible.projections.report.ledger import Ledger, literal
 from crucible.projections.report.model import Block, Column, Figure, Id, Items, Number, Paragraph, Table, Text
-from crucible.projections.report.overview import interval_text
+from crucible.projections.report.overview import interval_text, level_text
 
 ROWS_MAX = 60
 """Tests of one family that are shown; the view ``tests_judged`` holds all."""
@@ -25,6 +25,8 @@ NO_DIFFERENCE = ("mcnemar", "brunner_munzel")
 _UNITS = {"repeat": " repeats", "item": " items", "item_and_repeat": " items and repeats", "none": " repeats, unpaired"}
 _SHOWN = ("n", "estimate", "low", "high", "p", "p_adjusted", "effect", "effect_low", "effect_high")
 _CHANGED = ("first_estimate", "first_low", "first_high", "first_p_adjusted", "estimate", "low", "high", "p_adjusted")
+
+_P_VALUES = ("first_p_adjusted", "p_adjusted")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -101,16 +103,8 @@ def _table(
             "p": functools.partial(written_p, ln_p=row["ln_p"]),
             "p_adjusted": functools.partial(written_p, ln_p=row["ln_p_adjusted"]),
         }
-        n, estimate, low, high, p, adjusted, effect, effect_low, effect_high = (
-            ledger.number(
-                f"{name} of {row['label']} by {row['metric']}, {row['test']}",
-                "field",
-                sql,
-                decimals=shown.get(name),
-                text=texts.get(name),
-                parameters={"place": index},
-            )
-            for index, name in enumerate(_SHOWN)
+        n, estimate, low, high, p, adjusted, effect, effect_low, effect_high = ledger.fields(
+            f"{row['label']} by {row['metric']}, {row['test']}", sql, _SHOWN, decimals=shown, texts=texts
         )
         effect_text: Text = () if row["effect_name"] is None else (Id(row["effect_name"]), " ", effect)
         if effect_text and (effect_low.value is not None or effect_high.value is not None):
@@ -139,7 +133,9 @@ def _caption(ledger: Ledger, family: Mapping[str, Any], where: str) -> Text:
     tests = ledger.number(f"tests of {family['family']}", "only", f"SELECT family_tests, event_id {of_family}")
     alpha = ledger.number(f"alpha of {family['family']}", "only", f"SELECT alpha, event_id {of_family}")
     with_level = f"FROM tests_newest WHERE {where} AND level IS NOT NULL ORDER BY place"
-    level = ledger.number(f"level of {family['family']}", "only", f"SELECT level, event_id {with_level}", text=_percent)
+    level = ledger.number(
+        f"level of {family['family']}", "only", f"SELECT level, event_id {with_level}", text=level_text
+    )
     corrected: Text = (
         ("Not corrected. ",)
         if family["correction"] == "none"
@@ -220,16 +216,12 @@ def _changes(ledger: Ledger, run: Mapping[str, Any], place: int) -> Table:
     for row in found:
         key = f"{where} AND stage = {literal(row['stage'])} AND place = {row['place']}"
         sql = f"SELECT {', '.join(_CHANGED)}, event_id FROM tests_again WHERE {key}"
-        first, first_low, first_high, first_p, now, low, high, p = (
-            ledger.number(
-                f"{name} of {row['label']} by {row['metric']}, analysed again",
-                "field",
-                sql,
-                decimals=None if name.endswith("p_adjusted") else decimals,
-                text=written_p if name.endswith("p_adjusted") else None,
-                parameters={"place": index},
-            )
-            for index, name in enumerate(_CHANGED)
+        first, first_low, first_high, first_p, now, low, high, p = ledger.fields(
+            f"{row['label']} by {row['metric']}, analysed again",
+            sql,
+            _CHANGED,
+            decimals=dict.fromkeys(set(_CHANGED) - set(_P_VALUES), decimals),
+            texts=dict.fromkeys(_P_VALUES, written_p),
         )
         rows.append(
             (
@@ -266,7 +258,3 @@ def _both(low: Number, high: Number) -> Text:
 def _only(ledger: Ledger, label: str, column: str, where: str, row: Mapping[str, Any]) -> Number:
     sql = f"SELECT {column}, event_id FROM tests_newest WHERE {where} AND place = {row['place']}"
     return ledger.number(label, "only", sql)
-
-
-def _percent(level: float | None) -> str:
-    return "–" if level is None else percent(level)

@@ -10,6 +10,7 @@ import importlib
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from crucible.numerals import written
@@ -137,6 +138,28 @@ class Ledger:
             marks=tuple(marks),
         )
         return number
+
+    def fields(
+        self,
+        name: str,
+        sql: str,
+        columns: Sequence[str],
+        *,
+        decimals: Mapping[str, int | None],
+        texts: Mapping[str, Callable[[Any], str]] = MappingProxyType({}),
+    ) -> list[Number]:
+        """A number for each column of the one row of ``sql``, by name with its decimals, or written by a function."""
+        return [
+            self.number(
+                f"{column} of {name}",
+                "field",
+                sql,
+                decimals=decimals.get(column),
+                text=texts.get(column),
+                parameters={"place": place},
+            )
+            for place, column in enumerate(columns)
+        ]
 
     def _source(self, sql: str, events: tuple[str, ...]) -> Source:
         source = self.sources.get(sql)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from crucible.numerals import decimals_of, percent
+from crucible.numerals import NOT_MEASURED, decimals_of, percent
 from crucible.plural import plural
 from crucible.projections.report.facts import Facts, values_of
 from crucible.projections.report.ledger import Ledger, literal
@@ -122,6 +122,11 @@ def findings(ledger: Ledger, facts: Facts) -> Iterator[Block]:
         told.append((sentence,))
     if told:
         yield Items(tuple(told))
+
+
+def level_text(level: float | None) -> str:
+    """A confidence level in percent, if there is one."""
+    return NOT_MEASURED if level is None else percent(level)
 
 
 def level_number(ledger: Ledger) -> Number:

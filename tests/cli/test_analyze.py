@@ -178,14 +178,30 @@ def test_what_changes_is_told_of_turned_pairs_and_not_of_other_questions(folder,
     assert verify("table", None) == 0, "what was asked for later is in no folder of the experiment's end"
 
 
+ODD = '{"metrics":[],"tests":[{"metric":"acc","by":"rate","against":%s}]}'
+
+
 @pytest.mark.parametrize(
-    "options", ["xx", "[" * 5000, '{"metrics":[],"tests":{"a":1}}', '{"metrics":null,"tests":[{}]}']
+    "options",
+    [
+        "xx",
+        "[" * 5000,
+        '{"metrics":[],"tests":{"a":1}}',
+        '{"metrics":null,"tests":[{}]}',
+        ODD % ("1" * 30),
+        ODD % ("1" * 5000),
+        ODD % "1e999",
+        ODD % ("[" * 900 + "]" * 900),
+        '{"metrics":[],"tests":[{"metric":"\\ud800"}]}',
+        " " * 300_000,
+    ],
+    ids=lambda text: f"{text[:12]}… {len(text)}",
 )
 def test_options_that_are_none_are_refused_and_the_manager_goes_on(folder, options, capsys):
     assert run(folder, []) == 0
     with open_manager(load_settings()) as (reader, sender):
         (submission,) = reader.rows("SELECT submission_id FROM submissions")
-        with pytest.raises(UsageError, match="analysis"):
+        with pytest.raises(UsageError):
             sender.analyze(submission["submission_id"], "tiny", options)
     assert analyze("tiny", Asked(), "table") == 0
     capsys.readouterr()

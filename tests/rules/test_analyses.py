@@ -132,3 +132,33 @@ def test_a_submission_that_has_not_ended_is_not_peeked_at():
         blueprints=PlainBlueprints(),
     )
     assert "has not ended" in draft.fields["errors"][0]
+
+
+def test_a_run_that_is_read_before_what_asked_for_it_waits():
+    """They stand under different keys, so maybe in different partitions: nothing may assume their order."""
+    first = ended()
+    asked(first)
+    first.settle()
+    office = ended()
+    created = next(record for record in first.records if record.key == "s1-again-1")
+    office.apply(created)
+    assert office.settle() == []
+    asked(office)
+    office.settle()
+    worked(office, "s1-again-1")
+    assert statuses(office)["s1-again-1"] == "completed"
+
+
+def test_a_request_that_this_version_can_not_read_leaves_the_manager_at_work(monkeypatch):
+    office = ended()
+    asked(office)
+
+    def analysis(*_):
+        message = "options of a later version"
+        raise ValueError(message)
+
+    monkeypatch.setattr("tests.rules.blueprints.PlainBlueprint.analysis", analysis)
+    assert office.settle() == []
+    assert office.agenda.unreadable == {"s1, analysis 1": "options of a later version"}
+    reopen(office, "s1-0")
+    assert office.settle(), "the submission itself can be read"
