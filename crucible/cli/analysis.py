@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from crucible.cli.tests_text import print_analyses, print_conclusions
 from crucible.cli.text import columns, number, say
+from crucible.plural import plural
 
 if TYPE_CHECKING:
     from crucible.cli.compose import Reading
@@ -100,7 +101,11 @@ def _lead(best: Row, second: Row, found: Row) -> str:
     found = _with_first(best, found)
     span = f"{found['difference']:.3g} [{found['low']:.3g}, {found['high']:.3g}]"
     is_different = found["p_adjusted"] <= 1 - found["level"]
-    corrected = "" if found["correction"] == "none" else f" after {found['correction']} over {found['family']} tests"
+    corrected = (
+        ""
+        if found["correction"] == "none"
+        else f" after {found['correction']} over {found['family']} {plural(found['family'], 'test')}"
+    )
     how = f"paired over {found['n']} repeats, p = {found['p_adjusted']:.2g}{corrected}"
     return names.format("differs" if is_different else "is not shown to differ") + f": {span}, {how}"
 
