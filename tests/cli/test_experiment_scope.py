@@ -58,7 +58,7 @@ def test_a_grid_and_its_analysis_from_the_command_line(ran, capsys):
     assert "tiny#1: 6 completed" in printed
     assert "analysis by acc:" in printed
     assert "r0p2 differs from the runner-up r0p1" in printed
-    assert "after holm over 1 tests" in printed
+    assert "after holm over 1 test" in printed
     check_listing(capsys)
     check_references()
     check_show(capsys)
