@@ -45,6 +45,7 @@ from crucible.rules.finished import HasBlobs, Place, has_no_blobs
 from crucible.rules.permits import Permits
 from crucible.rules.plan import (
     Ready,
+    as_created,
     inherits_cancel,
     is_shut_out,
     plan_created,
@@ -275,13 +276,13 @@ class Agenda:
         blueprint = self._blueprint(submission)
         if blueprint is None:
             return []
-        created = [
-            *self._plan_before(submission, blueprint),
-            *self._plan_creation(submission, queue, blueprint),
-            *self._plan_after(submission, queue, blueprint),
-        ]
         stopped = [[draft] for draft in self._stopping.plan(submission, queue, self._now_s)]
         may_start = not stopped and only_starts_stop(submission)
+        created = [
+            *self._plan_before(submission, blueprint),
+            *self._plan_creation(submission, queue, blueprint, may_start=may_start),
+            *self._plan_after(submission, queue, blueprint),
+        ]
         started = self._plan_starts(submission, queue, blueprint) if may_start else []
         ended = [] if created else [[draft] for draft in plan_end(submission, queue)]
         return [*analyses, *created, *stopped, *started, *ended]
@@ -317,16 +318,25 @@ class Agenda:
             self.unreadable[f"{submission.submission_id}, analysis {number}"] = str(error)
             return None
 
-    def _plan_creation(self, submission: SubmissionState, queue: SubmissionQueue, blueprint: Blueprint) -> Batches:
+    def _plan_creation(
+        self, submission: SubmissionState, queue: SubmissionQueue, blueprint: Blueprint, *, may_start: bool
+    ) -> Batches:
+        """Runs of the grid that are not there, each with its start if that needs no permit and workers have room."""
         if queue.created >= submission.accepted.run_count:
             return []
         runs = blueprint.runs
         batches: Batches = []
+        may_start = may_start and submission.cancel_event_id is None and not _is_shut(queue, blueprint)
         while queue.next_created < len(runs) and len(batches) < CREATED_PER_PLAN:
             fields = runs[queue.next_created]
             queue.next_created += 1
             if fields["run_id"] not in self._world.runs:
                 batches.append(plan_created(fields, submission))
+                if may_start and _room(queue) > 0 and (run := as_created(batches[-1][0])) is not None:
+                    started = plan_start(run, blueprint, self._sources.of(run, submission))
+                    batches[-1].extend(started)
+                    if started[-1].record_type is not RunCompleted:
+                        queue.starting(run.run_id)
         if queue.next_created < len(runs):
             self._dirty_submissions[submission.submission_id] = None
         return batches
@@ -346,7 +356,7 @@ class Agenda:
             if not is_shut or is_opening(run):
                 batches.extend(self._plan_start(run, submission, queue, blueprint) or ())
         waiting: list[RunState] = []
-        room = REQUESTED_MAX + queue.active - queue.requested
+        room = _room(queue)
         while room > 0 and len(batches) < STARTS_PER_PLAN and (next_id := queue.next_pending()) is not None:
             run = self._world.runs[next_id]
             if inherits_cancel(run, submission):
@@ -374,6 +384,11 @@ class Agenda:
             return permits
         queue.starting(run.run_id)
         return [plan_start(run, blueprint, self._sources.of(run, submission))]
+
+
+def _room(queue: SubmissionQueue) -> int:
+    """How many more runs of a submission may wait for a worker."""
+    return REQUESTED_MAX + queue.active - queue.requested
 
 
 def _is_shut(queue: SubmissionQueue, blueprint: Blueprint) -> bool:

@@ -41,6 +41,8 @@ SCRIPT_CLAIM_S = 60.0
 """How long a script may take to claim its own run."""
 REQUEST_BYTES_MAX = 700_000
 """Bytes of the texts of a request at most: it has to fit one append."""
+CREATED_BYTES_MAX = 100_000
+"""Bytes of the texts of a run's creation at most that its start may follow in the same append."""
 REASON_CHARACTERS_MAX = 500
 """Of a failure's message in the reason of a run's end."""
 
@@ -81,6 +83,17 @@ def plan_created(
         correlation_id=cause.correlation_id or cause.event_id,
     )
     return [created]
+
+
+def as_created(created: Draft) -> RunState | None:
+    """The run as its creation makes it, for one whose start may follow in the same batch; None if it may not.
+
+    It may if the run needs no permit, and if both fit one append. A run that was just submitted is on its way one
+    append and one reading sooner.
+    """
+    if created.fields["limits"] or _text_bytes(created.fields) > CREATED_BYTES_MAX:
+        return None
+    return _after(None, created)
 
 
 def plan_start(run: RunState, blueprint: Blueprint, reuse: Reuse = never_reuse) -> Drafts:
@@ -200,7 +213,7 @@ def _plan_onward(run: RunState, blueprint: Blueprint, reuse: Reuse) -> Drafts:
     return [*drafts, _completion(run)]
 
 
-def _after(run: RunState, draft: Draft) -> RunState | None:
+def _after(run: RunState | None, draft: Draft) -> RunState | None:
     """The run once a draft stands on the log; None if it would have no effect."""
     record = draft.record_type(
         event_id=draft.event_id,

@@ -33,6 +33,8 @@ class SubmissionQueue:
         self._reopened: dict[str, int] = {}
         """For each run of the grid that ran again, how often."""
         self._phases: dict[str, Phase] = {}
+        self._unseen: set[str] = set()
+        """Runs whose creation and start were planned as one batch that was not read back yet."""
         self._counts: dict[Phase, int] = {}
         self._pending: list[tuple[int, str]] = []
         self._queued: set[str] = set()
@@ -74,7 +76,7 @@ class SubmissionQueue:
     @property
     def requested(self) -> int:
         """Runs that are starting, or whose first stage to be executed waits for a worker."""
-        return self._counts.get("requested", 0) + self._counts.get("starting", 0)
+        return self._counts.get("requested", 0) + self._counts.get("starting", 0) + len(self._unseen)
 
     @property
     def active(self) -> int:
@@ -98,6 +100,7 @@ class SubmissionQueue:
     def put(self, run: RunState) -> None:
         """Note where a run stands."""
         phase = _phase(run)
+        self._unseen.discard(run.run_id)
         if run.created.scope == EXPERIMENT_SCOPE:
             self.experiment_runs[run.run_id] = run
         elif run.generation > 1:
@@ -114,8 +117,11 @@ class SubmissionQueue:
             self.enqueue(run)
 
     def starting(self, run_id: str) -> None:
-        """The start of a run was planned and is not yet seen on the log."""
-        self._set(run_id, "starting")
+        """The start of a run was planned and is not yet seen on the log; nor is its creation, if both are one batch."""
+        if run_id in self._phases:
+            self._set(run_id, "starting")
+        else:
+            self._unseen.add(run_id)
 
     def is_pending(self, run_id: str) -> bool:
         """Whether a run waits for its start."""

@@ -38,7 +38,7 @@ class PlainBlueprint:
                 "cell_index": index,
                 "grid_index": index,
                 "repeat": 1,
-                "params_json": "{}",
+                "params_json": json.dumps({"x": "x" * self.plan.get("params_bytes", 0)}),
                 "seed": 0,
                 **self.shared(self.of_runs),
                 "scope": "run",

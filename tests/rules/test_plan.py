@@ -6,7 +6,7 @@ import pytest
 
 from crucible.rules.agenda import CREATED_PER_PLAN, REQUESTED_MAX, Agenda
 from crucible.rules.blueprint import limit_name
-from crucible.rules.plan import LOST_CLAIMS_MAX, REQUEST_BYTES_MAX, SCRIPT_CLAIM_S, retry_delay_s
+from crucible.rules.plan import CREATED_BYTES_MAX, LOST_CLAIMS_MAX, REQUEST_BYTES_MAX, SCRIPT_CLAIM_S, retry_delay_s
 from tests.rules.blueprints import PlainBlueprints, definition
 from tests.rules.scene import Scene
 
@@ -91,8 +91,7 @@ class Office(Scene):
 
 def test_a_grid_goes_from_its_submission_to_its_end():
     office = Office(runs=2, stages={"fit": {}, "score": {}})
-    assert office.step() == [["RunCreated"], ["RunCreated"]]
-    assert office.step() == [["RunStarted", "StageRequested"]] * 2
+    assert office.step() == [["RunCreated", "RunStarted", "StageRequested"]] * 2
     assert office.step() == []
     office.work("s1-0")
     assert office.step() == [["StageRequested"]]
@@ -104,6 +103,26 @@ def test_a_grid_goes_from_its_submission_to_its_end():
     assert office.settle() == ["RunCompleted", "SubmissionClosed"]
     closed = office.world.submission("s1").closed
     assert (closed.completed, closed.failed, closed.canceled, closed.generation) == (2, 0, 0, 1)
+
+
+@pytest.mark.parametrize("limits", [{"max_concurrent": 2}, {"budget": {"runs": 1}}])
+def test_a_run_that_needs_a_permit_is_created_alone(limits):
+    office = Office(runs=2, **limits)
+    assert office.step() == [["RunCreated"], ["RunCreated"]]
+
+
+def test_a_run_whose_creation_leaves_no_room_is_created_alone():
+    office = Office(runs=1, params_bytes=CREATED_BYTES_MAX)
+    assert office.step() == [["RunCreated"]]
+    assert office.step() == [["RunStarted", "StageRequested"]]
+
+
+def test_no_more_runs_start_with_their_creation_than_may_wait_for_a_worker():
+    office = Office(runs=REQUESTED_MAX + 3)
+    assert [len(batch) for batch in office.step()] == [3] * REQUESTED_MAX + [1] * 3
+    assert office.step() == []
+    office.work("s1-5")
+    assert [batch[0] for batch in office.step()] == ["RunCompleted", "RunStarted"]
 
 
 def test_every_event_says_what_caused_it():
@@ -328,15 +347,13 @@ def test_a_run_whose_stage_lacks_an_input_fails_and_says_which():
 
 def test_a_run_whose_request_can_not_be_made_fails():
     office = Office(runs=1, stages={"fit": {"is_broken": True}})
-    office.step()
-    assert office.step() == [["RunStarted", "RunFailed"]]
+    assert office.step() == [["RunCreated", "RunStarted", "RunFailed"]]
     assert "can't be asked for" in office.world.runs["s1-0"].end_reason
 
 
 def test_a_request_that_fits_no_append_ends_its_run():
     office = Office(runs=1, stages={"fit": {"options_bytes": REQUEST_BYTES_MAX}})
-    office.step()
-    assert office.step() == [["RunStarted", "RunFailed"]]
+    assert office.step() == [["RunCreated", "RunStarted", "RunFailed"]]
     assert "bytes" in office.world.runs["s1-0"].end_reason
 
 
@@ -457,7 +474,7 @@ def test_a_run_retried_before_its_canceled_submission_closed_runs_to_its_end():
 def test_runs_read_before_their_submission_are_planned_when_it_is_read():
     known = Office(runs=1)
     known.step()
-    accepted, created = known.records
+    accepted, created, *_ = known.records
     office = Office()
     office.apply(created)
     assert office.step() == []
