@@ -1,5 +1,6 @@
 """Power and sizes of designs, distributions by themselves, normality, and the test that is chosen."""
 
+import itertools
 import math
 
 from mpmath import mp, mpf
@@ -210,12 +211,12 @@ def chosen():
         "tied": of.TIED,
         "unbalanced": (of.drawn(151, 4), of.drawn(152, 30)),
     }
-    for name, (a, b) in samples.items():
-        method = "asymptotic"
+    for side, (name, (a, b)) in itertools.product(("two-sided", "less", "greater"), samples.items()):
+        options = {} if side == "two-sided" else {"alternative": side}
         found = {"primary": "t_welch", "report_also": ["mannwhitney", "permutation"]}
-        found["t_welch_p"] = means.welch(a, b, {})["p_value"]
-        found["mwu_p"] = ranks.mannwhitney(a, b, "two-sided", method)["p_value"]
-        yield case("auto_compare", name, {"a": a, "b": b}, {}, found)
+        found["t_welch_p"] = means.welch(a, b, options)["p_value"]
+        found["mwu_p"] = ranks.mannwhitney(a, b, side, "asymptotic")["p_value"]
+        yield case("auto_compare", f"{name} {side}" if options else name, {"a": a, "b": b}, options, found)
 
 
 def cases():
