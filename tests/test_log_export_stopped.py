@@ -126,6 +126,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("form", ["parquet", "jsonl"])
 def test_memory_does_not_grow_with_the_log(tmp_path, form):
     peaks_mb = []

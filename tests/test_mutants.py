@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.mutants import modules, mutants_of, mutants_of_guard
 
 ROOT = Path(__file__).parents[1]
@@ -15,6 +17,7 @@ def run(*arguments):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200)
 
 
+@pytest.mark.nightly
 def test_no_mutant_of_a_sample_lives():
     done = run("--sample", "10", "--seed", "3")
     assert done.returncode == 0, done.stdout + done.stderr

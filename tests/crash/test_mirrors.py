@@ -6,7 +6,9 @@ import pytest
 from tests.crash.mirrors import POINTS
 
 
-@pytest.mark.parametrize("options", [[], ["--no-exchange"]], ids=["exchange", "two renames"])
+@pytest.mark.parametrize(
+    "options", [[], pytest.param(["--no-exchange"], marks=pytest.mark.nightly)], ids=["exchange", "two renames"]
+)
 def test_a_writer_of_folders_that_is_killed_at_a_write_leaves_whole_folders_and_the_next_one_the_same_bytes(options):
     done = crash("--visits", "1", *options)
     assert (done.returncode, done.stdout) == (0, f"{len(POINTS)} kills at {len(POINTS)} points\n"), done.stderr

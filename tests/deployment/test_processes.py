@@ -23,7 +23,7 @@ def wait_until_healthy(deployment, name):
                 raise
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(600)
 def test_a_grid_that_is_submitted_beside_the_projector_is_run_by_the_workers(tmp_path):
     with Deployment(tmp_path) as deployment:

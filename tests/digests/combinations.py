@@ -40,7 +40,7 @@ EVERY = -1
 """In place of a restart point: all of them in one pass."""
 CHUNK = 10
 """Combinations that one process tries."""
-SAMPLE = {1: 1, 7: 7, 1_000: 26, 1_000_000: 26}
+SAMPLE = {1: 1, 7: 3, 1_000: 28, 1_000_000: 28}
 """Of each batch size, how many combinations a sample has: one of single records takes as long as eight of large ones."""
 
 

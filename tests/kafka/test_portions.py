@@ -44,6 +44,7 @@ def points_of(project, portion):
     return json.loads(project.run(*asked).stdout)[0]["n"]
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(420)
 def test_every_command_works_over_several_read_models_as_over_one(user, tmp_path, address):
     parts = {portion: serve(user, "--telemetry", portion) for portion in PORTIONS}

@@ -64,7 +64,7 @@ def story(tmp_path_factory):
         return journal, lived(journal, live)
 
 
-@pytest.mark.parametrize("partitions", [1, 3])
+@pytest.mark.parametrize("partitions", [1, pytest.param(3, marks=pytest.mark.nightly)])
 def test_the_state_as_of_every_position_is_the_one_that_was_live_then(project, tmp_path, partitions):
     journal = memory_journal(partitions, 2)
     live = project(journal, "live")

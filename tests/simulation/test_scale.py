@@ -16,7 +16,7 @@ def outcome_of(**sizes):
     return Scale(**sizes).play()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(1_500)
 def test_ten_thousand_runs_at_once_are_answered_claimed_and_ended():
     outcome = outcome_of(stages=1, stage_s=45.0, sample_every=200)

@@ -34,7 +34,11 @@ def rendered(seed, now, *subject):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("subject", [("grid", "submission", "s1"), ("hostile", "run", "r1")], ids=str)
+@pytest.mark.parametrize(
+    "subject",
+    [("grid", "submission", "s1"), pytest.param(("hostile", "run", "r1"), marks=pytest.mark.nightly)],
+    ids=str,
+)
 def test_two_fresh_processes_give_the_same_bytes(subject):
     first = rendered(0, 1_700_000_000, *subject)
     second = rendered(4242, 1_900_000_000, *subject)
