@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 ENGINE_WAIT_S = 20.0
 """How long a command waits for a living engine that does not answer yet."""
+OWN_ENGINE_WAIT_S = 3600.0
+"""How long it waits for the engine that is in this process and alive: a log that is away is away for everybody."""
 RETRY_S = 0.05
 ADOPT_TIMEOUT_S = 10.0
 """How long a command without an engine waits until the telemetry of dead processes is on the log."""
@@ -63,13 +65,22 @@ class LivingReader:
     That is the query port of the living engine or, if it may, the read model itself under the engine lock.
     """
 
-    def __init__(self, settings: Settings, *, may_own: bool, check: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        may_own: bool,
+        check: Callable[[], None] | None = None,
+        is_engine: Callable[[], bool] | None = None,
+    ) -> None:
         """Connect to nobody yet. With ``may_own`` a log without an engine is read under its lock.
 
-        ``check`` raises why there will be no answer, if this process is the engine and knows it.
+        ``check`` raises why there will be no answer, if this process is the engine and knows it; while ``is_engine``
+        says that it is, there will be one: as soon as the log answers again.
         """
         self._settings = settings
         self._check = check or _hope
+        self._is_engine = is_engine or _is_not
         self._may_own = may_own
         self._lock = EngineLock(settings.place)
         self._stack = contextlib.ExitStack()
@@ -102,17 +113,21 @@ class LivingReader:
         self._stack.close()
 
     def _ask(self, question: Callable[[Reading], T]) -> T:
-        deadline = time.monotonic() + ENGINE_WAIT_S
+        began = time.monotonic()
         while True:
-            reader = self._reader or self._connect(deadline)
+            reader = self._reader or self._connect(began)
             try:
                 return question(reader)
             except ReadModelError:
                 self.close()
                 self._check()
-                if time.monotonic() > deadline:
+                if self._is_over(began):
                     raise
                 time.sleep(RETRY_S)
+
+    def _is_over(self, began: float) -> bool:
+        """Whether nobody has answered for as long as anyone waits."""
+        return time.monotonic() > began + (OWN_ENGINE_WAIT_S if self._is_engine() else ENGINE_WAIT_S)
 
     def _owner(self) -> QueryClient | None:
         """The living engine, if there is one; its client is imported only where an engine has left its address.
@@ -127,7 +142,7 @@ class LivingReader:
 
         return connect(self._settings.place)
 
-    def _connect(self, deadline: float) -> Reading:
+    def _connect(self, began: float) -> Reading:
         while True:
             client = self._owner()
             if client is not None:
@@ -142,7 +157,7 @@ class LivingReader:
                 self._reader = self._stack.enter_context(_own_reader(self._settings))
                 return self._reader
             self._check()
-            if time.monotonic() > deadline:
+            if self._is_over(began):
                 if self._settings.place.has_portions:
                     raise no_merged_view(self._settings)
                 message = (
@@ -176,16 +191,26 @@ def _hope() -> None:
     """Nothing is known of the engine: it may answer yet."""
 
 
+def _is_not() -> bool:
+    """The engine is another process."""
+    return False
+
+
 @contextlib.contextmanager
 def open_reader(
-    settings: Settings, *, may_own: bool = True, check: Callable[[], None] | None = None, as_of: str | None = None
+    settings: Settings,
+    *,
+    may_own: bool = True,
+    check: Callable[[], None] | None = None,
+    is_engine: Callable[[], bool] | None = None,
+    as_of: str | None = None,
 ) -> Iterator[Reading]:
     """A reader of the log, as `LivingReader`, or of its state as of a moment (`crucible.moments`).
 
     Raises ``UsageError`` if there is no log, or no such moment.
     """
     require_log(settings)
-    with contextlib.closing(LivingReader(settings, may_own=may_own, check=check)) as reader:
+    with contextlib.closing(LivingReader(settings, may_own=may_own, check=check, is_engine=is_engine)) as reader:
         if as_of is None:
             yield reader
             return
@@ -322,8 +347,12 @@ class Host:
     @contextlib.contextmanager
     def reader(self) -> Iterator[Reading]:
         """A reader for a few questions: this process's engine, or whichever lives."""
-        with open_reader(self.settings, may_own=False, check=self.check) as reader:
+        with open_reader(self.settings, may_own=False, check=self.check, is_engine=self._is_projecting) as reader:
             yield reader
+
+    def _is_projecting(self) -> bool:
+        """Whether it is this process that answers."""
+        return self.seat.engine is not None and "projector" in _roles(self.settings, jobs=self._jobs)
 
 
 def _roles(settings: Settings, *, jobs: int) -> frozenset[Role]:

@@ -54,7 +54,11 @@ class Workshop:
             thread.join(TIMEOUT_S)
         self.drain.close()
         self.journal.close()
-        assert self._problems == []
+        self._raise_problem()
+
+    def _raise_problem(self):
+        for problem in self._problems:
+            raise problem
 
     def worker(self, *, blobs=None, **options):
         """A worker with one slot that runs until the end of the test; it has the workshop's blobs unless told."""
@@ -98,7 +102,7 @@ class Workshop:
         tail = Tail(self.journal, ("events",))
         deadline = time.monotonic() + TIMEOUT_S
         while len(found) < count:
-            assert self._problems == []
+            self._raise_problem()
             assert time.monotonic() < deadline, (
                 f"{[type(each).__name__ for each in self.events()]} {[each.statistics() for each in self.workers]}"
             )
@@ -122,7 +126,7 @@ class Workshop:
         """Wait until ``is_so()``."""
         deadline = time.monotonic() + TIMEOUT_S
         while not is_so():
-            assert self._problems == []
+            self._raise_problem()
             assert time.monotonic() < deadline
             time.sleep(0.02)
 
