@@ -18,6 +18,7 @@ from typing import Final
 from crucible.canonical import digest_bytes, digest_of
 from crucible.definition.command import command_words
 from crucible.definition.model import Definition
+from crucible.definition.syntax import syntax_tree
 
 CODE_FILES_MAX: Final = 5_000
 CODE_BYTES_MAX: Final = 64 << 20
@@ -147,7 +148,7 @@ def installed_packages() -> list[str]:
 
 def _tree_digest(source: bytes) -> str:
     try:
-        tree = ast.parse(source)
+        tree = syntax_tree(source)
     except (SyntaxError, ValueError):
         return digest_bytes(source)
     return digest_bytes(ast.dump(_WithoutExperiments().visit(tree)).encode())

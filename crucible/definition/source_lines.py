@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from crucible.definition.problems import Loc
+from crucible.definition.syntax import syntax_tree
 
 
 def experiment_lines(file: Path, line: int | None) -> dict[Loc, int]:
     """Return the lines of the ``Experiment(...)`` call that stands at ``line``; nothing if it can't be found."""
     try:
-        tree = ast.parse(file.read_bytes())
+        tree = syntax_tree(file.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return {}
     calls = [
