@@ -61,8 +61,6 @@ from crucible.rules.stopping import Stopping, only_starts_stop
 from crucible.rules.submission_end import has_changed, plan_end
 from crucible.rules.world import World
 
-REQUESTED_MAX = 64
-"""Runs of a submission that wait for a worker at their first stage, beyond as many as are being worked on."""
 AHEAD_RUNS = 16
 """Requests that nobody has claimed yet, from which on workers do not wait for the manager."""
 CREATED_PER_PLAN = 250
@@ -332,7 +330,7 @@ class Agenda:
             queue.next_created += 1
             if fields["run_id"] not in self._world.runs:
                 batches.append(plan_created(fields, submission))
-                if may_start and _room(queue) > 0 and (run := as_created(batches[-1][0])) is not None:
+                if may_start and queue.room > 0 and (run := as_created(batches[-1][0])) is not None:
                     started = plan_start(run, blueprint, self._sources.of(run, submission))
                     batches[-1].extend(started)
                     if started[-1].record_type is not RunCompleted:
@@ -356,7 +354,7 @@ class Agenda:
             if not is_shut or is_opening(run):
                 batches.extend(self._plan_start(run, submission, queue, blueprint) or ())
         waiting: list[RunState] = []
-        room = _room(queue)
+        room = queue.room
         while room > 0 and len(batches) < STARTS_PER_PLAN and (next_id := queue.next_pending()) is not None:
             run = self._world.runs[next_id]
             if inherits_cancel(run, submission):
@@ -384,11 +382,6 @@ class Agenda:
             return permits
         queue.starting(run.run_id)
         return [plan_start(run, blueprint, self._sources.of(run, submission))]
-
-
-def _room(queue: SubmissionQueue) -> int:
-    """How many more runs of a submission may wait for a worker."""
-    return REQUESTED_MAX + queue.active - queue.requested
 
 
 def _is_shut(queue: SubmissionQueue, blueprint: Blueprint) -> bool:

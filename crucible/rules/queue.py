@@ -12,6 +12,8 @@ from crucible.scope import EXPERIMENT_SCOPE, PHASE_LABELS
 
 Phase = Literal["pending", "starting", "requested", "active", "between", "completed", "failed", "canceled"]
 
+REQUESTED_MAX = 64
+"""Runs of a submission that wait for a worker at their first stage, beyond as many as are being worked on."""
 ENDED_PHASES: tuple[Phase, ...] = ("completed", "failed", "canceled")
 
 
@@ -82,6 +84,11 @@ class SubmissionQueue:
     def active(self) -> int:
         """Runs that a worker is at."""
         return self._counts.get("active", 0)
+
+    @property
+    def room(self) -> int:
+        """How many more runs may be asked for."""
+        return REQUESTED_MAX + self.active - self.requested
 
     @property
     def ended(self) -> dict[str, int]:

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from crucible.rules.agenda import CREATED_PER_PLAN, REQUESTED_MAX, Agenda
+from crucible.rules.agenda import CREATED_PER_PLAN, Agenda
 from crucible.rules.blueprint import limit_name
 from crucible.rules.plan import CREATED_BYTES_MAX, LOST_CLAIMS_MAX, REQUEST_BYTES_MAX, SCRIPT_CLAIM_S, retry_delay_s
+from crucible.rules.queue import REQUESTED_MAX
 from tests.rules.blueprints import PlainBlueprints, definition
 from tests.rules.scene import Scene
 
