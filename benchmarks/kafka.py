@@ -50,7 +50,7 @@ SHARE_MIN = 0.7
 POINTS_PER_S_MIN = 150_000
 START_MS_MAX = 25.0
 START_HOPS_MAX = 5.0
-"""Of the bare client: a start is four appends one after the other, each read by another process before the next."""
+"""Of the bare client: a start is four appends, one after the other, three of which another process has to read."""
 HOPS = 120
 HOP_BYTES = 300
 VALUE_BYTES = 200

@@ -4,13 +4,21 @@ import ast
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
+from crucible.definition import syntax
 from crucible.definition.syntax import TRIES_MAX, syntax_tree
 
 
-def test_two_threads_never_parse_at_once(monkeypatch):
+@pytest.fixture
+def interpreter(monkeypatch):
+    """Puts another parser in the place of the interpreter's, for ``syntax_tree`` alone: pytest parses as well."""
+    return lambda parse: monkeypatch.setattr(syntax, "ast", SimpleNamespace(parse=parse))
+
+
+def test_two_threads_never_parse_at_once(interpreter):
     parse, inside, most = ast.parse, [], []
 
     def watched(source):
@@ -20,7 +28,7 @@ def test_two_threads_never_parse_at_once(monkeypatch):
         inside.pop()
         return parse(source)
 
-    monkeypatch.setattr(ast, "parse", watched)
+    interpreter(watched)
     with ThreadPoolExecutor(4) as pool:
         trees = list(pool.map(syntax_tree, [b"x = 1"] * 12))
     assert max(most) == 1
@@ -28,7 +36,7 @@ def test_two_threads_never_parse_at_once(monkeypatch):
 
 
 @pytest.mark.parametrize("alarms", [1, TRIES_MAX - 1])
-def test_a_false_alarm_of_the_interpreter_is_tried_again(monkeypatch, alarms):
+def test_a_false_alarm_of_the_interpreter_is_tried_again(interpreter, alarms):
     parse, said = ast.parse, iter([True] * alarms)
 
     def disturbed(source):
@@ -36,15 +44,15 @@ def test_a_false_alarm_of_the_interpreter_is_tried_again(monkeypatch, alarms):
             raise SystemError("AST constructor recursion depth mismatch (before=33, after=29)")
         return parse(source)
 
-    monkeypatch.setattr(ast, "parse", disturbed)
+    interpreter(disturbed)
     assert ast.dump(syntax_tree(b"x = 1")) == ast.dump(parse("x = 1"))
 
 
-def test_an_alarm_that_does_not_end_is_raised(monkeypatch):
+def test_an_alarm_that_does_not_end_is_raised(interpreter):
     def broken(_):
         raise SystemError("really")
 
-    monkeypatch.setattr(ast, "parse", broken)
+    interpreter(broken)
     with pytest.raises(SystemError, match="really"):
         syntax_tree(b"x = 1")
 

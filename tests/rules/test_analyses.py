@@ -4,8 +4,8 @@ import pytest
 
 from crucible.rules.decide import decide
 from tests.rules.blueprints import PlainBlueprints
+from tests.rules.office import Office
 from tests.rules.test_experiment_runs import AFTER, closed, reopen, statuses, worked
-from tests.rules.test_plan import Office
 
 OPTIONS = '{"metrics":[],"tests":[{"metric":"m"}]}'
 

@@ -4,7 +4,7 @@ import pytest
 
 from crucible.rules.agenda import Agenda
 from tests.rules.blueprints import PlainBlueprints
-from tests.rules.test_plan import Office
+from tests.rules.office import Office
 
 AFTER = {"stages": {"fit": {}, "compare": {}}, "after": ["compare"]}
 BEFORE = {"stages": {"fit": {}, "warm": {}}, "before": ["warm"]}

@@ -8,86 +8,10 @@ from crucible.rules.agenda import CREATED_PER_PLAN, Agenda
 from crucible.rules.blueprint import limit_name
 from crucible.rules.plan import CREATED_BYTES_MAX, LOST_CLAIMS_MAX, REQUEST_BYTES_MAX, SCRIPT_CLAIM_S, retry_delay_s
 from crucible.rules.queue import REQUESTED_MAX
-from tests.rules.blueprints import PlainBlueprints, definition
-from tests.rules.scene import Scene
+from tests.rules.blueprints import PlainBlueprints
+from tests.rules.office import Office
 
 LIMIT = limit_name("mine")
-
-
-class Office(Scene):
-    """A scene with an agenda: `step` applies what is planned, as if it came back from the log at once."""
-
-    def __init__(self, **fields):
-        super().__init__()
-        self.agenda = Agenda(self.world, PlainBlueprints())
-        self.delays = {}
-        self.is_ready = True
-        if fields:
-            self.submit(definition_json=definition(**fields), run_count=fields.get("runs", 1))
-
-    def apply(self, record):
-        reason = super().apply(record)
-        self.agenda.note(record)
-        return reason
-
-    def ready(self, run_id, stage, attempt, delay_s):
-        self.delays[run_id, stage, attempt] = delay_s
-        return self.is_ready
-
-    def plan(self):
-        batches = self.agenda.plan(self.ready)
-        for batch in batches:
-            keys = {str(draft.fields[draft.record_type.KEY_FIELD]) for draft in batch}
-            assert len(keys) == 1, "a batch has one key"
-        return batches
-
-    def write(self, batches):
-        """Apply batches; the reasons of voids."""
-        header = {"occurred_at_us": 0, "actor": "test", "traceparent": None}
-        return [
-            self.apply(
-                draft.record_type(
-                    event_id=draft.event_id,
-                    causation_id=draft.causation_id,
-                    correlation_id=draft.correlation_id,
-                    **header,
-                    **draft.fields,
-                )
-            )
-            for batch in batches
-            for draft in batch
-        ]
-
-    def step(self):
-        """One plan, applied; the names of its records by batch."""
-        batches = self.plan()
-        voids = self.write(batches)
-        assert voids == [None] * len(voids)
-        return [[draft.record_type.__name__ for draft in batch] for batch in batches]
-
-    def settle(self):
-        """Plan until nothing is missing; the names of all records."""
-        names = []
-        while steps := self.step():
-            names += [name for batch in steps for name in batch]
-        assert not self.agenda.has_work
-        return names
-
-    def work(self, run_id, end="StageCompleted", **fields):
-        """Claim the current attempt of a run and end it."""
-        stage = self.world.runs[run_id].current_stage
-        claim_id = f"{run_id}/{stage.name}/{stage.current.number}/{len(stage.current.claims)}"
-        where = {"run_id": run_id, "stage": stage.name, "attempt": stage.current.number, "claim_id": claim_id}
-        assert self.play("StageClaimed", **where, lease_ms=1) is None
-        if end == "StageLeaseExpired":
-            fields = {"last_event_id": self.last.event_id, "reason": "silent"}
-        assert self.play(end, **where, **fields) is None
-
-    def requested(self):
-        return [run_id for run_id, run in self.world.runs.items() if run.stages[0].status == "requested"]
-
-    def statuses(self):
-        return [run.status for run in self.world.runs.values()]
 
 
 def test_a_grid_goes_from_its_submission_to_its_end():
@@ -211,82 +135,6 @@ def test_a_plan_costs_what_has_changed():
     office.work("s1-7")
     office.plan()
     assert looked_at == ["s1-7"]
-
-
-def test_a_permit_comes_before_a_start_and_goes_back_after_the_end():
-    office = Office(runs=3, max_concurrent=1)
-    assert office.step() == [["RunCreated"]] * 3
-    assert office.step() == [["PermitGranted"]]
-    assert office.step() == [["RunStarted", "StageRequested"]]
-    assert office.step() == []
-    office.work("s1-0")
-    assert office.step() == [["RunCompleted"]]
-    assert office.world.limits[LIMIT].holders == {"s1-0": 1}
-    assert office.step() == [["PermitReleased"], ["PermitGranted"]], "one after the other in one partition"
-    assert office.settle() == ["RunStarted", "StageRequested"]
-    assert office.statuses() == ["completed", "running", "pending"]
-
-
-def test_as_many_runs_as_a_limit_allows_run_at_once():
-    office = Office(runs=5, max_concurrent=3)
-    office.settle()
-    assert office.statuses() == ["running"] * 3 + ["pending"] * 2
-    office.work("s1-1")
-    office.settle()
-    assert office.statuses() == ["running", "completed", "running", "running", "pending"]
-
-
-def test_a_run_that_has_its_permit_starts_before_one_that_comes_first_in_the_grid():
-    office = Office(runs=2, max_concurrent=1)
-    first, second = office.plan()
-    office.write([second])
-    office.write(office.plan())
-    assert office.world.limits[LIMIT].holders == {"s1-1": 1}
-    office.write([first])
-    assert office.settle() == ["RunStarted", "StageRequested"]
-    assert office.world.runs["s1-1"].status == "running"
-
-
-def test_an_agenda_made_again_knows_who_has_a_permit():
-    office = Office(runs=2, max_concurrent=1)
-    first, second = office.plan()
-    office.write([second])
-    office.write(office.plan())
-    office.write([first])
-    office.agenda = Agenda(office.world, PlainBlueprints())
-    assert office.settle() == ["RunStarted", "StageRequested"]
-
-
-def test_a_permit_that_was_read_before_its_run_is_found_when_that_is_read():
-    known = Office(runs=2, max_concurrent=1)
-    office = Office(runs=2, max_concurrent=1)
-    office.play("PermitGranted", limit=LIMIT, holder="s1-1", grant=1, capacity=1)
-    office.write(known.plan())
-    assert office.settle() == ["RunStarted", "StageRequested"]
-    assert office.world.runs["s1-1"].status == "running"
-
-
-def test_a_limit_holds_over_submissions_of_one_experiment():
-    office = Office(runs=1, max_concurrent=1)
-    office.submit("s2", 2, definition_json=definition(runs=1, max_concurrent=1), run_count=1)
-    office.settle()
-    assert sorted(office.statuses()) == ["pending", "running"]
-    office.work("s1-0")
-    office.settle()
-    office.work("s2-0")
-    office.settle()
-    assert office.statuses() == ["completed", "completed"]
-
-
-def test_a_reopened_run_needs_a_permit_of_its_own_generation():
-    office = Office(runs=1, max_concurrent=1)
-    office.settle()
-    office.work("s1-0")
-    office.step()
-    office.play("RunReopened", run_id="s1-0", generation=2, from_stage="fit")
-    assert office.step() == [["PermitReleased"], ["PermitGranted"]]
-    assert office.settle() == ["RunStarted", "StageRequested"]
-    assert office.world.limits[LIMIT].holders == {"s1-0": 2}
 
 
 def test_a_failed_stage_is_tried_again_when_its_class_says_so():
@@ -490,18 +338,3 @@ def test_an_agenda_is_made_again_from_the_world():
     assert office.plan() == [], "what was planned is on its way"
     office.agenda.rebuild()
     assert office.step() == [["PermitGranted"]]
-
-
-@pytest.mark.parametrize("capacity", [1, 2])
-def test_a_permit_that_another_manager_gave_elsewhere_is_asked_for_again_later(capacity):
-    office = Office(runs=3, max_concurrent=capacity)
-    office.step()
-    lost = office.plan()
-    for index in range(capacity):
-        office.play("PermitGranted", limit=LIMIT, holder=f"other-{index}", grant=1, capacity=capacity)
-    assert office.write(lost) == ["the limit is reached"] * capacity
-    assert office.step() == []
-    for index in range(capacity):
-        office.play("PermitReleased", limit=LIMIT, holder=f"other-{index}", grant=1)
-    office.settle()
-    assert office.statuses().count("running") == capacity

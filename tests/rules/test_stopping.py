@@ -8,7 +8,7 @@ from crucible.rules.breaker import declared_breaker
 from crucible.rules.budget import Ledger, amount, declared_budget, runs_limit, total
 from crucible.rules.stopping import stop_reason
 from tests.rules.blueprints import PlainBlueprints, definition
-from tests.rules.test_plan import Office
+from tests.rules.office import Office
 
 RETRIES = {"fit": {"retries": 0}}
 
