@@ -109,7 +109,7 @@ def join_blobs(settings: Settings, journal: Journal) -> BlobStore:
 
 def capture(settings: Settings, code_path: Path | None, output_dir: Path) -> str:
     """The environment of a submission of the experiment in ``code_path``, as canonical JSON."""
-    from crucible.definition.code_digest import project_root
+    from crucible.definition.project import project_root
     from crucible.environment import capture_environment
 
     project = settings.project if code_path is None else project_root(code_path)

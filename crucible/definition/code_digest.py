@@ -18,15 +18,13 @@ from typing import Final
 from crucible.canonical import digest_bytes, digest_of
 from crucible.definition.command import command_words
 from crucible.definition.model import Definition
+from crucible.definition.project import project_root
+from crucible.definition.source_import import NOT_CODE
 from crucible.definition.syntax import syntax_tree
 
 CODE_FILES_MAX: Final = 5_000
 CODE_BYTES_MAX: Final = 64 << 20
 FOLDERS_MAX: Final = 20_000
-
-ROOT_FILES: Final = ("crucible.toml", "pyproject.toml")
-
-_SKIPPED: Final = frozenset({"__pycache__", "build", "dist", "node_modules", "site-packages", "venv", "env"})
 
 
 class CodeTooLargeError(Exception):
@@ -35,15 +33,6 @@ class CodeTooLargeError(Exception):
 
 COMMAND_FILE_BYTES_MAX: Final = 1 << 20
 """A larger file on a command line is data: it counts by size and time of its last change."""
-
-
-def project_root(file: Path) -> Path:
-    """Return the folder of the project that ``file`` belongs to."""
-    folder = file.resolve().parent
-    for each in (folder, *folder.parents):
-        if any((each / name).is_file() for name in ROOT_FILES):
-            return each
-    return folder
 
 
 def code_digest(file: Path) -> str:
@@ -107,7 +96,7 @@ def python_files(root: Path) -> Iterator[Path]:
 
 def _is_skipped(entry: os.DirEntry[str]) -> bool:
     name = entry.name
-    is_named = name.startswith(".") or name in _SKIPPED or name.endswith(".egg-info")
+    is_named = name.startswith(".") or name in NOT_CODE or name.endswith(".egg-info")
     return is_named or os.path.exists(os.path.join(entry.path, "pyvenv.cfg"))  # noqa: PTH110, PTH118  ten times as fast, for each folder
 
 

@@ -16,7 +16,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+from crucible.definition.source_import import SourceHook, SourceLoader
+
 MAIN: Final = "__main__"
+ROOT_FILES: Final = ("crucible.toml", "pyproject.toml")
+
 _PACKAGE_DEPTH_MAX: Final = 32
 
 
@@ -47,6 +51,15 @@ def import_place(file: Path) -> ImportPlace:
     return ImportPlace(folder, ".".join(parts))
 
 
+def project_root(file: Path) -> Path:
+    """Return the folder of the project that ``file`` belongs to."""
+    folder = file.resolve().parent
+    for each in (folder, *folder.parents):
+        if any((each / name).is_file() for name in ROOT_FILES):
+            return each
+    return folder
+
+
 def stage_type_of(function: Callable[..., Any]) -> str:
     """Return ``module:function``, the same whether its file is imported or run as a script."""
     module = getattr(function, "__module__", MAIN) or MAIN
@@ -65,8 +78,9 @@ class _Project:
         self.lock = threading.RLock()
         self.folder: Path | None = None
         self.version: str | None = None
+        self.hook = SourceHook()
 
-    def enter(self, folder: Path, version: str | None) -> None:
+    def enter(self, folder: Path, root: Path, version: str | None) -> None:
         if self.folder is not None and (folder, version) != (self.folder, self.version):
             forget_modules(self.folder)
             if str(self.folder) in sys.path:
@@ -74,6 +88,7 @@ class _Project:
             importlib.invalidate_caches()
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
+        self.hook.move_to(root)
         self.folder, self.version = folder, version
 
 
@@ -95,7 +110,7 @@ def import_file(file: Path, *, version: str | None = None) -> ModuleType:
     file = file.resolve()
     place = import_place(file)
     with _project.lock:
-        _project.enter(place.folder, version)
+        _project.enter(place.folder, project_root(file), version)
         return _import_from(place, file)
 
 
@@ -110,14 +125,15 @@ def _import_from(place: ImportPlace, file: Path) -> ModuleType:
         raise ProjectError(message)
     if "." in place.module:
         return importlib.import_module(place.module)
-    spec = importlib.util.spec_from_file_location(place.module, file)
-    if spec is None or spec.loader is None:
+    loader = SourceLoader(place.module, str(file))
+    spec = importlib.util.spec_from_file_location(place.module, file, loader=loader)
+    if spec is None or file.suffix != ".py":
         message = f"{file.name} is not a Python file"
         raise ProjectError(message)
     module = importlib.util.module_from_spec(spec)
     sys.modules[place.module] = module
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except BaseException:
         sys.modules.pop(place.module, None)
         raise
@@ -132,7 +148,7 @@ def import_module(name: str, code_path: Path | None, *, version: str | None = No
         file = code_path.resolve()
         place = import_place(file)
         is_python = file.suffix == ".py"
-        _project.enter(place.folder if is_python else file.parent, version)
+        _project.enter(place.folder if is_python else file.parent, project_root(file), version)
         return _import_from(place, file) if is_python and name == place.module else importlib.import_module(name)
 
 

@@ -4,14 +4,9 @@ from pathlib import Path
 import pytest
 
 from crucible.definition import code_digest as module
-from crucible.definition.code_digest import (
-    CodeTooLargeError,
-    code_digest,
-    installed_packages,
-    project_root,
-    python_files,
-)
+from crucible.definition.code_digest import CodeTooLargeError, code_digest, installed_packages, python_files
 from crucible.definition.load import load_experiment
+from crucible.definition.project import project_root
 from crucible.errors import DefinitionError
 from tests.definition.projects import MINE, experiment_yaml, load_yaml, write
 

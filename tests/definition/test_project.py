@@ -1,4 +1,8 @@
+import importlib.util
+import os
+import py_compile
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +49,38 @@ def test_changed_code_is_imported_anew_with_all_that_it_imports(tmp_path):
     write(tmp_path, {"model.py": "value = 22\n"})
     assert import_file(tmp_path / "mine.py", version="a").model.value == 1
     assert import_file(tmp_path / "mine.py", version="b").model.value == 22
+
+
+@pytest.mark.parametrize("name", ["mine.py", "model.py", "parts/__init__.py", "parts/deep.py", "../beside/other.py"])
+def test_the_source_is_executed_whatever_compiled_code_lies_beside_it(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.syspath_prepend(tmp_path / "beside")
+    texts = {"model.py": "VALUE = 1\n", "parts/__init__.py": "VALUE = 1\n", "parts/deep.py": "VALUE = 1\n"}
+    write(tmp_path, {"crucible.toml": "", "beside/other.py": "VALUE = 1\n"})
+    texts["mine.py"] = "import model, other, parts.deep, parts\nVALUE = 1\n"
+    write(tmp_path / "exp", texts)
+    changed = (tmp_path / "exp" / name).resolve()
+    cached = Path(importlib.util.cache_from_source(str(changed)))
+    as_it_was = changed.stat()
+    py_compile.compile(str(changed))
+    compiled = cached.read_bytes()
+
+    changed.write_text(changed.read_text().replace("VALUE = 1", "VALUE = 2"))
+    os.utime(changed, ns=(as_it_was.st_atime_ns, as_it_was.st_mtime_ns))
+    module = import_file(tmp_path / "exp" / "mine.py", version="2")
+    values = [each.VALUE for each in (module, module.model, module.parts, module.parts.deep, module.other)]
+    assert sorted(values) == [1, 1, 1, 1, 2]
+    assert cached.read_bytes() == compiled
+
+
+def test_what_is_installed_below_a_project_is_imported_as_ever(tmp_path, monkeypatch):
+    installed = tmp_path / ".venv" / "lib" / "site-packages"
+    write(tmp_path, {"crucible.toml": "", "mine.py": "import heavy\n", ".venv/lib/site-packages/heavy.py": "x = 1\n"})
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.syspath_prepend(installed)
+    assert import_file(tmp_path / "mine.py").heavy.x == 1
+    assert (installed / "__pycache__").is_dir()
+    assert not (tmp_path / "__pycache__").exists()
 
 
 def test_a_file_that_is_called_like_another_module_is_refused(tmp_path):
