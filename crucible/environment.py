@@ -57,6 +57,8 @@ VARIABLE_PREFIXES: Final = (
     *("OPENBLAS_", "PYTORCH_", "SLURM_", "TF_CUDNN_", "TF_DETERMINISTIC_", "TF_ENABLE_", "TF_XLA_", "TOKENIZERS_"),
     *("TORCH_", "TRANSFORMERS_", "XLA_"),
 )
+_SET_BY_LIBRARIES: Final = frozenset({"KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"})
+"""scikit-learn and threadpoolctl set these when they are imported: they would say what was imported first, no more."""
 _LEVELS: Final = (
     ("x86-64-v4", {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}),
     ("x86-64-v3", {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"}),
@@ -207,7 +209,9 @@ def _recorded(environ: Mapping[str, str]) -> list[str]:
     names = [
         name
         for name in environ
-        if (name in VARIABLES or name.startswith(VARIABLE_PREFIXES)) and name not in THREAD_VARIABLES
+        if (name in VARIABLES or name.startswith(VARIABLE_PREFIXES))
+        and name not in THREAD_VARIABLES
+        and name not in _SET_BY_LIBRARIES
     ]
     return sorted(names)[:VARIABLES_MAX]
 

@@ -245,6 +245,17 @@ def test_the_remote_and_what_it_holds_are_nowhere(project, blobs):
     assert b"example.org" not in blobs.get_bytes(json.loads(text)["git"]["diff_blob"])
 
 
+def test_what_was_imported_before_does_not_show_in_the_variables(project, blobs, monkeypatch):
+    for name in ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"):
+        monkeypatch.delenv(name, raising=False)
+    before = captured(project, blobs)["variables"]
+    for name in ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"):
+        monkeypatch.setenv(name, "True")  # as scikit-learn does when it is imported
+    assert captured(project, blobs)["variables"] == before
+    monkeypatch.setenv("KMP_AFFINITY", "compact")
+    assert captured(project, blobs)["variables"] == {**before, "KMP_AFFINITY": "compact"}
+
+
 def test_variables_are_those_of_a_list_and_lose_their_secrets(project, blobs, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", SECRET)
     monkeypatch.setenv("HF_HOME", "/data/hf")

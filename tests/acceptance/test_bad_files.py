@@ -6,7 +6,6 @@ import pytest
 
 from tests.acceptance.conditions import heeds_permissions, run_under
 from tests.acceptance.conftest import QUICK, Project
-from tests.acceptance.forked import run_each
 
 WRONG = 2
 HEAD = "import crucible as cr\n"
@@ -128,6 +127,12 @@ def wrote(project: Project, files: dict[str, object]) -> None:
         (project.folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
 
 
+def run(project, *arguments, **environ):
+    """Exit code, standard output and standard error."""
+    done = project.run(*arguments, code=None, **environ)
+    return done.returncode, done.stdout, done.stderr
+
+
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
     """What each of the wrong files is answered with."""
@@ -137,7 +142,7 @@ def answers(tmp_path_factory):
     wrote(project, {"good.py": GOOD, "stages.py": HEAD + FIT, **PYTHON, **FINE, **YAML})
     (folder / "folder.py").mkdir()
     names = ["good.py", *PYTHON, *FINE, *YAML, *NAMES]
-    found = run_each(project, [["run", name, "--dry-run"] for name in names])
+    found = [run(project, "run", name, "--dry-run") for name in names]
     return project, dict(zip(names, found, strict=True))
 
 
@@ -169,7 +174,7 @@ def test_settings_that_are_wrong_are_all_told(tmp_path):
     project.write("good.py", GOOD)
     for text, words in SETTINGS.items():
         project.write("crucible.toml", text)
-        ((code, _, told),) = run_each(project, [["run", "good.py", "--dry-run"]])
+        code, _, told = run(project, "run", "good.py", "--dry-run")
         assert code == (0 if words is None else WRONG), (text, told)
         assert words is None or words in told, (text, told)
         assert "Traceback" not in told
@@ -177,7 +182,7 @@ def test_settings_that_are_wrong_are_all_told(tmp_path):
     assert "Permission denied" in run_under(project, heeds_permissions, "ls", code=WRONG).stderr
     (folder / "crucible.toml").unlink()
     wrong = {"JOBS": "9" * 5000, "LEASE_MS": "soon", "QUEUES": ",", "ACTOR": os.fsdecode(b"\xff"), "OUTPUT_DIR": ""}
-    ((code, _, told),) = run_each(project, [["ls"]], **{f"CRUCIBLE_{name}": text for name, text in wrong.items()})
+    code, _, told = run(project, "ls", **{f"CRUCIBLE_{name}": text for name, text in wrong.items()})
     assert (code, told.count("\n")) == (WRONG, 5), told
 
 
@@ -222,9 +227,8 @@ def test_a_call_that_is_wrong_is_told_what_was_expected(tmp_path):
         ("init", "nope"): "there is no template nope",
         ("worker", "-j", "0"): "at least one job",
     }
-    for (call, words), (code, _, told) in zip(
-        calls.items(), run_each(project, [list(call) for call in calls]), strict=True
-    ):
+    for call, words in calls.items():
+        code, _, told = run(project, *call)
         assert code == WRONG, (call, told)
         assert words in told, (call, told)
         assert "Traceback" not in told
