@@ -109,7 +109,8 @@ def _serve(control: socket.socket) -> dict | None:
                     waiting.unregister(key.fd)
                     os.close(key.fd)
                     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-                    os.write(status, f" {code}".encode())
+                    with contextlib.suppress(BrokenPipeError):  # nobody waits any more: it took too long
+                        os.write(status, f" {code}".encode())
                     os.close(status)
                     continue
                 data, descriptors, _, _ = socket.recv_fds(control, REQUEST_BYTES_MAX, 3)
@@ -126,7 +127,8 @@ def _serve(control: socket.socket) -> dict | None:
                     return json.loads(data)
                 for each in descriptors[:2]:
                     os.close(each)
-                os.write(descriptors[2], str(pid).encode())
+                with contextlib.suppress(BrokenPipeError):
+                    os.write(descriptors[2], str(pid).encode())
                 pidfd = os.pidfd_open(pid)
                 statuses[pidfd] = (pid, descriptors[2])
                 waiting.register(pidfd, selectors.EVENT_READ)

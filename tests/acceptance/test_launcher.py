@@ -50,10 +50,11 @@ def test_what_a_process_reads_when_it_starts_needs_a_fresh_one(project):
     assert not is_ready_for({**project.environ, "LC_ALL": "tr_TR.UTF-8"})
 
 
-def test_a_launched_command_that_takes_too_long_is_ended(project):
+def test_a_launched_command_that_takes_too_long_is_ended_and_the_next_one_runs(project):
     project.write("slow.py", SLOW)
     began = time.monotonic()
     with pytest.raises(subprocess.TimeoutExpired):
         launcher().run(["run", "slow.py", "--set", "steps=100000"], project.folder, project.environ, 3.0)
     assert time.monotonic() - began < TIMEOUT_S
     project.wait_until_empty()
+    assert launcher().run(["--version"], project.folder, project.environ, TIMEOUT_S).returncode == 0
