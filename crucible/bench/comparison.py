@@ -8,27 +8,26 @@ the answer hangs on the choice. No power is computed from what was observed.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Hashable, Iterable, Mapping
-from typing import Any, Final, Literal, cast, get_args
+from typing import Any, Final, cast
 
 from crucible.bench.anytime import AsymptoticMean, folded
+from crucible.bench.distributions import t_tail
 from crucible.bench.equivalence import tost
 from crucible.bench.evaluation import evaluation_difference
 from crucible.bench.permutation import permutation_independent, permutation_paired
 from crucible.bench.ranks import mannwhitney
 from crucible.bench.result import TestResult
 from crucible.bench.samples import Checks, Values
+from crucible.bench.sentences import BETTER, Better, Verdict, conclusion, shown_side
 from crucible.bench.signed_ranks import wilcoxon
 from crucible.bench.t_tests import t_paired, t_welch
-from crucible.numerals import percent, written, written_p
 
-Better = Literal["higher", "lower"]
-BETTER: Final[tuple[Better, ...]] = get_args(Better)
 Scores = Mapping[Any, float]
 """Scores by item id."""
 Arm = Values | Scores
-Verdict = Literal["first", "second", "equivalent", "undecided", "degenerate"]
+Clusters = Mapping[Any, Hashable] | Iterable[Hashable]
+"""Cluster by item id; of arms that are sequences, the cluster of each place."""
 LEVEL: Final = 0.95
 SEED: Final = 0
 """Of the permutation test beside, where it draws."""
@@ -64,7 +63,7 @@ def compare(
     *,
     better: Better = "higher",
     names: tuple[str, str] = ("a", "b"),
-    cluster: Mapping[Any, Hashable] | Iterable[Hashable] | None = None,
+    cluster: Clusters | None = None,
     is_paired: bool | None = None,
     margin: float | None = None,
     level: float = LEVEL,
@@ -78,7 +77,7 @@ def compare(
     as well. Raises ``StatisticsError`` for bad input.
     """
     checks = _checks(better, names, margin, level)
-    shared = _shared(a, b)
+    shared = shared_items(a, b)
     if is_paired is None:
         is_paired = shared is not None and bool(shared)
     if is_paired:
@@ -86,7 +85,7 @@ def compare(
     if cluster is not None:
         checks.add("cluster", "only paired arms have clusters of items", expected="None, or mappings that share items")
     checks.done()
-    first, second = _values(a), _values(b)
+    first, second = values_of(a), values_of(b)
     warnings = () if not shared else (f"{len(shared)} items are in both arms: paired, the interval is narrower",)
     primary = t_welch(first, second, level=level)
     beside = (
@@ -103,7 +102,7 @@ def compare_paired(
     *,
     better: Better = "higher",
     names: tuple[str, str] = ("a", "b"),
-    cluster: Mapping[Any, Hashable] | Iterable[Hashable] | None = None,
+    cluster: Clusters | None = None,
     margin: float | None = None,
     level: float = LEVEL,
     seed: int = SEED,
@@ -117,7 +116,7 @@ def compare_paired(
     """
     checks = _checks(better, names, margin, level)
     checks.done()
-    first, second, groups, warnings = _joined(a, b, cluster)
+    first, second, groups, warnings = joined(a, b, cluster)
     if groups is None:
         primary = t_paired(first, second, level=level)
         beside: tuple[TestResult, ...] = (
@@ -153,7 +152,7 @@ def compare_running(
     """
     checks = _checks(better, names, None, level)
     checks.done()
-    one, two, _, warnings = _joined(a, b, None)
+    one, two, _, warnings = joined(a, b, None)
     state = folded(
         AsymptoticMean.start(tightest_at=tightest_at, first=first, alpha=1 - level),
         [x - y for x, y in zip(one, two, strict=True)],
@@ -185,27 +184,41 @@ def _checks(better: Better, names: tuple[str, str], margin: float | None, level:
     if len(names) != 2 or len(set(names)) != 2:  # noqa: PLR2004  two arms
         checks.add("names", "the arms need two different names", names)
     if margin is not None:
-        checks.number("margin", margin, low=0)
+        _check_margin(checks, margin, level)
     return checks
 
 
-def _shared(a: Arm, b: Arm) -> list[Any] | None:
+def _check_margin(checks: Checks, margin: float, level: float) -> None:
+    """Both as they were given: the tests of equivalence derive bounds and levels of their own from them."""
+    known = len(checks.problems)
+    checks.number("margin", margin, low=0)
+    if len(checks.problems) == known and margin == 0:
+        checks.add("margin", "too small", margin, "a number above 0")
+    if isinstance(level, int | float) and 0 < level <= 0.5:  # noqa: PLR2004
+        checks.add("level", "too small", level, "more than one half: with a margin there is an interval of 2 level − 1")
+
+
+def shared_items(a: Arm, b: Arm) -> list[Any] | None:
     """Items of both, in the order of the first; None where they are no mappings."""
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         return [item for item in a if item in b]
     return None
 
 
-def _values(arm: Arm) -> Values:
+def values_of(arm: Arm) -> Values:
+    """Scores of an arm, without its items."""
     return list(arm.values()) if isinstance(arm, Mapping) else arm
 
 
-def _joined(
-    a: Arm, b: Arm, cluster: Mapping[Any, Hashable] | Iterable[Hashable] | None
+def joined(
+    a: Arm, b: Arm, cluster: Clusters | None
 ) -> tuple[list[float], list[float], list[Hashable] | None, tuple[str, ...]]:
-    """Both arms pair by pair, the cluster of each pair, and what was left out."""
+    """Both arms pair by pair, the cluster of each pair, and what was left out.
+
+    Raises ``StatisticsError`` where only one arm is by item id, or clusters are given otherwise than the arms.
+    """
     checks = Checks()
-    shared = _shared(a, b)
+    shared = shared_items(a, b)
     if shared is None:
         if isinstance(a, Mapping) or isinstance(b, Mapping):
             checks.add("a and b", "one is by item id, the other is not", expected="two mappings, or two sequences")
@@ -233,18 +246,29 @@ def _joined(
 def _clustered_tost(
     first: list[float], second: list[float], groups: list[Hashable], margin: float, level: float
 ) -> TestResult:
-    """Equivalence by clusters: the interval of level 1 − 2 (1 − level) lies within the margin (Schuirmann 1987)."""
+    """Equivalence by clusters: two one-sided t tests with the clustered standard error (Schuirmann 1987; Miller 2024).
+
+    As `crucible.bench.equivalence.tost`: p is the greater one of both, and at most 1 − level if and only if the
+    interval of level 1 − 2 (1 − level) lies within the margin.
+    """
     found = evaluation_difference(first, second, cluster=groups, level=2 * level - 1)
-    ends = found.interval
-    is_within = ends is not None and -margin < cast("float", ends.low) <= cast("float", ends.high) < margin
+    known = dataclasses.replace(found, test="tost", method=f"two one-sided t tests: {found.method}")
+    if found.status == "degenerate" or found.estimate is None or found.standard_error is None:
+        return dataclasses.replace(known, p_value=None, ln_p=None, statistic=None, interval=None)
+    t_lower = (found.estimate + margin) / found.standard_error
+    t_upper = (found.estimate - margin) / found.standard_error
+    above, below = t_tail(t_lower, found.df[0], "greater"), t_tail(t_upper, found.df[0], "less")
+    is_above = above.ln_p >= below.ln_p
+    tail = above if is_above else below
+    ends = {"low": -margin, "high": margin, "t_lower": t_lower, "t_upper": t_upper}
+    tails = {"p_lower": above.p, "p_upper": below.p, "ln_p_lower": above.ln_p, "ln_p_upper": below.ln_p}
     return dataclasses.replace(
-        found,
-        test="tost",
-        method=f"two one-sided tests by the interval: {found.method}",
-        null=margin,
-        p_value=None,
-        ln_p=None,
-        details={**found.details, "is_equivalent": float(is_within)},
+        known,
+        statistic=t_lower if is_above else t_upper,
+        p_value=tail.p,
+        ln_p=tail.ln_p,
+        null=-margin if is_above else margin,
+        details={**found.details, **ends, **tails},
     )
 
 
@@ -266,7 +290,7 @@ def _concluded(
         beside=beside,
         equivalence=equal,
         verdict=verdict,
-        conclusion=conclusion(names, better, primary, verdict, margin),
+        conclusion=conclusion(names, better, primary, verdict, equivalence=equal, margin=margin),
         warnings=(*warnings, *primary.warnings),
     )
 
@@ -283,60 +307,5 @@ def _verdict(better: Better, primary: TestResult, equal: TestResult | None) -> V
 
 
 def _is_equivalent(equal: TestResult) -> bool:
-    if "is_equivalent" in equal.details:
-        return bool(equal.details["is_equivalent"])
     ends = equal.interval
     return equal.p_value is not None and ends is not None and equal.p_value <= (1 - ends.level) / 2
-
-
-def shown_side(result: TestResult) -> int:
-    """1: the difference is shown to be above 0, −1: below; 0: neither, at the level of its interval."""
-    if result.interval is None:
-        return 0
-    low, high = result.interval.low, result.interval.high
-    return 1 if low is not None and low > 0 else -1 if high is not None and high < 0 else 0
-
-
-def conclusion(
-    names: tuple[str, str], better: Better, result: TestResult, verdict: Verdict, margin: float | None = None
-) -> str:
-    """Direction, size and certainty in a sentence."""
-    first, second = names
-    if verdict == "degenerate":
-        at = "" if result.estimate is None else f"; the difference {first} − {second} is {written(result.estimate)}"
-        return f"Nothing can be said of {first} and {second}: {result.reason}{at}."
-    said = _certainty(result)
-    size = written(abs(cast("float", result.estimate)))
-    if verdict == "equivalent":
-        both = f"the difference {first} − {second} is {written(result.estimate)} ({said})"
-        return f"{first} and {second} are equivalent within {written(margin)}: {both}."
-    if verdict == "undecided":
-        return f"{first} is not shown to differ from {second}: {_compatible(names, better, result)} ({said})."
-    winner, loser = (first, second) if verdict == "first" else (second, first)
-    word = "higher" if better == "higher" else "lower"
-    return f"{winner} is better than {loser}: {size} {word} ({said})."
-
-
-def _certainty(result: TestResult) -> str:
-    ends = result.interval
-    parts = []
-    if ends is not None:
-        low = "−∞" if ends.low is None else written(ends.low)
-        high = "∞" if ends.high is None else written(ends.high)
-        parts.append(f"{percent(ends.level)} interval of the difference {low} to {high}")
-    if result.p_value is not None:
-        parts.append(f"p = {written_p(result.p_value, result.ln_p)}")
-    return "; ".join([*parts, f"n = {' + '.join(map(str, result.n))}", result.test])
-
-
-def _compatible(names: tuple[str, str], better: Better, result: TestResult) -> str:
-    """What the interval leaves open, from the side of the first arm."""
-    first, _ = names
-    ends = result.interval
-    assert ends is not None
-    assert ends.low is not None
-    assert ends.high is not None
-    up, down = (ends.high, -ends.low) if better == "higher" else (-ends.low, ends.high)
-    if not (math.isfinite(up) and math.isfinite(down)):
-        return f"the difference may be of any size, it is {written(result.estimate)} here"
-    return f"{first} may be better by up to {written(up)} or worse by up to {written(down)}"

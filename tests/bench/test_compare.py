@@ -2,10 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from crucible.bench.comparison import compare, compare_paired, compare_running
+from crucible.bench.equivalence import tost
 from crucible.bench.experiments import ab_test, ablation, compare_multiple, sweep
+from crucible.bench.sentences import conclusion, shown_side
 from crucible.bench.t_tests import t_paired, t_welch
 from crucible.errors import StatisticsError
 
@@ -22,7 +25,7 @@ def test_independent_arms_are_compared_by_welchs_test_with_others_beside_it():
     assert found.primary == t_welch(A, B)
     assert [each.test for each in found.beside] == ["mannwhitney", "permutation_independent"]
     assert found.verdict == "second"
-    assert found.conclusion.startswith("b is better than a: 0.054 higher (95 % interval of the difference −0.0977")
+    assert found.conclusion.startswith("b is better than a: higher by 0.054 (95 % interval 0.0103 to 0.0977; p = ")
     assert "p = 0.0216" in found.conclusion
 
 
@@ -85,6 +88,69 @@ def test_equal_arms_are_equivalent_within_a_margin_and_undecided_within_a_smalle
         assert compare(*arms, margin=1e-6).verdict == "undecided"
 
 
+def test_equivalence_is_concluded_from_the_two_one_sided_tests_and_their_interval():
+    draws = np.random.default_rng(2)
+    a = draws.normal(size=20)
+    b = a + draws.normal(size=20) * 0.4
+    found = compare_paired(a, b, margin=0.2)
+    assert found.verdict == "equivalent"
+    assert found.primary.interval.low < -0.2
+    assert found.equivalence == tost(a, b, low=-0.2, high=0.2, design="paired", assumptions=False)
+    assert found.conclusion == (
+        "a and b are equivalent within 0.2: the difference a − b is −0.02279 (90 % interval −0.1796 to 0.134; "
+        "p = 0.0328 of two one-sided tests; n = 20; tost)."
+    )
+
+
+def test_equivalence_by_clusters_of_one_item_each_is_that_of_pairs():
+    draws = np.random.default_rng(3)
+    a = draws.normal(size=20)
+    for scale, margin in ((0.1, 0.2), (0.4, 0.2), (0.4, 0.05)):
+        b = a + draws.normal(size=20) * scale
+        by_cluster = compare_paired(a, b, cluster=range(20), margin=margin).equivalence
+        alone = tost(a, b, low=-margin, high=margin, design="paired")
+        for name in ("p_value", "ln_p", "statistic", "null", "standard_error"):
+            assert getattr(by_cluster, name) == pytest.approx(getattr(alone, name), rel=1e-9)
+        for name in ("p_lower", "p_upper", "t_lower", "t_upper", "low", "high"):
+            assert by_cluster.details[name] == pytest.approx(alone.details[name], rel=1e-9)
+        ends = by_cluster.interval
+        assert ends.level == pytest.approx(0.9)
+        assert (by_cluster.p_value <= 0.05) == (-margin <= ends.low <= ends.high <= margin)
+
+
+def test_equivalence_by_clusters_has_none_where_all_differences_are_equal():
+    found = compare_paired([1.0, 2.0, 3.0, 4.0], [1.5, 2.5, 3.5, 4.5], cluster=[1, 1, 2, 2], margin=1.0)
+    assert (found.verdict, found.equivalence.p_value) == ("degenerate", None)
+
+
+def test_a_level_that_equivalence_has_no_interval_of_is_refused_as_it_was_given():
+    with pytest.raises(StatisticsError, match=r"level: too small; got 0\.4; expected more than one half"):
+        compare_paired(A, B, cluster=[1, 1, 2, 2, 3], margin=1.0, level=0.4)
+
+
+@pytest.mark.parametrize(
+    ("alternative", "better", "swapped", "said"),
+    [
+        ("greater", "higher", False, "b is better than a: higher by 0.054 (95 % interval 0.0188 to ∞;"),
+        ("greater", "lower", False, "a is better than b: lower by 0.054 (95 % interval 0.0188 to ∞;"),
+        (
+            "less",
+            "higher",
+            False,
+            "b is not shown to be lower than a: b may be better by up to 0.0892 or worse by any",
+        ),
+        ("less", "higher", True, "b is better than a: higher by 0.054 (95 % interval 0.0188 to ∞;"),
+        ("less", "lower", True, "a is better than b: lower by 0.054 (95 % interval 0.0188 to ∞;"),
+    ],
+)
+def test_size_direction_and_a_one_sided_interval_are_of_one_difference(alternative, better, swapped, said):
+    names = ("a", "b") if swapped else ("b", "a")
+    result = t_welch(*((A, B) if swapped else (B, A)), alternative=alternative)
+    side = shown_side(result)
+    verdict = "undecided" if not side else "first" if (side > 0) == (better == "higher") else "second"
+    assert conclusion(names, better, result, verdict).startswith(said)
+
+
 def test_degenerate_arms_say_why():
     found = compare([1.0, 1.0, 1.0], [2.0, 2.0, 2.0])
     assert found.verdict == "degenerate"
@@ -99,6 +165,8 @@ def test_degenerate_arms_say_why():
         ({"level": 1.0}, "level"),
         ({"names": ("x", "x")}, "names"),
         ({"margin": -1}, "margin"),
+        ({"margin": 0}, "margin: too small; got 0;"),
+        ({"margin": 1.0, "level": 0.4}, "level: too small; got 0.4;"),
         ({"cluster": [1, 2, 3, 4, 5]}, "cluster"),
     ],
 )
@@ -154,12 +222,12 @@ def test_the_lowest_is_best_where_lower_is_better():
     assert set(found.not_worse) == {"x", "y"}
 
 
-def test_arms_that_share_items_are_compared_on_the_items_that_all_have():
+def test_arms_that_share_items_are_compared_on_the_items_that_both_have():
     arms = {name: by_item(values, first=place) for place, (name, values) in enumerate(ARMS.items())}
     found = compare_multiple(arms)
     assert found.is_paired
-    assert {member.result.n for member in found.family.members} == {(3,)}
-    assert found.omnibus.test == "friedman"
+    assert [member.result.n for member in found.family.members] == [(4,), (3,), (4,)]
+    assert (found.omnibus.test, found.omnibus.n) == ("friedman", (3,))
 
 
 def test_a_control_is_subtracted_from_each_other_arm():
