@@ -177,6 +177,7 @@ def kendall(
     ``exact`` counts permutations by their inversions and knows no ties; ``asymptotic`` is normal, with the variance
     corrected for ties; ``auto`` is exact below `KENDALL_EXACT_BELOW` pairs without ties. The interval is Fisher's z
     with the variance .437 / (n − 4) (Fieller, Hartley and Pearson, Biometrika 44, 1957). Infinite values have ranks.
+    Two pairs have tau = ±1 and, counted, a two-sided p of 1.
     """
     checks = Checks()
     checks.choice("method", method, KENDALL_METHODS)
@@ -197,7 +198,8 @@ def kendall(
     from scipy.stats import kendalltau
 
     scale = math.sqrt((pairs - ties[0][0]) * (pairs - ties[1][0]))
-    surplus = round(float(kendalltau(first, second, method="asymptotic").statistic) * scale)
+    how = "exact" if n < PAIRS_MIN else "asymptotic"  # its variance divides by n - 2
+    surplus = round(float(kendalltau(first, second, method=how).statistic) * scale)
     tau = max(-1.0, min(1.0, surplus / scale))
     known = dataclasses.replace(known, statistic=tau, estimate=tau, details={"concordant_minus_discordant": surplus})
     is_tied = ties[0][0] > 0 or ties[1][0] > 0

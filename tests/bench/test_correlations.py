@@ -137,3 +137,11 @@ def test_calls_that_make_no_sense_are_refused():
     for test in (pearson, spearman, kendall):
         with pytest.raises(StatisticsError):
             test([1, 2, 3], [3, 2, 1], alternative="up", level=5)
+
+
+@pytest.mark.parametrize("method", ["auto", "exact", "asymptotic"])
+@pytest.mark.parametrize(("second", "tau"), [([1.0, 2.0], 1.0), ([2.0, 1.0], -1.0)])
+def test_kendall_of_two_pairs_is_certain_of_nothing(method, second, tau):
+    result = kendall([1.0, 2.0], second, method=method)
+    assert (result.status, result.statistic) == ("ok", tau)
+    assert result.p_value == (pytest.approx(2 * stats.norm.sf(1)) if method == "asymptotic" else 1.0)

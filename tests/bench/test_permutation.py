@@ -175,3 +175,74 @@ def test_calls_that_make_no_sense_are_refused():
     assert permutation_correlation([1], [1]).reason == "n_too_small"
     assert permutation_correlation([1, 2, 3], [2, 4, 6]).p_value == pytest.approx(1 / 3)
     assert permutation_independent([1.0], [2.0, 3.0], statistic="welch_t").reason == "n_too_small"
+
+
+def every_split(a, b):
+    values = [Fraction(x) for x in (*a, *b)]
+    observed = sum(values[: len(a)])
+    sums = [sum(some) for some in itertools.combinations(values, len(a))]
+    less, greater = (sum(x) / len(sums) for x in ([s <= observed for s in sums], [s >= observed for s in sums]))
+    return min(1, 2 * min(less, greater))
+
+
+def every_sign(a, b):
+    d = [Fraction(x) - Fraction(y) for x, y in zip(a, b, strict=True)]
+    sums = [sum(s * x for s, x in zip(signs, d, strict=True)) for signs in itertools.product([1, -1], repeat=len(d))]
+    less, greater = (sum(x) / len(sums) for x in ([s <= sum(d) for s in sums], [s >= sum(d) for s in sums]))
+    return min(1, 2 * min(less, greater))
+
+
+FAR = {
+    "a great value": ([0.31, 0.35, 0.29, 0.33, 0.30, 0.34], [0.91, 0.88, 0.95, 0.97, 0.93, 1e14]),
+    "a greater value": ([1e16, 1, 2, 3], [0, 0, 1, 2]),
+    "the greatest value": ([0.31, 0.35, 0.29], [0.91, 0.88, 1e300]),
+    "two great values": ([0.3, 0.7, 1e14, 0.1], [0.9, 0.8, 1e14, 0.5]),
+    "an offset": ([1e15 + 1, 1e15 + 2, 1e15 + 3], [1e15 + 2, 1e15 + 5, 1e15 + 6]),
+    "an offset of pairs": ([1e15 + 1, 1e15 + 3, 1e15 + 7, 1e15 + 2], [1e15, 1e15 + 1, 1e15 + 2, 1e15 + 4]),
+    "an offset of fractions": ([1e15 + 1.125, 1e15 + 2.5, 1e15 + 3], [1e15 + 2.25, 1e15 + 5.125, 1e15 + 6]),
+    "an offset of more": ([1e17 + 64, 1e17 + 32, 1e17 + 48], [1e17, 1e17 + 96, 1e17 + 16]),
+    "no decimals": ([*RNG.normal(size=4), 1e14], [*RNG.normal(2, size=5)]),
+    "no decimals, and two great values": ([*RNG.normal(size=4), 1e14 / 3], [*RNG.normal(2, size=3), 1e14 / 7, -1e13]),
+}
+
+
+@pytest.mark.parametrize("kind", FAR)
+def test_a_great_value_or_an_offset_hides_no_difference(kind):
+    a, b = FAR[kind]
+    pairs = min(len(a), len(b))
+    assert permutation_independent(a, b).p_value == pytest.approx(every_split(a, b), rel=1e-12)
+    assert permutation_paired(a[:pairs], b[:pairs]).p_value == pytest.approx(every_sign(a[:pairs], b[:pairs]))
+    drawn = permutation_independent(a, b, exact=False, seed=1, n_resamples=20_000)
+    assert drawn.p_value == pytest.approx(every_split(a, b), abs=0.02)
+    drawn = permutation_paired(a[:pairs], b[:pairs], exact=False, seed=1, n_resamples=20_000)
+    assert drawn.p_value == pytest.approx(every_sign(a[:pairs], b[:pairs]), abs=0.02)
+
+
+@pytest.mark.parametrize("great", [1e3 / 3, 1e14 / 3, 1e22 / 3])
+@given(st.lists(st.integers(-9, 9), min_size=2, max_size=5))
+@settings(max_examples=30)
+def test_beside_a_great_value_values_that_are_no_decimals_tie_up_to_rounding(great, thirds):
+    tests = (permutation_paired, lambda a, b: permutation_independent(a, b[:2]))
+    for test in tests:
+        found = test([*(x / 3 for x in thirds), great], [1 / 3] * (len(thirds) + 1))
+        expected = test([*thirds, 1000], [1] * (len(thirds) + 1))
+        assert found.p_value == pytest.approx(expected.p_value, rel=1e-12)
+
+
+@pytest.mark.parametrize("statistic", ["median_difference", "welch_t"])
+def test_an_offset_changes_no_other_statistic(statistic):
+    a, b = np.array([1.0, 2, 4, 3]), np.array([2.0, 5, 6, 8])
+    near = permutation_independent(a, b, statistic=statistic)
+    assert permutation_independent(a + 1e15, b + 1e15, statistic=statistic).p_value == near.p_value
+
+
+def test_a_great_value_hides_no_difference_of_products():
+    x, y = [1.0, 2.0, 3.0, 4.0, 1e15], [2.0, 1.0, 5.0, 3.0, 1e15]
+    products = [sum(Fraction(p) * Fraction(q) for p, q in zip(x, order, strict=True)) for order in
+                itertools.permutations(y)]  # fmt: skip
+    observed = products[0]
+    greater = sum(s >= observed for s in products) / 120
+    result = permutation_correlation(x, y, alternative="greater")
+    assert result.p_value == pytest.approx(greater)
+    drawn = permutation_correlation(x, y, alternative="greater", exact=False, seed=1)
+    assert drawn.p_value == pytest.approx(greater, abs=0.02)
