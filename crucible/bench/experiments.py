@@ -228,9 +228,11 @@ def _selection(best: str | None, means: Mapping[str, Estimate], shown: Shown, fo
     held = [member for member in found.members if member.result.interval is not None]
     if best is None:
         return "No arm is selected: no pair can be compared."
-    undecided = sum(not shown_side(member.result) for member in held)
+    undecided = [member for member in held if not shown_side(member.result)]
     parts = [f"{best} has the best mean{_among(best, means, shown, better)}"]
-    parts.append(f"{undecided} of {count} pairs are not shown to differ")
+    by_p = sum(member.is_rejected for member in undecided) if found.correction != "none" else 0
+    also = f" by their intervals ({by_p} of these by p after {found.correction})" if by_p else ""
+    parts.append(f"{len(undecided)} of {count} pairs are not shown to differ{also}")
     if unknown := count - len(held):
         parts.append(f"{unknown} of {count} can't be compared")
     intervals = f"all {len(held)} intervals hold at once" if len(held) > 1 else "the interval holds"

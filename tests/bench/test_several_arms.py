@@ -96,6 +96,20 @@ def test_a_sentence_has_the_corrected_p_value_and_an_interval_of_the_difference_
         assert f"p = {written_p(p[members.index(member)])} {made};" in said
 
 
+def test_a_pair_that_the_correction_rejects_and_its_interval_does_not_is_counted_as_that():
+    spread = [-1.0, -0.5, 0.0, 0.5, 1.0]
+    arms = {name: [value + shift for value in spread] for name, shift in (("x", 0.0), ("y", 1.4), ("z", 9.0))}
+    found = sweep(arms)
+    member = found.family.member("x − y")
+    assert member.is_rejected
+    assert member.result.interval.low < 0 < member.result.interval.high
+    assert (
+        "1 of 3 pairs are not shown to differ by their intervals (1 of these by p after holm);"
+        in (found.conclusions[-1])
+    )
+    assert "1 of 3 pairs are not shown to differ; all" in sweep(arms, correction="bonferroni").conclusions[-1]
+
+
 def test_each_pair_is_compared_on_the_items_that_both_arms_have():
     arms = {"x": drawn(100, 1), "y": drawn(5, 2), "z": drawn(100, 3)}
     found = sweep(arms)
