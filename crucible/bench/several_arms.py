@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, cast
 
@@ -42,7 +42,7 @@ class SeveralArms:
         own = {name: _scores(checks, name, arm) for name, arm in arms.items()}
         checks.done()
         matched = _matched(checks, own, pairs, is_paired=is_paired)
-        labels = cluster if cluster is None or isinstance(cluster, Mapping) else list(cluster)
+        labels = _labels(checks, cluster)
         if labels is not None:
             _check_clusters(checks, own, labels, is_paired=matched == set(pairs))
         checks.done()
@@ -125,6 +125,15 @@ def _matched(checks: Checks, own: Mapping[str, Own], pairs: Sequence[Pair], *, i
         elif any(by_item) != all(by_item) or (not any(by_item) and len(own[a]) != len(own[b])):
             checks.add(f"arms {a} and {b}", "these are no pairs", expected="all by item id, or all of one length")
     return set(pairs)
+
+
+def _labels(checks: Checks, cluster: Clusters | None) -> Mapping[Any, Hashable] | list[Hashable] | None:
+    """Clusters that can be read for one pair after the other."""
+    given: object = cluster
+    if given is not None and (isinstance(given, str | bytes) or not isinstance(given, Iterable)):
+        checks.add("cluster", "these are no labels", given, "a mapping from item id to cluster, or a sequence")
+        return None
+    return cluster if cluster is None or isinstance(cluster, Mapping) else list(cluster)
 
 
 def _check_clusters(

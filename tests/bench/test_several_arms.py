@@ -194,6 +194,7 @@ def test_clusters_of_sequences_are_by_place():
     [
         ({"x": [1.0, 2.0], "y": [1.0, 3.0]}, [1, 2], "only paired arms have clusters"),
         (CLUSTERED, list(CLUSTER.values()), "the arms are by item id"),
+        (CLUSTERED, 5, "these are no labels"),
         (CLUSTERED, {0: 1}, "39 of 40 items are in none"),
     ],
 )
