@@ -4,8 +4,9 @@
 interleavings × embedded and memory, in processes of their own; ``--sample --seed 1`` tries 60. Each reads the same
 records and has to come to the digest that a process of its own has found in one batch and without a restart.
 
-A restart lies between two batches: of large ones there are fewer than 50, and all are tried. With batches of one record
-a pass takes long, so one pass of an interleaving restarts at each of its 50 points.
+A restart lies between two batches: of large ones there are fewer than 50, and each is tried in a pass of its own. With
+small batches a pass takes long: with those of seven records it restarts at five of the 50 points, a tenth of the log
+between two of them, and with those of one record at all.
 """
 
 import argparse
@@ -36,8 +37,8 @@ ENGINES = ("embedded", "memory")
 BATCHES = (1, 7, 1_000, 1_000_000)
 RESTARTS = 50
 INTERLEAVINGS = 20
-EVERY = -1
-"""In place of a restart point: all of them in one pass."""
+PASSES = {1: 1, 7: 10}
+"""Of batch sizes whose passes restart more than once: how many passes the restart points are shared among."""
 CHUNK = 10
 """Combinations that one process tries."""
 SAMPLE = {1: 1, 7: 3, 1_000: 28, 1_000_000: 28}
@@ -45,12 +46,19 @@ SAMPLE = {1: 1, 7: 3, 1_000: 28, 1_000_000: 28}
 
 
 def combinations():
-    """All of them: engine, batch size, restart point of 50, interleaving."""
+    """All of them: engine, batch size, restart points of 50, interleaving."""
     return [
-        (engine, batch, restart, seed)
+        (engine, batch, restarts, seed)
         for engine, batch, seed in itertools.product(ENGINES, BATCHES, range(INTERLEAVINGS))
-        for restart in ([EVERY] if batch == 1 else distinct_restarts(engine, batch))
+        for restarts in passes(engine, batch)
     ]
+
+
+def passes(engine, batch):
+    """The restart points of each pass, together all that there are."""
+    if batch in PASSES:
+        return [list(range(first, RESTARTS, PASSES[batch])) for first in range(PASSES[batch])]
+    return [[point] for point in distinct_restarts(engine, batch)]
 
 
 def distinct_restarts(engine, batch):
@@ -75,12 +83,11 @@ def interleaved(ends, batch, seed):
         yield dict(at)
 
 
-def fold(log, folder, batch=1_000_000, restart=None, seed=0):
-    """The Model digest of a log, read in steps, with one restart on the way."""
+def fold(log, folder, batch=1_000_000, restarts=(), seed=0):
+    """The Model digest of a log, read in steps, with restarts on the way."""
     ends = {(topic, part): log.end(topic, part) for topic in TOPICS for part in log.partitions(topic)}
     steps = list(interleaved(ends, batch, seed))
     first = next(index for index, step in enumerate(steps) if step.get(("events", 0)))
-    restarts = [] if restart is None else range(RESTARTS) if restart == EVERY else [restart]
     restart_at = {first + (len(steps) - first) * each // RESTARTS for each in restarts}
     prefix = PrefixLog(log, steps[first])
     journal = Journal(prefix, clock=SteppingClock(), ids=SeededIds(1), actor="test")
@@ -114,10 +121,10 @@ def side(chosen, found):
                     log if engine == "embedded" else memory_copy(found, interleaving).log,
                     folder / f"model-{number}",
                     batch,
-                    restart,
+                    restarts,
                     interleaving,
                 )
-                for number, (engine, batch, restart, interleaving) in enumerate(chosen)
+                for number, (engine, batch, restarts, interleaving) in enumerate(chosen)
             ]
     finally:
         shutil.rmtree(folder)
@@ -144,7 +151,7 @@ def answer(process):
 
 def compare(chosen, seed, records=RECORDS, jobs=2, say=print):
     """Try combinations, ``jobs`` processes at a time; the ones that came to another digest."""
-    (wanted,) = answer(start([("memory", 1_000_000, None, 0)], seed, records))
+    (wanted,) = answer(start([("memory", 1_000_000, [], 0)], seed, records))
     slow, fast = ([each for each in chosen if (each[1] == 1) is is_slow] for is_slow in (True, False))
     chunks = [fast[index : index + CHUNK] for index in range(0, len(fast), CHUNK)] + [[each] for each in slow]
     wrong, running, began, done = [], [], time.monotonic(), 0
