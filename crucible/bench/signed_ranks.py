@@ -59,8 +59,10 @@ def wilcoxon(
     `EXACT_UP_TO` differences. Zeros: ``wilcox`` leaves them out, ``pratt`` ranks them and then leaves their ranks out
     (Pratt, JASA 54, 1959), ``zsplit`` gives half of their ranks to each side. ``round_differences`` rounds to so many
     decimals first, so that 0.3 − 0.2 and 0.2 − 0.1 tie. The estimate is Hodges and Lehmann's: the median of the
-    averages of any two differences, zeros too, with the interval of its order statistics (Hollander and Wolfe, 3.2,
-    3.3). ``rank_biserial`` is (W+ − W−) / (W+ + W−) (Kerby, Comprehensive Psychology 3, 2014).
+    averages of any two differences, with the interval of its order statistics (Hollander and Wolfe, 3.2, 3.3), both of
+    the differences that the test has: with ``wilcox`` those that are not zero, as R's ``wilcox.test``, else all.
+    W+ − W− is then how many more of the averages lie above 0 than below it, so that the estimate never lies on the
+    other side than the rank sums. ``rank_biserial`` is (W+ − W−) / (W+ + W−) (Kerby, Comprehensive Psychology 3, 2014).
     """
     checks = Checks()
     checks.alternative(alternative)
@@ -88,6 +90,8 @@ def wilcoxon(
         return dataclasses.replace(known, status="degenerate", reason="no_difference", p_value=1.0, ln_p=0.0)
     kept = differences[differences != 0] if zero_method == "wilcox" else differences
     known = dataclasses.replace(known, effects=(_effect(kept, signed, alternative, level),))
+    if len(kept) < len(differences):
+        known = dataclasses.replace(known, estimate_name=f"{known.estimate_name}, where they differ")
     is_exact = method in {"exact", "exact_conditional"} or (method == "auto" and used <= EXACT_UP_TO)
     if is_exact and not is_countable_signs(signed.ranks):
         checks.add("method", "the exact distribution of this many differences is too large", method, "asymptotic")
@@ -98,7 +102,7 @@ def wilcoxon(
     tested = dataclasses.replace(
         known, p_value=tail.p, ln_p=tail.ln_p, method=said, details={**known.details, **details}, warnings=warnings
     )
-    return _with_shift(tested, differences, level, wanted=shift)
+    return _with_shift(tested, kept, level, wanted=shift)
 
 
 def _differences(values: tuple[Real, ...], decimals: int | None) -> Real | None:

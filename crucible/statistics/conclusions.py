@@ -25,8 +25,8 @@ def sentence(asked: AskedTest, groups: Sequence[str], better: str | None, member
         return _of_all(asked, groups, member, certainty)
     first, second = groups
     if result.status != "ok":
-        return f"Nothing can be said of {first} and {second}: {result.reason}{_known(result, first, second)}."
-    known = _known(result, first, second)
+        return f"Nothing can be said of {first} and {second}: {result.reason}{_known(asked, result, first, second)}."
+    known = _known(asked, result, first, second)
     if asked.test == "tost":
         is_shown = "are equivalent" if member.is_rejected else "are not shown to be equivalent"
         said = f"{is_shown} within {written(asked.margin)} of {asked.metric}"
@@ -34,10 +34,22 @@ def sentence(asked: AskedTest, groups: Sequence[str], better: str | None, member
     side = _side(asked, result) if member.is_rejected else 0
     if not side:
         return f"{first} is not shown to {_LESS[asked.alternative]} {second} by {asked.metric}{known} ({certainty})."
+    return _of_two(asked, (first, second), better, side, (member, count))
+
+
+def _of_two(asked: AskedTest, groups: tuple[str, str], better: str | None, side: int, found: tuple[Member, int]) -> str:
+    """Of a difference that is shown: ``side`` says which group is above."""
+    (first, second), (member, count) = groups, found
+    result = member.result
+    known = _known(asked, result, first, second)
     higher, lower = (first, second) if side > 0 else (second, first)
-    if result.test not in RATIOS:
-        certainty = _certainty(asked, member, count, sign=side)
-    size = f" by {written(abs(result.estimate))}" if result.estimate and result.test not in RATIOS else ""
+    if _side_of_estimate(result) == -side:
+        certainty = _certainty(asked, member, count)
+        return f"{asked.test} and the estimate of {first} and {second} point different ways{known} ({certainty})."
+    certainty = _certainty(asked, member, count, sign=1 if result.test in RATIOS else side)
+    size = ""
+    if result.estimate and result.test not in RATIOS:
+        size = f" by {written(abs(result.estimate))}{_of_which(asked, result)}"
     if better is None:
         return f"{higher} has a higher {asked.metric} than {lower}{size} ({certainty})."
     winner, loser = (higher, lower) if better == "higher" else (lower, higher)
@@ -53,19 +65,33 @@ def _of_all(asked: AskedTest, groups: Sequence[str], member: Member, certainty: 
 
 
 def _side(asked: AskedTest, result: TestResult) -> int:
-    """Which group is above: 1 the first, −1 the second, 0 not told."""
+    """Which group the test puts above: 1 the first, −1 the second, 0 not told."""
     if asked.alternative != "two-sided":
         return 1 if asked.alternative == "greater" else -1
-    if result.estimate is not None and result.estimate != result.null:
-        return (result.estimate > result.null) - (result.estimate < result.null)
+    tails = [result.details.get(name) for name in ("p_less", "p_greater")]
+    if tails[0] is not None and tails[1] is not None:
+        return (tails[1] < tails[0]) - (tails[1] > tails[0])
     effect = next((effect.value for effect in result.effects if effect.value is not None), 0.0)
-    return (effect > 0) - (effect < 0)
+    return _side_of_estimate(result) or (effect > 0) - (effect < 0)
 
 
-def _known(result: TestResult, first: str, second: str) -> str:
+def _side_of_estimate(result: TestResult) -> int:
+    if result.estimate is None:
+        return 0
+    return (result.estimate > result.null) - (result.estimate < result.null)
+
+
+def _known(asked: AskedTest, result: TestResult, first: str, second: str) -> str:
     if result.test in RATIOS or result.estimate is None:
         return ""
-    return f"; the difference {first} − {second} is {written(result.estimate)}"
+    return f"; the difference {first} − {second} is {written(result.estimate)}{_of_which(asked, result)}"
+
+
+def _of_which(asked: AskedTest, result: TestResult) -> str:
+    """Where an estimate is of some pairs alone: Wilcoxon's leaves out those that do not differ."""
+    if result.test != "wilcoxon" or not result.details.get("n_zero"):
+        return ""
+    return f" among the {result.details['n_nonzero']:.0f} {UNITS[asked.pair or 'none']} that differ"
 
 
 def _certainty(asked: AskedTest, member: Member, count: int, sign: int = 1) -> str:

@@ -123,3 +123,35 @@ def test_pairs_of_different_lengths_and_unknown_words_are_refused():
         wilcoxon([1.0], [1.0], zero_method="drop", method="fast", level=0, round_differences=1.5)
     assert len(raised.value.problems) == 4
     assert wilcoxon([1.0, math.nan], [0.0, 1.0], nan_policy="omit").n_dropped == (1,)
+
+
+def averages(differences):
+    rows, columns = np.triu_indices(len(differences))
+    d = np.asarray(differences, float)
+    return (d[rows] + d[columns]) / 2
+
+
+@pytest.mark.parametrize("zero_method", ZERO_METHODS)
+def test_the_estimate_is_of_the_differences_that_the_test_has(zero_method):
+    kept = [d for d in D if d]
+    result = wilcoxon(D, zero_method=zero_method)
+    assert result.estimate == np.median(averages(kept if zero_method == "wilcox" else D))
+    if zero_method == "wilcox":
+        assert (result.estimate, result.interval) == (wilcoxon(kept).estimate, wilcoxon(kept).interval)
+
+
+def test_zeros_do_not_turn_the_estimate_against_the_test():
+    n, some = 4000, int(0.69 * 4000)
+    d = np.r_[-np.linspace(0.01, 0.02, some), np.linspace(1, 2, n - some)]
+    alone, with_zeros = wilcoxon(d), wilcoxon(np.r_[d, np.zeros(1520)])
+    assert (with_zeros.estimate, with_zeros.interval) == (alone.estimate, alone.interval)
+    assert with_zeros.estimate * with_zeros.effect("rank_biserial").value > 0
+
+
+@given(
+    st.lists(st.sampled_from([-9, -2, -1, 0, 0, 1, 2, 5, 8]), min_size=1, max_size=12), st.sampled_from(ZERO_METHODS)
+)
+def test_the_estimate_never_lies_on_the_other_side_than_the_rank_sums(differences, zero_method):
+    result = wilcoxon(differences, zero_method=zero_method)
+    if result.estimate is not None:
+        assert result.estimate * result.effect("rank_biserial").value >= 0

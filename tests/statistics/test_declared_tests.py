@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from crucible.bench.families import Member
+from crucible.bench.permutation import permutation_independent
 from crucible.bench.recording import from_record, input_digest
+from crucible.bench.signed_ranks import wilcoxon
 from crucible.definition.asked_test import AskedTest, family_faults, faults_of, group_label
 from crucible.finished_runs import DeclaredMetric, FinishedRun
 from crucible.statistics.arms import Groups
+from crucible.statistics.conclusions import sentence
 from crucible.statistics.declared_tests import run_tests
 
 RATES, RANKS, REPEATS, ITEMS = (0.1, 0.2, 0.3), (4, 8), 6, 40
@@ -198,6 +202,31 @@ def test_the_interval_of_a_sentence_has_the_direction_that_the_sentence_says():
     low, high = turned["result"]["low"], turned["result"]["high"]
     assert low < high < 0
     assert f"(95 % interval {-high:.4g} to {-low:.4g};" in turned["conclusion"]
+
+
+def concluded(result, **asked):
+    member = Member(
+        label="x − y", result=result, p_adjusted=result.p_value, ln_p_adjusted=result.ln_p, is_rejected=True
+    )
+    return sentence(AskedTest(metric="loss", by="rate", **asked), ["x", "y"], "lower", member, 1)
+
+
+@pytest.mark.parametrize("alternative", ["two-sided", "greater"])
+def test_a_sentence_states_no_direction_that_test_and_estimate_do_not_share(alternative):
+    result = permutation_independent([0.9], [*np.zeros(98), 1000.0], alternative=alternative)
+    assert result.p_value < 0.05
+    assert result.estimate < 0
+    said = concluded(result, test="permutation_independent", pair="none", alternative=alternative)
+    assert said.startswith(
+        "permutation_independent and the estimate of x and y point different ways; the difference x − "
+    )
+    assert "is −9.2" in said
+
+
+def test_a_sentence_says_of_how_many_pairs_the_estimate_is():
+    result = wilcoxon([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 0.0, 0.0], [0.0] * 10)
+    said = concluded(result, test="wilcoxon", pair="item")
+    assert said.startswith("y is better than x: its loss is lower by 4.5 among the 8 items that differ (95 % interval")
 
 
 @pytest.mark.parametrize(
