@@ -7,6 +7,7 @@ other is executed. The digest of the code is made from the source, so only the s
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.machinery import (
     BYTECODE_SUFFIXES,
@@ -50,7 +51,7 @@ class SourceHook:
             return
         roots = [each for each in (self._root, root) if each is not None]
         for path in list(sys.path_importer_cache):
-            if any(Path(path).resolve().is_relative_to(each) for each in roots):
+            if any(_real(path).is_relative_to(each) for each in roots):
                 del sys.path_importer_cache[path]
         self._root = root
         if self not in sys.path_hooks:
@@ -58,7 +59,7 @@ class SourceHook:
 
     def __call__(self, path: str) -> FileFinder:
         """Return a finder for a folder of the project; ``ImportError`` for any other, as the protocol wants."""
-        if not self._is_code(Path(path)):
+        if not self._is_code(path):
             message = f"{path} is no folder of the project"
             raise ImportError(message, path=path)
         return FileFinder(
@@ -66,9 +67,13 @@ class SourceHook:
             (SourcelessFileLoader, BYTECODE_SUFFIXES),
         )  # fmt: skip
 
-    def _is_code(self, path: Path) -> bool:
-        folder = path.resolve()
+    def _is_code(self, path: str) -> bool:
+        folder = _real(path)
         if self._root is None or not folder.is_relative_to(self._root) or not folder.is_dir():
             return False
         below = folder.relative_to(self._root).parts
-        return not path.is_relative_to(_OURS) and not any(part in NOT_CODE or part[0] == "." for part in below)
+        return not Path(path).is_relative_to(_OURS) and not any(part in NOT_CODE or part[0] == "." for part in below)
+
+
+def _real(path: str) -> Path:
+    return Path(os.path.realpath(path))

@@ -73,6 +73,14 @@ def test_the_source_is_executed_whatever_compiled_code_lies_beside_it(tmp_path, 
     assert cached.read_bytes() == compiled
 
 
+def test_a_search_path_that_leads_nowhere_or_in_a_circle_is_passed_over(tmp_path, monkeypatch):
+    write(tmp_path, {"mine.py": "try:\n    import nowhere\nexcept ModuleNotFoundError:\n    x = 1\n", "plain": ""})
+    (tmp_path / "circle").symlink_to("circle")
+    for name in ("circle", "plain", "gone"):
+        monkeypatch.syspath_prepend(tmp_path / name)
+    assert import_file(tmp_path / "mine.py").x == 1
+
+
 def test_what_is_installed_below_a_project_is_imported_as_ever(tmp_path, monkeypatch):
     installed = tmp_path / ".venv" / "lib" / "site-packages"
     write(tmp_path, {"crucible.toml": "", "mine.py": "import heavy\n", ".venv/lib/site-packages/heavy.py": "x = 1\n"})
