@@ -13,15 +13,19 @@ from crucible.bench.noncentral import noncentrality_f
 from crucible.bench.normality import normality_of
 from crucible.bench.result import Assumption, Effect, Interval, TestResult
 from crucible.bench.samples import NanPolicy, Samples, Values, grouped
+from crucible.bench.scalars import plain_scalars
 from crucible.bench.variances import equality_of_variances
 
 ONEWAY: Final = "one-way analysis of variance (Fisher 1925)"
+SPREADS_MIN: Final = 1e-140
+"""Of the least standard deviation to the greatest: the ratio of their squares is a double."""
 WELCH: Final = "Welch's one-way analysis of variance (Welch, Biometrika 38, 1951)"
 EFFECT: Final = "noncentral F inverted, λ / (λ + N) (Steiger, Psychological Methods 9, 2004)"
 FAR: Final = 1e8
 """F beyond it have no interval of an effect: the digits of the data end there."""
 
 
+@plain_scalars
 def anova_oneway(
     groups: Iterable[Values], *, level: float = LEVEL, nan_policy: NanPolicy = "propagate", assumptions: bool = True
 ) -> TestResult:
@@ -91,6 +95,7 @@ def _shares(f: float, df: tuple[float, float], n: int, asked: Asked) -> tuple[Ef
     return tuple(Effect(name=name, value=value, interval=interval) for name, value in values.items())
 
 
+@plain_scalars
 def anova_welch(
     groups: Iterable[Values], *, nan_policy: NanPolicy = "propagate", assumptions: bool = True
 ) -> TestResult:
@@ -108,6 +113,8 @@ def anova_welch(
     if any(each.is_rounding for each in scaled.of):
         reason = "zero_variance" if any(each.is_constant for each in scaled.of) else "zero_variance_up_to_rounding"
         return TestResult(**known, status="degenerate", reason=reason)
+    if min(each.sd for each in scaled.of) <= SPREADS_MIN * max(each.sd for each in scaled.of):
+        return TestResult(**known, status="degenerate", reason="too_great")
     statistic, df = _welch(scaled.of)
     tail = f_tail(statistic, *df)
     return TestResult(**known, statistic=statistic, p_value=tail.p, ln_p=tail.ln_p, df=df)

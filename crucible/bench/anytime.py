@@ -18,13 +18,18 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable
-from typing import Any, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, Self, TypeAlias, TypeVar
 
 from crucible.bench.result import Alternative, Interval
 from crucible.bench.samples import Checks
+from crucible.bench.scalars import plain_scalars
 
 Stream: TypeAlias = Any
 """A float, or an array of one for each stream."""
+
+
+SPREAD_MAX: Final = 1e152
+"""Of a standard deviation, and one over it the least: its square is a double."""
 
 
 class Folding(Protocol):
@@ -45,6 +50,7 @@ def folded(state: State, values: Iterable[Stream]) -> State:
     return state
 
 
+@plain_scalars
 def mixture_half_width(
     n: float, *, sigma: float, rho: float, alpha: float = 0.05, alternative: Alternative = "two-sided"
 ) -> float:
@@ -56,14 +62,14 @@ def mixture_half_width(
     """
     checks = Checks()
     checks.number("n", n, low=1)
-    for name, value in (("sigma", sigma), ("rho", rho)):
-        positive(checks, name, value)
+    _mixture(checks, sigma, rho)
     checks.open_unit("alpha", alpha)
     checks.alternative(alternative)
     checks.done()
     return float(sigma * reach(float(n), rho / sigma / sigma, alpha, alternative) / n)
 
 
+@plain_scalars
 def mixture_rho(n: float, *, sigma: float = 1.0, alpha: float = 0.05) -> float:
     """The ``rho`` with which the two-sided normal mixture is tightest at ``n`` values.
 
@@ -121,13 +127,13 @@ class NormalMixture(Evidence):
     """Sum of (value − null) / σ."""
 
     @classmethod
+    @plain_scalars
     def start(
         cls, *, sigma: float, rho: float, null: float = 0.0, alternative: Alternative = "two-sided"
     ) -> NormalMixture:
         """Before the first value; ``rho`` as in ``mixture_half_width``. Raises ``StatisticsError`` for bad input."""
         checks = Checks()
-        positive(checks, "sigma", sigma)
-        positive(checks, "rho", rho)
+        _mixture(checks, sigma, rho)
         checks.number("null", null)
         checks.alternative(alternative)
         checks.done()
@@ -145,6 +151,7 @@ class NormalMixture(Evidence):
         """Mean of the values."""
         return self.null + self.sigma * self.total / self.n if self.n else None
 
+    @plain_scalars
     def bounds(self, level: float = 0.95) -> tuple[Stream, Stream] | None:
         """Ends of the interval, whatever the alternative; None before the first value."""
         if not self.n:
@@ -154,6 +161,7 @@ class NormalMixture(Evidence):
         )
         return self.estimate - half, self.estimate + half
 
+    @plain_scalars
     def interval(self, level: float = 0.95) -> Interval | None:
         """The interval after these values."""
         return as_interval(self.bounds(level), level, self.alternative, "normal mixture (Howard et al. 2021), exact")
@@ -182,6 +190,7 @@ class AsymptoticMean(Evidence):
     """Sum of squared deviations from the mean (Welford, Technometrics 4, 1962)."""
 
     @classmethod
+    @plain_scalars
     def start(
         cls,
         *,
@@ -216,6 +225,7 @@ class AsymptoticMean(Evidence):
         ln_e = ln_mixture(np.where(squares > 0, total, 0.0), n, self.rho, self.alternative)
         return dataclasses.replace(after, **evidence(self, plain(ln_e)))
 
+    @plain_scalars
     def bounds(self, level: float = 0.95) -> tuple[Stream, Stream] | None:
         """Ends of the interval, whatever the alternative; None before ``first`` values."""
         import numpy as np
@@ -226,6 +236,7 @@ class AsymptoticMean(Evidence):
         half = deviation * reach(self.n, self.rho, alpha_of(level), self.alternative) / self.n
         return self.mean - half, self.mean + half
 
+    @plain_scalars
     def interval(self, level: float = 0.95) -> Interval | None:
         """The interval after these values; None before ``first`` of them, and as long as all are equal."""
         bounds = None if self.n and not self.squares else self.bounds(level)
@@ -244,11 +255,21 @@ def finite(value: Stream) -> Stream:
     return float(value)
 
 
-def positive(checks: Checks, name: str, value: object) -> None:
-    """``value`` is a finite number above zero."""
-    checks.number(name, value, low=0.0)
-    if value == 0:
+def positive(checks: Checks, name: str, value: float, most: float = SPREAD_MAX * SPREAD_MAX) -> None:
+    """``value`` is a number above zero, from 1 / ``most`` to ``most``."""
+    before = len(checks.problems)
+    checks.number(name, value, low=0.0, high=most)
+    if len(checks.problems) == before and value == 0:
         checks.add(name, "it is zero", value, "a positive number")
+    elif len(checks.problems) == before and value < 1 / most:
+        checks.add(name, "too small", value, f"a number of at least {1 / most:g}")
+
+
+def _mixture(checks: Checks, sigma: float, rho: float) -> None:
+    positive(checks, "sigma", sigma)
+    positive(checks, "rho", rho)
+    if not checks.problems and not 0 < rho / sigma / sigma < math.inf:
+        checks.add("rho", "out of all proportion to sigma", rho, "something like the square of sigma")
 
 
 def ln_mixture(total: Stream, v: float, rho: float, alternative: Alternative) -> Stream:

@@ -7,9 +7,10 @@ import math
 from collections.abc import Callable
 from typing import Final
 
-from crucible.bench.anytime import Evidence, Stream, alpha_of, as_interval, evidence, finite, plain
+from crucible.bench.anytime import Evidence, Stream, alpha_of, as_interval, evidence, finite, plain, positive
 from crucible.bench.result import Alternative, Interval
 from crucible.bench.samples import Checks
+from crucible.bench.scalars import plain_scalars
 
 BET_MAX: Final = 0.5
 """Largest bet, as a share of the one that could lose everything."""
@@ -87,6 +88,7 @@ class EmpiricalBernstein(_Bounded):
     """Sum of 4 (x − mean before)² ψ(bet), ψ(λ) = (−log(1 − λ) − λ) / 4."""
 
     @classmethod
+    @plain_scalars
     def start(
         cls,
         *,
@@ -124,6 +126,7 @@ class EmpiricalBernstein(_Bounded):
             **evidence(self, ln_e),
         )
 
+    @plain_scalars
     def bounds(self, level: float = 0.95) -> tuple[Stream, Stream] | None:
         """Ends of the interval, whatever the alternative, cut to the range; None before the first value."""
         import numpy as np
@@ -136,6 +139,7 @@ class EmpiricalBernstein(_Bounded):
         low, high = self.low + width * (middle - half), self.low + width * (middle + half)
         return plain(np.maximum(low, self.low)), plain(np.minimum(high, self.high))
 
+    @plain_scalars
     def interval(self, level: float = 0.95) -> Interval | None:
         """The interval after these values."""
         method = "empirical Bernstein (Waudby-Smith and Ramdas 2024), exact"
@@ -156,6 +160,7 @@ class Betting(_Bounded):
     """Logarithms of both capitals."""
 
     @classmethod
+    @plain_scalars
     def start(
         cls,
         *,
@@ -200,6 +205,7 @@ class BetaBinomial(Evidence):
     failures: Stream = 0
 
     @classmethod
+    @plain_scalars
     def start(
         cls, *, p0: float = 0.5, a: float = 1.0, b: float = 1.0, alternative: Alternative = "two-sided"
     ) -> BetaBinomial:
@@ -207,9 +213,7 @@ class BetaBinomial(Evidence):
         checks = Checks()
         checks.open_unit("p0", p0)
         for name, value in (("a", a), ("b", b)):
-            checks.number(name, value, low=0.0)
-            if value == 0:
-                checks.add(name, "it is zero", value, "a positive number")
+            positive(checks, name, value)
         checks.alternative(alternative)
         checks.done()
         return cls(p0=float(p0), a=float(a), b=float(b), alternative=alternative)
@@ -229,6 +233,7 @@ class BetaBinomial(Evidence):
         ln_e = _ln_beta_binomial(s, f, self.p0, self.a, self.b, self.alternative)
         return dataclasses.replace(self, successes=s, failures=f, **evidence(self, ln_e))
 
+    @plain_scalars
     def interval(self, level: float = 0.95) -> Interval | None:
         """Every share that the evidence does not speak against; None before the first trial."""
         s, f = float(self.successes), float(self.failures)
@@ -254,6 +259,7 @@ def _root(excess: Callable[[float], float], outer: float, inner: float) -> float
     return outer if excess(outer) <= 0 else float(brentq(excess, outer, inner, xtol=1e-300, rtol=1e-12, maxiter=2000))
 
 
+@plain_scalars
 def beta_binomial(
     successes: int,
     failures: int,

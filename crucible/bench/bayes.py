@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
+from crucible.bench.designs import above_zero
 from crucible.bench.distributions import beta_tail
 from crucible.bench.result import ALTERNATIVES, Alternative, Status
 from crucible.bench.samples import Checks, NanPolicy, Values
+from crucible.bench.scalars import plain_scalar, plain_scalars
 from crucible.bench.t_tests import t_one_sample, t_paired, t_student
 
 if TYPE_CHECKING:
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 
 SCALE: Final = math.sqrt(0.5)
 """Of the Cauchy prior: half of the effects are expected to be smaller."""
+SCALE_MIN: Final = 1e-100
+SCALE_MAX: Final = 1e100
+T_MAX: Final = 1e130
+"""Beyond these a double does not hold what is summed."""
 JZS: Final = "JZS Bayes factor, Cauchy prior of the standardized effect (Rouder et al., Psychonomic Bulletin 16, 2009)"
 BINOMIAL: Final = "Bayes factor of a binomial proportion, beta prior (Jeffreys 1961)"
 STEP: Final = 0.05
@@ -47,6 +54,7 @@ class BayesFactor:
     scale: float | None = None
 
 
+@plain_scalars
 def bayes_factor_t(
     a: Values,
     b: Values | None = None,
@@ -70,15 +78,18 @@ def bayes_factor_t(
     known = BayesFactor(test="bayes_factor_t", method=JZS, n=result.n, alternative=alternative, scale=scale)
     if result.status == "degenerate" or result.statistic is None:
         return dataclasses.replace(known, status="degenerate", reason=result.reason, statistic=result.statistic)
+    if abs(result.statistic) > T_MAX:
+        return dataclasses.replace(known, status="degenerate", reason="too_great", statistic=result.statistic)
     return bayes_factor_of_t(result.statistic, *result.n, scale=scale, alternative=alternative)
 
 
+@plain_scalars
 def bayes_factor_of_t(
     t: float, n: int, n_b: int | None = None, *, scale: float = SCALE, alternative: Alternative = "two-sided"
 ) -> BayesFactor:
     """JZS Bayes factor from Student's t of ``n`` pairs or values, or of two samples of ``n`` and ``n_b`` values."""
     checks = _checks(alternative, scale)
-    checks.number("t", t)
+    checks.number("t", t, low=-T_MAX, high=T_MAX)
     checks.number("n", n, low=1 if n_b is not None else 2, is_whole=True)
     if n_b is not None:
         checks.number("n_b", n_b, low=1, is_whole=True)
@@ -124,6 +135,7 @@ def _ln_jzs(t: float, size: float, df: float, scale: float, alternative: Alterna
     return float(logsumexp(terms)) + math.log(STEP)
 
 
+@plain_scalars
 def bayes_factor_binomial(
     successes: int,
     n: int,
@@ -143,14 +155,11 @@ def bayes_factor_binomial(
     checks.open_unit("null", null)
     checks.number("n", n, low=0, is_whole=True)
     checks.number("successes", successes, low=0, is_whole=True)
-    for place, value in enumerate(prior):
-        checks.number(f"prior[{place}]", value)
-        if not checks.problems and value <= 0:
-            checks.add(f"prior[{place}]", "too small", value, "a number above 0")
+    pair = _beta(checks, prior)
     if not checks.problems and successes > n:
         checks.add("successes", "too many", successes, f"at most n, {n}")
     checks.done()
-    a, b = prior
+    a, b = pair
     after = a + successes, b + n - successes
     ln_bf10 = float(betaln(*after) - betaln(a, b)) - successes * math.log(null) - (n - successes) * math.log1p(-null)
     if alternative != "two-sided":
@@ -166,6 +175,18 @@ def bayes_factor_binomial(
     )
 
 
+def _beta(checks: Checks, prior: Any) -> tuple[float, float]:
+    """Both parameters of a beta distribution."""
+    given = prior if isinstance(prior, Iterable) and not isinstance(prior, str | bytes | Mapping) else ()
+    found = [plain_scalar(each) for each in given]
+    if len(found) != 2:  # noqa: PLR2004
+        checks.add("prior", "these are no two numbers", prior, "two numbers above 0")
+        return 1.0, 1.0
+    for place, value in enumerate(found):
+        above_zero(checks, f"prior[{place}]", value)
+    return found[0], found[1]
+
+
 def _ln_side(x: float, a: float, b: float, alternative: Alternative) -> float:
     """Logarithm of the probability of a beta on the side of ``x`` that the alternative means."""
     if alternative == "less":
@@ -176,9 +197,7 @@ def _ln_side(x: float, a: float, b: float, alternative: Alternative) -> float:
 def _checks(alternative: Alternative, scale: float) -> Checks:
     checks = Checks()
     checks.alternative(alternative)
-    checks.number("scale", scale)
-    if not checks.problems and scale <= 0:
-        checks.add("scale", "too small", scale, "a number above 0")
+    checks.number("scale", scale, low=SCALE_MIN, high=SCALE_MAX)
     return checks
 
 

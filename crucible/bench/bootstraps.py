@@ -22,10 +22,12 @@ from crucible.bench.bootstrap_draws import (
     sorted_distribution,
 )
 from crucible.bench.bootstrap_units import STATISTICS, clustered_units, paired_units, sample_units
+from crucible.bench.clustered import codes
 from crucible.bench.distributions import normal_quantile
 from crucible.bench.estimates import Estimate
 from crucible.bench.result import Alternative, Interval
 from crucible.bench.samples import Checks, NanPolicy, Samples, Values, independent, paired
+from crucible.bench.scalars import plain_scalars
 
 if TYPE_CHECKING:
     from crucible.bench.samples import Real
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 BootstrapMethod = Literal["percentile", "basic", "bca", "studentized"]
 BOOTSTRAP_METHODS: Final[tuple[BootstrapMethod, ...]] = get_args(BootstrapMethod)
 RESAMPLES: Final = 9999
+LARGEST: Final = 1e150
+"""Of values whose squares and sums of squares are doubles."""
+RESAMPLES_MAX: Final = 100_000_000
 SOURCES: Final = {
     "percentile": "bootstrap, percentile (Efron, 1979)",
     "basic": "bootstrap, basic: the percentile one mirrored at the estimate (Davison and Hinkley, 1997)",
@@ -42,6 +47,7 @@ SOURCES: Final = {
 UNITS_MIN: Final = 2
 
 
+@plain_scalars
 def bootstrap(
     values: Values,
     *,
@@ -72,11 +78,13 @@ def bootstrap(
     reason = _reason(data)
     if reason is not None:
         return _degenerate(name, method, data, reason)
+    _refuse_no_function(checks, standard_error)
     units = [sample_units(data.values[0], statistic, standard_error)]
     asked = _Asked(name, method, level, alternative, n_resamples, seed, complete)
     return _estimate(checks, asked, units, data)
 
 
+@plain_scalars
 def bootstrap_difference(
     a: Values,
     b: Values,
@@ -97,11 +105,13 @@ def bootstrap_difference(
     reason = _reason(data)
     if reason is not None:
         return _degenerate(name, method, data, reason)
+    _refuse_no_function(checks, standard_error)
     units = [sample_units(each, statistic, standard_error) for each in data.values]
     asked = _Asked(name, method, level, alternative, n_resamples, seed, complete=False)
     return _estimate(checks, asked, units, data)
 
 
+@plain_scalars
 def bootstrap_paired(
     a: Values,
     b: Values,
@@ -130,6 +140,7 @@ def bootstrap_paired(
     return _estimate(checks, asked, units, data)
 
 
+@plain_scalars
 def bootstrap_clustered(
     values: Values,
     clusters: Iterable[Any],
@@ -153,9 +164,8 @@ def bootstrap_clustered(
     import numpy as np
 
     checks = _checked(statistic, method, level, alternative=alternative, n_resamples=n_resamples, seed=seed)
-    names = list(clusters)
-    called = {each: place for place, each in enumerate(dict.fromkeys(names))}
-    data = paired(checks, nan_policy, values=values, clusters=[float(called[each]) for each in names])
+    labels = list(clusters) if isinstance(clusters, str) else clusters
+    data = paired(checks, nan_policy, values=values, clusters=codes(checks, "clusters", labels))
     name = statistic if isinstance(statistic, str) else "statistic"
     reason = data.reason or ("empty" if data.n[0] == 0 else None)
     groups: list[Real] = []
@@ -192,15 +202,23 @@ def _checked(
     checks.choice("method", method, BOOTSTRAP_METHODS)
     checks.open_unit("level", level)
     checks.alternative(alternative)
-    checks.number("n_resamples", n_resamples, low=2, is_whole=True)
+    checks.number("n_resamples", n_resamples, low=2, high=RESAMPLES_MAX, is_whole=True)
     if seed is not None:
         checks.number("seed", seed, low=0, is_whole=True)
     return checks
 
 
+def _refuse_no_function(checks: Checks, standard_error: object) -> None:
+    if standard_error is not None and not callable(standard_error):
+        checks.add("standard_error", "this is no function", standard_error, "a function of an array and ``axis``")
+        checks.done()
+
+
 def _reason(data: Samples) -> str | None:
     if data.reason is not None:
         return data.reason
+    if any(len(each) and max(-each.min(), each.max()) > LARGEST for each in data.values):
+        return "too_great"
     return "empty" if min(data.n) == 0 else "n_too_small" if min(data.n) < UNITS_MIN else None
 
 

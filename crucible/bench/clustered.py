@@ -32,15 +32,19 @@ def codes(checks: Checks, name: str, labels: Labels) -> Real:
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
         checks.add(name, "these are no labels", labels, "a sequence with a label for each value")
         return np.empty(0)
+    dimensions = getattr(given, "ndim", 1)
+    if dimensions != 1:
+        checks.add(name, f"it has {dimensions} dimensions", expected="one dimension")
+        return np.empty(0)
     known: dict[Hashable, int] = {}
     found: list[float] = []
     for label in given.tolist() if hasattr(given, "tolist") else list(given):
-        if label is None or label != label:  # noqa: PLR0124  NaN is no label
-            checks.add(name, "a label is missing", label, "a label for each value")
-            return np.empty(0)
         try:
+            if label is None or label != label:  # noqa: PLR0124  NaN is no label
+                checks.add(name, "a label is missing", label, "a label for each value")
+                return np.empty(0)
             found.append(known.setdefault(label, len(known)))
-        except TypeError:
+        except (TypeError, ValueError):  # lists and arrays
             checks.add(name, "this is no label", label, "strings or numbers")
             return np.empty(0)
     return np.array(found, dtype=np.float64)

@@ -8,6 +8,7 @@ the answer hangs on the choice. No power is computed from what was observed.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, Final, cast
 
@@ -18,7 +19,8 @@ from crucible.bench.evaluation import evaluation_difference
 from crucible.bench.permutation import permutation_independent, permutation_paired
 from crucible.bench.ranks import mannwhitney
 from crucible.bench.result import TestResult
-from crucible.bench.samples import Checks, Values
+from crucible.bench.samples import Checks, Values, paired
+from crucible.bench.scalars import plain_scalars
 from crucible.bench.sentences import BETTER, Better, Verdict, conclusion, shown_side
 from crucible.bench.signed_ranks import wilcoxon
 from crucible.bench.t_tests import t_paired, t_welch
@@ -57,6 +59,7 @@ class Compared:
     warnings: tuple[str, ...] = ()
 
 
+@plain_scalars
 def compare(
     a: Arm,
     b: Arm,
@@ -96,6 +99,7 @@ def compare(
     return _concluded(names, better, primary, beside=beside, equal=equal, margin=margin, warnings=warnings)
 
 
+@plain_scalars
 def compare_paired(
     a: Arm,
     b: Arm,
@@ -134,6 +138,7 @@ def compare_paired(
     return _concluded(names, better, primary, beside=beside, equal=equal, margin=margin, warnings=warnings)
 
 
+@plain_scalars
 def compare_running(
     a: Arm,
     b: Arm,
@@ -153,10 +158,14 @@ def compare_running(
     checks = _checks(better, names, None, level)
     checks.done()
     one, two, _, warnings = joined(a, b, None)
-    state = folded(
-        AsymptoticMean.start(tightest_at=tightest_at, first=first, alpha=1 - level),
-        [x - y for x, y in zip(one, two, strict=True)],
-    )
+    data = paired(Checks(), "propagate", a=one, b=two)
+    gaps = [x - y for x, y in zip(*(each.tolist() for each in data.values), strict=True)]
+    state = AsymptoticMean.start(tightest_at=tightest_at, first=first, alpha=1 - level)
+    if data.reason is not None or not all(map(math.isfinite, gaps)):
+        known = TestResult(test="anytime_paired", method=RUNNING, estimate_name="mean difference", n=data.n[:1])
+        primary = dataclasses.replace(known, status="degenerate", reason=data.reason or "too_great")
+        return _concluded(names, better, primary, warnings=warnings)
+    state = folded(state, gaps)
     interval = state.interval(level)
     has_said = interval is not None
     primary = TestResult(
@@ -181,8 +190,8 @@ def _checks(better: Better, names: tuple[str, str], margin: float | None, level:
     checks = Checks()
     checks.choice("better", better, BETTER)
     checks.open_unit("level", level)
-    if len(names) != 2 or len(set(names)) != 2:  # noqa: PLR2004  two arms
-        checks.add("names", "the arms need two different names", names)
+    if not isinstance(names, tuple | list) or [type(each) for each in names] != [str, str] or names[0] == names[1]:
+        checks.add("names", "the arms need two different names", names, "two texts")
     if margin is not None:
         _check_margin(checks, margin, level)
     return checks
@@ -225,7 +234,9 @@ def joined(
             checks.done()
         if isinstance(cluster, Mapping):
             checks.add("cluster", "the arms have no item ids to look up", expected="a sequence as long as the arms")
-            checks.done()
+        elif cluster is not None and (isinstance(cluster, str | bytes) or not isinstance(cluster, Iterable)):
+            checks.add("cluster", "these are no labels", cluster, "a sequence as long as the arms")
+        checks.done()
         first, second = (checks.array(name, cast("Values", arm)).tolist() for name, arm in (("a", a), ("b", b)))
         checks.done()
         return first, second, None if cluster is None else list(cluster), ()

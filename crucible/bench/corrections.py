@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 
 from crucible.bench.samples import Checks, Values
+from crucible.bench.scalars import plain_scalars
 from crucible.errors import Problem, StatisticsError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Adjustment:
         return None if self.n_tests == len(self.p_values) else "nan_excluded_from_family"
 
 
+@plain_scalars
 def adjust(
     p_values: Sequence[float | None],
     method: Correction = "holm",
@@ -104,8 +106,7 @@ def _checked(
     """P values and their logarithms, NaN where there is none."""
     checks = Checks()
     checks.open_unit("alpha", alpha)
-    if method not in CORRECTIONS:
-        checks.add("method", f"{method!r} is no correction", expected=f"one of {', '.join(CORRECTIONS)}")
+    checks.choice("method", method, CORRECTIONS)
     p = checks.array("p_values", cast("Values", p_values)).tolist()
     given = [math.nan] * len(p) if ln_p is None else checks.array("ln_p", cast("Values", ln_p)).tolist()
     if len(given) != len(p):

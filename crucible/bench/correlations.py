@@ -12,6 +12,7 @@ from crucible.bench.rank_exact import one_or_both
 from crucible.bench.ranks import ranked
 from crucible.bench.result import Alternative, Interval, TestResult
 from crucible.bench.samples import Checks, NanPolicy, Samples, Values, paired
+from crucible.bench.scalars import plain_scalars
 
 if TYPE_CHECKING:
     from crucible.bench.samples import Real
@@ -40,6 +41,7 @@ class Correlation:
     reason: str | None = None
 
 
+@plain_scalars
 def pearson(
     x: Values,
     y: Values,
@@ -63,6 +65,7 @@ def pearson(
     return _degenerate(known, reason) if reason else _product(known, correlation(*data.values), level, 1.0)
 
 
+@plain_scalars
 def spearman(
     x: Values,
     y: Values,
@@ -163,6 +166,7 @@ def correlation(x: Real, y: Real) -> Correlation:
     return Correlation(r, near * (1 + abs(r)))
 
 
+@plain_scalars
 def kendall(
     x: Values,
     y: Values,

@@ -12,6 +12,7 @@ from crucible.bench.estimates import Estimate
 from crucible.bench.moments import in_units, moments, times_power
 from crucible.bench.result import Alternative, Interval, Status
 from crucible.bench.samples import Checks, NanPolicy, Samples, Values, independent
+from crucible.bench.scalars import plain_scalars
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,6 +56,7 @@ class Description:
     """Adjusted excess G2; of four values or more that differ."""
 
 
+@plain_scalars
 def describe(a: Values, *, nan_policy: NanPolicy = "propagate") -> Description:
     """Size, mean, standard deviation and error, quartiles, skewness and kurtosis of a sample."""
     samples = independent(Checks(), nan_policy, a=a)
@@ -112,6 +114,7 @@ def _shape(standardized: Real, n: int) -> tuple[float | None, float | None]:
     return skew, kurtosis
 
 
+@plain_scalars
 def mean_interval(
     a: Values, *, alternative: Alternative = "two-sided", level: float = LEVEL, nan_policy: NanPolicy = "propagate"
 ) -> Estimate:
@@ -140,6 +143,7 @@ def mean_interval(
     )
 
 
+@plain_scalars
 def variance_interval(
     a: Values, *, alternative: Alternative = "two-sided", level: float = LEVEL, nan_policy: NanPolicy = "propagate"
 ) -> Estimate:
@@ -175,6 +179,7 @@ def variance_interval(
     )
 
 
+@plain_scalars
 def median_interval(
     a: Values, *, alternative: Alternative = "two-sided", level: float = LEVEL, nan_policy: NanPolicy = "propagate"
 ) -> Estimate:

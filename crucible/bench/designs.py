@@ -15,6 +15,11 @@ POWER: Final = 0.8
 N_MAX: Final = 10**9
 """Values per group beyond which a size counts as out of reach."""
 EFFECT_MAX: Final = 1e9
+ALPHA_MIN: Final = 1e-300
+"""Below, half of it may be lost."""
+GROUPS_MAX: Final = 10_000
+RATIO_MAX: Final = 1e6
+"""Of one size to the other, and of the other to the one."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -73,20 +78,22 @@ def design(
 
 
 def power_checks(alpha: float, alternative: Alternative, power: float = POWER, **numbers: float) -> Checks:
-    """Checks of what all designs have; ``numbers`` are finite."""
+    """Checks of what all designs have; ``numbers`` are effects."""
     checks = Checks()
     checks.open_unit("alpha", alpha)
+    if not checks.problems and alpha < ALPHA_MIN:
+        checks.add("alpha", "too small", alpha, f"a number of at least {ALPHA_MIN:g}")
     checks.open_unit("power", power)
     checks.alternative(alternative)
     for name, value in numbers.items():
-        checks.number(name, value)
+        checks.number(name, value, low=-EFFECT_MAX, high=EFFECT_MAX)
     return checks
 
 
-def above_zero(checks: Checks, name: str, value: float) -> None:
-    """``value`` is a finite number above 0."""
+def above_zero(checks: Checks, name: str, value: float, high: float | None = None) -> None:
+    """``value`` is a finite number above 0, at most ``high``."""
     before = len(checks.problems)
-    checks.number(name, value)
+    checks.number(name, value, high=high)
     if len(checks.problems) == before and value <= 0:
         checks.add(name, "too small", value, "a number above 0")
 

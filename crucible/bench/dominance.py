@@ -9,6 +9,7 @@ from crucible.bench.asked import LEVEL, Asked
 from crucible.bench.distributions import t_quantile
 from crucible.bench.result import Alternative, Effect, Interval
 from crucible.bench.samples import NanPolicy, Values, independent
+from crucible.bench.scalars import plain_scalars
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +22,7 @@ METHOD: Final = (
 )
 
 
+@plain_scalars
 def cliffs_delta(
     a: Values,
     b: Values,
@@ -33,6 +35,7 @@ def cliffs_delta(
     return _of(a, b, Asked(level, alternative), nan_policy)[0]
 
 
+@plain_scalars
 def cles(
     a: Values,
     b: Values,

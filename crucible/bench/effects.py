@@ -20,6 +20,7 @@ from crucible.bench.moments import Moments, Scaled, difference, in_units, moment
 from crucible.bench.noncentral import noncentralities
 from crucible.bench.result import Alternative, Effect, Interval, Status
 from crucible.bench.samples import NanPolicy, Samples, Values, independent, paired
+from crucible.bench.scalars import plain_scalars
 
 if TYPE_CHECKING:
     from crucible.bench.samples import Real
@@ -67,6 +68,7 @@ def hedges_factor(df: float) -> float | None:
     return math.exp(math.lgamma(df / 2) - math.lgamma((df - 1) / 2)) / math.sqrt(df / 2)
 
 
+@plain_scalars
 def cohens_d(
     a: Values,
     b: Values,
@@ -79,6 +81,7 @@ def cohens_d(
     return _one(a, b, "cohens_d", Asked(level, alternative), nan_policy)
 
 
+@plain_scalars
 def cohens_d_av(
     a: Values,
     b: Values,
@@ -91,6 +94,7 @@ def cohens_d_av(
     return _one(a, b, "cohens_d_av", Asked(level, alternative), nan_policy)
 
 
+@plain_scalars
 def hedges_g(
     a: Values,
     b: Values,
@@ -108,6 +112,7 @@ def hedges_g(
     return _one(a, b, name, Asked(level, alternative), nan_policy)
 
 
+@plain_scalars
 def glass_delta(
     a: Values,
     b: Values,
@@ -120,6 +125,7 @@ def glass_delta(
     return _one(a, b, "glass_delta", Asked(level, alternative), nan_policy)
 
 
+@plain_scalars
 def cohens_d_z(
     a: Values,
     b: Values,
@@ -133,6 +139,7 @@ def cohens_d_z(
     return sizes.effect("cohens_d_z") or Effect(name="cohens_d_z", value=None, reason=sizes.reason)
 
 
+@plain_scalars
 def effect_sizes(
     a: Values,
     b: Values,
@@ -167,6 +174,7 @@ def effect_sizes(
     )
 
 
+@plain_scalars
 def effect_sizes_paired(
     a: Values,
     b: Values,

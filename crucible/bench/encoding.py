@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from crucible.bench.recording import from_record
 from crucible.bench.result import Assumption, Comparison, Effect, Interval, TestResult
+from crucible.errors import Problem, StatisticsError
 from crucible.records.recorded_results import StatisticalResult
 
 NAMES: Final[Mapping[float, str]] = {math.inf: "Infinity", -math.inf: "-Infinity"}
@@ -22,7 +23,10 @@ def to_plain(result: TestResult) -> dict[str, Any]:
 
 
 def to_json(result: TestResult) -> str:
-    """The result as one line of JSON."""
+    """The result as one line of JSON. Raises ``StatisticsError`` for what is no result."""
+    given: Any = result
+    if not isinstance(given, TestResult):
+        raise StatisticsError([Problem("result", "this is no result of a test", type(given).__name__, "a TestResult")])
     return json.dumps(to_plain(result), ensure_ascii=False, allow_nan=False)
 
 
@@ -49,8 +53,12 @@ def plain_result(found: StatisticalResult) -> dict[str, Any]:
 
 
 def from_json(text: str) -> TestResult:
-    """The result that ``to_json`` had. Raises ``TypeError`` and ``ValueError`` for what is none."""
-    return from_plain(json.loads(text))
+    """The result that ``to_json`` had. Raises ``StatisticsError`` for what is none."""
+    try:
+        return from_plain(json.loads(text))
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        said = f"this is no result as to_json writes it: {type(error).__name__}: {error}"
+        raise StatisticsError([Problem("text", said, expected="the text of to_json")]) from error
 
 
 def _plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Final, Literal, get_args
 from crucible.bench.asked import LEVEL, Asked
 from crucible.bench.result import TestResult
 from crucible.bench.samples import Checks, NanPolicy, Values
+from crucible.bench.scalars import plain_scalars
 from crucible.bench.t_tests import t_paired, t_student, t_welch
 
 Design = Literal["welch", "pooled", "paired"]
@@ -18,6 +19,7 @@ TOST: Final = "two one-sided t tests, {design} (Schuirmann, J. Pharmacokinetics 
 NON_INFERIORITY: Final = "one-sided t test against the margin, {design}"
 
 
+@plain_scalars
 def tost(
     a: Values,
     b: Values,
@@ -75,6 +77,7 @@ def tost(
     )
 
 
+@plain_scalars
 def non_inferiority(
     a: Values,
     b: Values,

@@ -27,6 +27,7 @@ from crucible.bench.distributions import normal_quantile, t_quantile, t_tail
 from crucible.bench.repeated import VarianceSplit, split
 from crucible.bench.result import Alternative, Interval, TestResult
 from crucible.bench.samples import Checks, NanPolicy, Samples, Values, paired
+from crucible.bench.scalars import plain_scalars
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,6 +72,7 @@ class Evaluation:
     warnings: tuple[str, ...] = ()
 
 
+@plain_scalars
 def evaluation_interval(
     scores: Values,
     *,
@@ -102,6 +104,7 @@ def evaluation_interval(
     return _evaluated(samples.values[0], _named(samples, labels, 1), samples, level, distribution)
 
 
+@plain_scalars
 def evaluation_difference(
     scores_a: Values,
     scores_b: Values,

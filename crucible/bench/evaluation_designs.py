@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Final
 
 from crucible.bench.distributions import normal_quantile, normal_tail
 from crucible.bench.samples import Checks
+from crucible.bench.scalars import plain_scalars
+
+SIZE_MAX: Final = 1e60
+"""Of what goes into a design, and one over it the least that is no zero."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +34,7 @@ class EvaluationPower:
         return math.ceil(self.n * (1 - 1e-12))
 
 
+@plain_scalars
 def evaluation_power(
     *,
     omega2: float,
@@ -64,7 +70,7 @@ def evaluation_power(
         ("n", 1 if n is None else n, 0.0),
         ("delta", 1 if delta is None else delta, None),
     ):
-        checks.number(name, value, low=low, is_whole=name in {"k_a", "k_b"})
+        checks.number(name, value, low=low, high=SIZE_MAX, is_whole=name in {"k_a", "k_b"})
     checks.open_unit("alpha", alpha)
     if power is not None:
         checks.open_unit("power", power)
@@ -72,8 +78,8 @@ def evaluation_power(
     if len(given) != 2:  # noqa: PLR2004
         checks.add("n, delta, power", f"{len(given)} are given", given, "two of the three: the third is computed")
     for name, size in (("n", n), ("delta", delta)):
-        if size == 0:
-            checks.add(name, "it is zero", size, "a number that is not zero")
+        if size is not None and not checks.problems and abs(size) < 1 / SIZE_MAX:
+            checks.add(name, "it is zero, or too small", size, "a number that is not zero")
     checks.done()
     variance = (omega2 + sigma2_a / k_a + sigma2_b / k_b) * design_effect
     if variance <= 0:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Final
 
 from crucible.bench.comparison import LEVEL, SEED, Arm, Clusters, Compared, compare
@@ -22,6 +22,7 @@ from crucible.bench.estimates import Estimate
 from crucible.bench.families import Family, family
 from crucible.bench.result import TestResult
 from crucible.bench.samples import Checks
+from crucible.bench.scalars import plain_scalars
 from crucible.bench.selections import Shown
 from crucible.bench.sentences import BETTER, Better, conclusion, said_p, shown_side
 from crucible.bench.several_arms import SeveralArms
@@ -61,6 +62,7 @@ class ComparedArms:
     warnings: tuple[str, ...] = ()
 
 
+@plain_scalars
 def ab_test(
     control: Arm,
     treatment: Arm,
@@ -86,6 +88,7 @@ def ab_test(
     )
 
 
+@plain_scalars
 def compare_multiple(
     arms: Mapping[str, Arm],
     *,
@@ -108,6 +111,7 @@ def compare_multiple(
     return _compared(SeveralArms.of(arms, pairs, is_paired=is_paired, cluster=cluster), better, correction, level)
 
 
+@plain_scalars
 def ablation(
     baseline: Arm,
     without: Mapping[str, Arm],
@@ -123,12 +127,18 @@ def ablation(
     The keys of ``without`` name the components. A component matters where the baseline is shown to be better. Items,
     clusters and errors are those of `compare_multiple`.
     """
+    given: object = without
+    if not isinstance(given, Mapping):
+        checks = Checks()
+        checks.add("without", "it is no mapping", without, "a mapping from components to the arms without them")
+        checks.done()
     arms = {"baseline": baseline, **{f"without {name}": arm for name, arm in without.items()}}
     _check(arms, better, None, correction, level)
     pairs = [("baseline", name) for name in arms if name != "baseline"]
     return _compared(SeveralArms.of(arms, pairs, is_paired=is_paired, cluster=cluster), better, correction, level)
 
 
+@plain_scalars
 def sweep(
     configurations: Mapping[str, Arm],
     *,
@@ -151,10 +161,11 @@ def sweep(
 
 def _compared(arms: SeveralArms, better: Better, correction: Correction, level: float) -> ComparedArms:
     simultaneous = 1 - (1 - level) / len(arms.pairs)
-    results = {PAIR.format(*pair): arms.tested(pair, simultaneous) for pair in arms.pairs}
-    found = family(results, correction=correction, alpha=1 - level, name="pairs of arms")
+    results = [arms.tested(pair, simultaneous) for pair in arms.pairs]
+    labelled = dict(zip(_labels(arms.pairs), results, strict=True))
+    found = family(labelled, correction=correction, alpha=1 - level, name="pairs of arms")
     means = {name: arms.mean(name, level) for name in arms.own}
-    shown = Shown.of(zip(arms.pairs, results.values(), strict=True), better)
+    shown = Shown.of(zip(arms.pairs, results, strict=True), better)
     best = shown.selected({name: each.value for name, each in means.items()}, better)
     warnings = arms.warnings()
     return ComparedArms(
@@ -175,6 +186,17 @@ def _compared(arms: SeveralArms, better: Better, correction: Correction, level: 
     )
 
 
+def _labels(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """A text for each pair, with a number where the names of two make them alike."""
+    found: dict[str, None] = {}
+    for a, b in pairs:
+        label, count = PAIR.format(a, b), 1
+        while (text := label if count == 1 else f"{label} ({count})") in found:
+            count += 1
+        found[text] = None
+    return list(found)
+
+
 def _check(arms: Mapping[str, Arm], better: Better, control: str | None, correction: Correction, level: float) -> None:
     checks = Checks()
     checks.choice("better", better, BETTER)
@@ -183,7 +205,7 @@ def _check(arms: Mapping[str, Arm], better: Better, control: str | None, correct
     if not isinstance(arms, Mapping) or not ARMS_MIN <= len(arms) <= ARMS_MAX:
         count = len(arms) if isinstance(arms, Mapping) else 0
         checks.add("arms", f"{count} of them", expected=f"a mapping of {ARMS_MIN} to {ARMS_MAX} arms by name")
-    elif control is not None and control not in arms:
+    elif control is not None and not (isinstance(control, Hashable) and control in list(arms)):
         checks.add("control", "no arm is called so", control, f"one of {', '.join(arms)}")
     checks.done()
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 from crucible.bench.corrections import Correction, adjust
 from crucible.bench.result import TestResult
+from crucible.bench.samples import Checks
+from crucible.bench.scalars import plain_scalars
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +48,24 @@ class Family:
         raise KeyError(label)
 
 
+@plain_scalars
 def family(
     results: Mapping[str, TestResult], *, correction: Correction = "holm", alpha: float = 0.05, name: str = ""
 ) -> Family:
     """Correct tests for their number (`crucible.bench.corrections.adjust`).
 
-    Raises ``StatisticsError`` for an unknown correction and an alpha outside of 0 to 1.
+    Raises ``StatisticsError`` for what are no results, an unknown correction and an alpha outside of 0 to 1.
     """
+    checks = Checks()
+    given: Any = results
+    called: Any = name
+    if not isinstance(given, Mapping) or not all(isinstance(each, TestResult) for each in given.values()):
+        checks.add("results", "these are no results by label", results, "a mapping from labels to results of tests")
+    elif len({str(label) for label in results}) != len(results):
+        checks.add("results", "two labels are the same text", list(results), "different labels")
+    if not isinstance(called, str):
+        checks.add("name", "it is no text", name, "a text")
+    checks.done()
     found = adjust(
         [result.p_value for result in results.values()],
         correction,
@@ -60,7 +74,7 @@ def family(
     )
     parts = zip(results.items(), found.p_values, found.ln_p, found.is_rejected, strict=True)
     members = [
-        Member(label=label, result=result, p_adjusted=p, ln_p_adjusted=ln_p, is_rejected=is_rejected)
+        Member(label=str(label), result=result, p_adjusted=p, ln_p_adjusted=ln_p, is_rejected=is_rejected)
         for (label, result), p, ln_p, is_rejected in parts
     ]
     return Family(name=name, correction=correction, alpha=alpha, members=tuple(members))

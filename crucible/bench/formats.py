@@ -34,6 +34,10 @@ def export(what: Exported, form: ExportFormat) -> str:
     """
     checks = Checks()
     checks.choice("form", form, EXPORT_FORMATS)
+    given: Any = what
+    listed = list(given.values()) if isinstance(given, Mapping) else [given]
+    if not isinstance(given, Family) and not all(isinstance(each, TestResult) for each in listed):
+        checks.add("what", "this can't be exported", type(given).__name__, "a result, results by label, or a family")
     checks.done()
     return _WRITERS[form](what)
 
@@ -43,7 +47,7 @@ def _rows(what: Exported) -> list[Row]:
         return [("", what, None, None)]
     if isinstance(what, Family):
         return [(each.label, each.result, each.p_adjusted, each.ln_p_adjusted) for each in what.members]
-    return [(label, result, None, None) for label, result in what.items()]
+    return [(str(label), result, None, None) for label, result in what.items()]
 
 
 def _table(what: Exported) -> tuple[list[str], list[list[str]]]:

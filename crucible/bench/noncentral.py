@@ -35,6 +35,8 @@ SETTLED: Final = 1e-7
 """A step after which what is left is its square, below what doubles hold."""
 DOUBLINGS_MAX: Final = 60
 """Of the bracket around an end of an interval."""
+LARGE: Final = 1e10
+"""Noncentrality of an F beyond which its numerator counts as its mean: wrong by less than 1e-9."""
 POISSON_REACH: Final = 14.0
 """Standard deviations of the Poisson weights of a noncentral F that are summed over."""
 POISSON_MORE: Final = 60
@@ -199,10 +201,13 @@ def noncentral_f_upper(f: float, df1: float, df2: float, noncentral: float) -> f
 
 def _noncentral_f(f: float, df1: float, df2: float, noncentral: float, *, is_upper: bool) -> float:
     import numpy as np
-    from scipy.special import betainc, betaincc, gammaln
+    from scipy.special import betainc, betaincc, gammainc, gammaincc, gammaln
 
     if f <= 0:
         return 1.0 if is_upper else 0.0
+    if noncentral > LARGE:  # the numerator varies by less than is seen: what varies is the denominator
+        tail = gammainc if is_upper else gammaincc
+        return float(tail(df2 / 2, df2 / 2 * ((df1 + noncentral) / (df1 * f))))
     mean = noncentral / 2
     reach = POISSON_REACH * math.sqrt(mean) + POISSON_MORE
     term = np.arange(max(0, math.floor(mean - reach)), math.ceil(mean + reach) + 1, dtype=float)

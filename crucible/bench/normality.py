@@ -11,6 +11,7 @@ from crucible.bench.distributions import TINY, Tail, chi2_tail, normal_tail
 from crucible.bench.moments import Moments, in_units, moments
 from crucible.bench.result import Assumption, TestResult
 from crucible.bench.samples import Checks, NanPolicy, Values, independent
+from crucible.bench.scalars import plain_scalars
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,21 +32,25 @@ KURTOSIS_MIN: Final = 20
 JARQUE_BERA_MIN: Final = 2000
 
 
+@plain_scalars
 def shapiro(a: Values, *, nan_policy: NanPolicy = "propagate") -> TestResult:
     """Shapiro and Wilk's test of normality, for three values or more; its p value is made for up to 5000."""
     return _tested("shapiro", SHAPIRO, "W", 3, a, nan_policy=nan_policy, compute=_shapiro)
 
 
+@plain_scalars
 def dagostino(a: Values, *, nan_policy: NanPolicy = "propagate") -> TestResult:
     """D'Agostino and Pearson's test by skewness and kurtosis, for eight values or more."""
     return _tested("dagostino", DAGOSTINO, "K2", 8, a, nan_policy=nan_policy, compute=_dagostino)
 
 
+@plain_scalars
 def jarque_bera(a: Values, *, nan_policy: NanPolicy = "propagate") -> TestResult:
     """Jarque and Bera's test by skewness and kurtosis; its p value holds for thousands of values."""
     return _tested("jarque_bera", JARQUE_BERA, "JB", 2, a, nan_policy=nan_policy, compute=_jarque_bera)
 
 
+@plain_scalars
 def anderson(a: Values, *, nan_policy: NanPolicy = "propagate") -> TestResult:
     """Anderson and Darling's test of normality, for eight values or more."""
     return _tested("anderson", ANDERSON, "A2", 8, a, nan_policy=nan_policy, compute=_anderson)

@@ -11,6 +11,7 @@ from crucible.bench.clustered import Labels
 from crucible.bench.evaluation import evaluation_interval
 from crucible.bench.result import Interval
 from crucible.bench.samples import Checks, Values, paired
+from crucible.bench.scalars import plain_scalars
 
 SAMPLES_MAX: Final = 2**53
 TERMS_MAX: Final = 1_000_000
@@ -36,6 +37,7 @@ class PassRate:
     warnings: tuple[str, ...] = ()
 
 
+@plain_scalars
 def pass_at_k(
     samples: Values | int, passed: Values | int, k: int, *, cluster: Labels | None = None, level: float = 0.95
 ) -> PassRate:
@@ -51,6 +53,7 @@ def pass_at_k(
     return _rate("pass_at_k", lambda n, c: -math.expm1(_ln_none(n, c, k)), samples, passed, k, cluster, level)
 
 
+@plain_scalars
 def pass_hat_k(
     samples: Values | int, passed: Values | int, k: int, *, cluster: Labels | None = None, level: float = 0.95
 ) -> PassRate:

@@ -19,6 +19,7 @@ from crucible.bench.rank_exact import one_or_both
 from crucible.bench.ranks import ranked
 from crucible.bench.result import Alternative, TestResult
 from crucible.bench.samples import Checks, NanPolicy, Samples, Values, independent, paired
+from crucible.bench.scalars import plain_scalars
 
 if TYPE_CHECKING:
     from crucible.bench.samples import Real
@@ -37,14 +38,11 @@ def _checked(
     alternative: Alternative,
     n_resamples: int,
     seed: int | None,
-    exact: bool | None,  # noqa: FBT001
 ) -> None:
     checks.alternative(alternative)
-    checks.number("n_resamples", n_resamples, low=1, is_whole=True)
+    checks.number("n_resamples", n_resamples, low=1, high=RESAMPLES_MAX, is_whole=True)
     if seed is not None:
         checks.number("seed", seed, low=0, is_whole=True)
-    if exact not in {None, True, False}:
-        checks.add("exact", "unknown", exact, "True, False or None")
 
 
 def _tested(known: TestResult, tails: Tails, seed: int | None) -> TestResult:
@@ -82,6 +80,7 @@ def _refuse_exact(checks: Checks, exact: bool | None) -> None:  # noqa: FBT001
         checks.done()
 
 
+@plain_scalars
 def permutation_independent(
     a: Values,
     b: Values,
@@ -102,7 +101,7 @@ def permutation_independent(
     the values are whole numbers or short decimals.
     """
     checks = Checks()
-    _checked(checks, alternative, n_resamples, seed, exact)
+    _checked(checks, alternative, n_resamples, seed)
     if not callable(statistic):
         checks.choice("statistic", statistic, SPLIT_STATISTICS)
     data = independent(checks, nan_policy, a=a, b=b)
@@ -184,6 +183,7 @@ _SPLIT_FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
 }
 
 
+@plain_scalars
 def permutation_paired(
     a: Values,
     b: Values,
@@ -200,7 +200,7 @@ def permutation_paired(
     signs of up to 40 pairs are counted, and of up to 1,000 where the values are short decimals; else they are drawn.
     """
     checks = Checks()
-    _checked(checks, alternative, n_resamples, seed, exact)
+    _checked(checks, alternative, n_resamples, seed)
     data = paired(checks, nan_policy, a=a, b=b)
     known = TestResult(
         test="permutation_paired", method="permutation of signs, mean difference", statistic_name="mean_difference",
@@ -223,6 +223,7 @@ def permutation_paired(
     return _tested(known, tails, seed)
 
 
+@plain_scalars
 def permutation_correlation(
     x: Values,
     y: Values,
@@ -243,7 +244,7 @@ def permutation_correlation(
     from crucible.bench.permutation_counts import count_pairings, draw_pairings
 
     checks = Checks()
-    _checked(checks, alternative, n_resamples, seed, exact)
+    _checked(checks, alternative, n_resamples, seed)
     checks.choice("statistic", statistic, ("pearson", "spearman"))
     data = paired(checks, nan_policy, x=x, y=y)
     known = TestResult(

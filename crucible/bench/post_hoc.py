@@ -15,6 +15,7 @@ from crucible.bench.distributions import Tail
 from crucible.bench.moments import ROUNDING, Moments, Scaled, difference, moments
 from crucible.bench.result import Alternative, Comparison, Interval, TestResult
 from crucible.bench.samples import Checks, NanPolicy, Samples, Values, grouped
+from crucible.bench.scalars import plain_scalars
 from crucible.bench.simultaneous import dunnett_quantile, dunnett_tail, range_quantile, range_tail
 from crucible.bench.t_tests import welch_error
 
@@ -24,6 +25,7 @@ DUNNETT: Final = "Dunnett's comparison with a control (JASA 50, 1955)"
 APPROXIMATE: Final = "sizes or variances differ: the level of the family holds approximately"
 
 
+@plain_scalars
 def tukey_hsd(
     groups: Iterable[Values],
     *,
@@ -59,6 +61,7 @@ def tukey_hsd(
     return _answered(known, _pairs(scaled, names, asked, compared))
 
 
+@plain_scalars
 def games_howell(
     groups: Iterable[Values],
     *,
@@ -93,6 +96,7 @@ def games_howell(
     return _answered(known, _pairs(scaled, names, asked, compared))
 
 
+@plain_scalars
 def dunnett(
     groups: Iterable[Values],
     control: Values,
@@ -177,11 +181,8 @@ def _given(
 ) -> tuple[Samples, list[str]]:
     given: Any = groups
     listed = [] if isinstance(given, str | bytes) or not isinstance(given, Iterable) else list(given)
-    names = [str(place) for place in range(len(listed))] if labels is None else [str(label) for label in labels]
-    if len(names) != len(listed):
-        checks.add("labels", f"{len(names)} of them", expected=f"one for each of {len(listed)} groups")
-    elif len(set(names)) < len(names):
-        checks.add("labels", "two are equal", names, "a label of its own for each group")
+    count = len(listed)
+    names = [str(place) for place in range(count)] if labels is None else checks.labels("labels", labels, count)
     return grouped(checks, nan_policy, listed), names
 
 

@@ -12,10 +12,12 @@ from typing import Final
 
 from crucible.bench.designs import (
     ALPHA,
+    GROUPS_MAX,
+    N_MAX,
     POWER,
+    RATIO_MAX,
     Kind,
     Power,
-    above_zero,
     design,
     least_effect,
     power_checks,
@@ -26,6 +28,7 @@ from crucible.bench.distributions import f_quantile, t_quantile
 from crucible.bench.noncentral import noncentral_f_upper, noncentral_t, noncentral_t_upper
 from crucible.bench.result import Alternative
 from crucible.bench.samples import Checks
+from crucible.bench.scalars import plain_scalars
 
 T_METHOD: Final = "noncentral t, exact for normal values"
 T_INDEPENDENT: Final = Kind("t_independent", T_METHOD, "cohens_d")
@@ -33,6 +36,7 @@ T_PAIRED: Final = Kind("t_paired", T_METHOD, "cohens_d_z")
 ANOVA: Final = Kind("anova", "noncentral F, exact for normal values of one variance", "cohens_f")
 
 
+@plain_scalars
 def power_t_independent(
     effect: float,
     n: float,
@@ -45,7 +49,7 @@ def power_t_independent(
     checks = power_checks(alpha, alternative, effect=effect)
     sizes = (n, n if n_b is None else n_b)
     for name, size in zip(("n", "n_b"), sizes, strict=True):
-        checks.number(name, size, low=1)
+        checks.number(name, size, low=1, high=N_MAX)
     if not checks.problems and sum(sizes) <= 2:  # noqa: PLR2004
         checks.add("n", "too small", n, "more than two values in all")
     checks.done()
@@ -53,6 +57,7 @@ def power_t_independent(
     return design(T_INDEPENDENT, effect, alpha, alternative, n=sizes, power=power)
 
 
+@plain_scalars
 def sample_size_t_independent(
     effect: float,
     *,
@@ -63,7 +68,7 @@ def sample_size_t_independent(
 ) -> Power:
     """The least whole sizes with this power; the second group has ``ratio`` times as many values, rounded up."""
     checks = power_checks(alpha, alternative, power, effect=effect)
-    above_zero(checks, "ratio", ratio)
+    checks.number("ratio", ratio, low=1 / RATIO_MAX, high=RATIO_MAX)
     checks.done()
     least = max(1.0, 1.0 / ratio, 3 / (1 + ratio))
 
@@ -82,6 +87,7 @@ def sample_size_t_independent(
     return sized(known, found, whole)
 
 
+@plain_scalars
 def minimal_effect_t_independent(
     n: float,
     n_b: float | None = None,
@@ -94,7 +100,7 @@ def minimal_effect_t_independent(
     checks = power_checks(alpha, alternative, power)
     sizes = (n, n if n_b is None else n_b)
     for name, size in zip(("n", "n_b"), sizes, strict=True):
-        checks.number(name, size, low=1)
+        checks.number(name, size, low=1, high=N_MAX)
     if not checks.problems and sum(sizes) <= 2:  # noqa: PLR2004
         checks.add("n", "too small", n, "more than two values in all")
     checks.done()
@@ -102,15 +108,17 @@ def minimal_effect_t_independent(
     return design(T_INDEPENDENT, effect, alpha, alternative, n=sizes, power=power)
 
 
+@plain_scalars
 def power_t_paired(effect: float, n: float, *, alpha: float = ALPHA, alternative: Alternative = "two-sided") -> Power:
     """Power of Student's t test of ``n`` pairs, or of one sample; ``effect`` is Cohen's d_z."""
     checks = power_checks(alpha, alternative, effect=effect)
-    checks.number("n", n, low=2)
+    checks.number("n", n, low=2, high=N_MAX)
     checks.done()
     power = _t_once(effect, n, alpha, alternative)
     return design(T_PAIRED, effect, alpha, alternative, n=(n,), power=power)
 
 
+@plain_scalars
 def sample_size_t_paired(
     effect: float, *, power: float = POWER, alpha: float = ALPHA, alternative: Alternative = "two-sided"
 ) -> Power:
@@ -122,25 +130,28 @@ def sample_size_t_paired(
     return sized(known, found, lambda n: (n,))
 
 
+@plain_scalars
 def minimal_effect_t_paired(
     n: float, *, power: float = POWER, alpha: float = ALPHA, alternative: Alternative = "two-sided"
 ) -> Power:
     """The least Cohen's d_z that ``n`` pairs, or values of one sample, detect with this power."""
     checks = power_checks(alpha, alternative, power)
-    checks.number("n", n, low=2)
+    checks.number("n", n, low=2, high=N_MAX)
     checks.done()
     effect = least_effect(lambda d: _t_once(d, n, alpha, alternative), power, alternative)
     return design(T_PAIRED, effect, alpha, alternative, n=(n,), power=power)
 
 
+@plain_scalars
 def power_anova(effect: float, n: float, groups: int, *, alpha: float = ALPHA) -> Power:
     """Power of a one-way analysis of variance of ``groups`` of ``n`` values each; ``effect`` is Cohen's f."""
     checks = _anova_checks(alpha, groups, effect=effect)
-    checks.number("n", n, low=2)
+    checks.number("n", n, low=2, high=N_MAX)
     checks.done()
     return design(ANOVA, effect, alpha, n=(n,) * groups, power=_anova(effect, n, groups, alpha))
 
 
+@plain_scalars
 def sample_size_anova(effect: float, groups: int, *, power: float = POWER, alpha: float = ALPHA) -> Power:
     """The least whole number of values per group with this power."""
     checks = _anova_checks(alpha, groups, power, effect=effect)
@@ -153,10 +164,11 @@ def sample_size_anova(effect: float, groups: int, *, power: float = POWER, alpha
     return sized(design(ANOVA, effect, alpha), found, lambda n: (n,) * groups)
 
 
+@plain_scalars
 def minimal_effect_anova(n: float, groups: int, *, power: float = POWER, alpha: float = ALPHA) -> Power:
     """The least Cohen's f that ``groups`` of ``n`` values each detect with this power."""
     checks = _anova_checks(alpha, groups, power)
-    checks.number("n", n, low=2)
+    checks.number("n", n, low=2, high=N_MAX)
     checks.done()
     effect = least_effect(lambda f: _anova(f, n, groups, alpha), power, "two-sided")
     return design(ANOVA, effect, alpha, n=(n,) * groups, power=power)
@@ -188,5 +200,5 @@ def _anova(effect: float, n: float, groups: int, alpha: float) -> float:
 
 def _anova_checks(alpha: float, groups: int, power: float = POWER, **numbers: float) -> Checks:
     checks = power_checks(alpha, "two-sided", power, **numbers)
-    checks.number("groups", groups, low=2, is_whole=True)
+    checks.number("groups", groups, low=2, high=GROUPS_MAX, is_whole=True)
     return checks

@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from crucible.bench.designs import (
     ALPHA,
+    N_MAX,
     POWER,
+    RATIO_MAX,
     Kind,
     Power,
-    above_zero,
     design,
     power_checks,
     root,
@@ -21,6 +22,7 @@ from crucible.bench.designs import (
 from crucible.bench.distributions import normal_quantile
 from crucible.bench.result import Alternative
 from crucible.bench.samples import Checks
+from crucible.bench.scalars import plain_scalars
 
 PROPORTIONS: Final = Kind(
     "proportions",
@@ -31,6 +33,7 @@ EXACT_MAX: Final = 4_000_000
 """Outcomes of two proportions up to which the power is also summed exactly."""
 
 
+@plain_scalars
 def power_proportions(
     p_a: float,
     p_b: float,
@@ -50,7 +53,7 @@ def power_proportions(
     for name, share in (("p_a", p_a), ("p_b", p_b)):
         _share(checks, name, share)
     for name, size in zip(("n", "n_b"), sizes, strict=True):
-        checks.number(name, size, low=1)
+        checks.number(name, size, low=1, high=N_MAX)
     checks.done()
     power = _proportions(p_a, p_b, sizes[0], sizes[1], alpha=alpha, alternative=alternative)
     details = {"p_a": p_a, "p_b": p_b}
@@ -61,6 +64,7 @@ def power_proportions(
     return dataclasses.replace(_design(p_a, p_b, alpha, alternative, n=sizes, power=power), details=details)
 
 
+@plain_scalars
 def sample_size_proportions(
     p_a: float,
     p_b: float,
@@ -74,7 +78,7 @@ def sample_size_proportions(
     checks = power_checks(alpha, alternative, power)
     for name, share in (("p_a", p_a), ("p_b", p_b)):
         _share(checks, name, share)
-    above_zero(checks, "ratio", ratio)
+    checks.number("ratio", ratio, low=1 / RATIO_MAX, high=RATIO_MAX)
     checks.done()
 
     def whole(n: int) -> tuple[int, ...]:
@@ -91,6 +95,7 @@ def sample_size_proportions(
     return sized(_design(p_a, p_b, alpha, alternative), found, whole)
 
 
+@plain_scalars
 def minimal_effect_proportions(
     p_b: float,
     n: float,
@@ -105,7 +110,7 @@ def minimal_effect_proportions(
     _share(checks, "p_b", p_b)
     sizes = (n, n if n_b is None else n_b)
     for name, size in zip(("n", "n_b"), sizes, strict=True):
-        checks.number(name, size, low=1)
+        checks.number(name, size, low=1, high=N_MAX)
     checks.done()
     end = 0.0 if alternative == "less" else 1.0
 

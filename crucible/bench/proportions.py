@@ -15,11 +15,16 @@ from crucible.bench.distributions import (
 from crucible.bench.estimates import Estimate
 from crucible.bench.result import Alternative, Effect, Interval, TestResult
 from crucible.bench.samples import Checks
+from crucible.bench.scalars import plain_scalars
 
 ProportionMethod = Literal["wilson", "clopper_pearson", "jeffreys", "agresti_coull"]
 PROPORTION_METHODS: Final[tuple[ProportionMethod, ...]] = get_args(ProportionMethod)
 DifferenceMethod = Literal["newcombe", "agresti_caffo", "score", "wald"]
 DIFFERENCE_METHODS: Final[tuple[DifferenceMethod, ...]] = get_args(DifferenceMethod)
+P0_MIN: Final = 1e-300
+"""Less has too few digits."""
+COUNT_MAX: Final = 2**53
+"""Trials; more are no whole doubles."""
 ALIKE: Final = 1 + 1e-7
 """Probabilities up to this factor apart count as equal, as in R's ``binom.test`` and SciPy."""
 NEWTON: Final = 2
@@ -37,8 +42,8 @@ SOURCES: Final = {
 
 
 def _counts(checks: Checks, k: int, n: int, suffix: str = "") -> None:
-    checks.number(f"k{suffix}", k, low=0, is_whole=True)
-    checks.number(f"n{suffix}", n, low=0, is_whole=True)
+    checks.number(f"k{suffix}", k, low=0, high=COUNT_MAX, is_whole=True)
+    checks.number(f"n{suffix}", n, low=0, high=COUNT_MAX, is_whole=True)
     if not checks.problems and k > n:
         checks.add(f"k{suffix}", f"more successes than the {n} trials", k, f"at most {n}")
 
@@ -47,6 +52,7 @@ def _alpha(level: float, alternative: Alternative) -> float:
     return (1 - level) / 2 if alternative == "two-sided" else 1 - level
 
 
+@plain_scalars
 def proportion_interval(
     k: int,
     n: int,
@@ -119,6 +125,7 @@ def _wilson(k: int, n: int, alpha: float) -> tuple[float, float]:
     return 0.0 if k == 0 else 2 * k * k / n / above, 1.0 if k == n else above / (2 * (n + square))
 
 
+@plain_scalars
 def binomial_test(
     k: int, n: int, p0: float = 0.5, *, alternative: Alternative = "two-sided", level: float = 0.95
 ) -> TestResult:
@@ -129,8 +136,8 @@ def binomial_test(
     """
     checks = Checks()
     _counts(checks, k, n)
-    if isinstance(p0, bool) or not isinstance(p0, int | float) or not 0 <= p0 <= 1:
-        checks.add("p0", "out of range", p0, "a probability")
+    if isinstance(p0, bool) or not isinstance(p0, int | float) or not (p0 == 0 or P0_MIN <= p0 <= 1):
+        checks.add("p0", "out of range", p0, f"a probability: 0, or from {P0_MIN:g} to 1")
     checks.alternative(alternative)
     checks.open_unit("level", level)
     checks.done()
@@ -216,6 +223,7 @@ def _deviance(x: float, mean: float) -> float:
     return total
 
 
+@plain_scalars
 def proportion_difference_interval(
     k1: int,
     n1: int,
@@ -259,6 +267,7 @@ def proportion_difference_interval(
     )  # fmt: skip
 
 
+@plain_scalars
 def proportions_z(
     k1: int, n1: int, k2: int, n2: int, *, alternative: Alternative = "two-sided", level: float = 0.95
 ) -> TestResult:
@@ -303,6 +312,7 @@ def _h_between(k1: int, n1: int, k2: int, n2: int) -> float:
     return 2 * math.asin((k1 * n2 - k2 * n1) / (n1 * n2) / (one + two))
 
 
+@plain_scalars
 def cohens_h(
     k1: int, n1: int, k2: int, n2: int, *, level: float = 0.95, alternative: Alternative = "two-sided"
 ) -> Effect:

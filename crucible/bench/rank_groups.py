@@ -12,6 +12,7 @@ from crucible.bench.distributions import chi2_tail, normal_tail
 from crucible.bench.ranks import ranked, without_nan_test
 from crucible.bench.result import Comparison, Effect, TestResult
 from crucible.bench.samples import Checks, NanPolicy, Values, grouped, paired
+from crucible.bench.scalars import plain_scalars
 
 if TYPE_CHECKING:
     from crucible.bench.corrections import Correction
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 TREATMENTS_MIN: Final = 2
 
 
+@plain_scalars
 def kruskal(groups: Iterable[Values], *, nan_policy: NanPolicy = "propagate") -> TestResult:
     """Kruskal and Wallis' test (JASA 47, 1952), corrected for ties, by chi-squared with k − 1 degrees of freedom.
 
@@ -69,6 +71,7 @@ def _mean_ranks(groups: Sequence[Real]) -> tuple[list[float], float]:
     return [float(part.mean()) for part in np.split(both.ranks, ends[:-1])], both.ties
 
 
+@plain_scalars
 def dunn(
     groups: Iterable[Values],
     *,
@@ -81,11 +84,15 @@ def dunn(
     The result is that of `kruskal` with ``comparisons``: ``estimate`` is the difference of mean ranks, ``statistic`` z,
     and the p values are corrected for all pairs together.
     """
+    from crucible.bench.corrections import CORRECTIONS, adjust
+
     checks = Checks()
+    checks.choice("correction", correction, CORRECTIONS)
     given: Any = groups
-    listed = list(given) if isinstance(given, Iterable) and not isinstance(given, str | bytes) else given
-    if names is not None and (isinstance(names, str) or len(set(names)) != len(names) or len(names) != len(listed)):
-        checks.add("names", "they do not name the groups", names, "one distinct name for each group")
+    listed = list(given) if isinstance(given, Iterable) and not isinstance(given, str | bytes) else []
+    called = [f"groups[{place}]" for place in range(len(listed))]
+    if names is not None:
+        called = checks.labels("names", names, len(listed))
     data = grouped(checks, nan_policy, listed)
     known = kruskal(data.values, nan_policy=nan_policy)
     known = dataclasses.replace(
@@ -93,9 +100,7 @@ def dunn(
     )
     if known.status == "degenerate":
         return known
-    from crucible.bench.corrections import adjust
 
-    called = list(names or [f"groups[{place}]" for place in range(len(data.n))])
     means, ties = _mean_ranks(data.values)
     total = sum(data.n)
     spread = total * (total + 1) / 12 - ties / (12 * (total - 1))
@@ -135,6 +140,7 @@ def _blocks(checks: Checks, nan_policy: NanPolicy, blocks: Iterable[Values]) -> 
     return np.array(data.values).T, data.n_dropped, reason or ("empty" if data.n[0] == 0 else None)
 
 
+@plain_scalars
 def friedman(blocks: Iterable[Values], *, nan_policy: NanPolicy = "propagate") -> TestResult:
     """Friedman's test (JASA 32, 1937) of ``blocks``: rows are blocks, columns treatments; corrected for ties.
 
@@ -163,6 +169,7 @@ def friedman(blocks: Iterable[Values], *, nan_policy: NanPolicy = "propagate") -
     return dataclasses.replace(known, statistic=statistic, p_value=tail.p, ln_p=tail.ln_p, effects=effects)
 
 
+@plain_scalars
 def cochran_q(blocks: Iterable[Values], *, nan_policy: NanPolicy = "propagate") -> TestResult:
     """Cochran's Q (Biometrika 37, 1950): k treatments, each right (1) or wrong (0) on the same items.
 

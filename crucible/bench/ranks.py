@@ -15,6 +15,7 @@ from crucible.bench.distributions import Tail, normal_quantile, normal_tail, t_q
 from crucible.bench.rank_exact import Null, doubled, is_countable_sum, rank_sum_null
 from crucible.bench.result import Alternative, Effect, Interval, TestResult
 from crucible.bench.samples import Checks, NanPolicy, Samples, Values, independent
+from crucible.bench.scalars import plain_scalars
 from crucible.bench.shifts import PAIRS_LISTED, difference_order, normal_place, shift_with_interval
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def without_nan_test(data: Samples) -> str | None:
     return "empty" if min(data.n) == 0 else None
 
 
+@plain_scalars
 def mannwhitney(
     a: Values,
     b: Values,
@@ -213,6 +215,7 @@ def _with_shift(
     return dataclasses.replace(known, estimate=estimate, interval=interval)
 
 
+@plain_scalars
 def brunner_munzel(
     a: Values,
     b: Values,

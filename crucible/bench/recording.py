@@ -23,6 +23,11 @@ def recorded(result: TestResult, **samples: Values) -> TestResult:
     Samples are given by the names of their parameters (``a=…, b=…``, ``groups=…`` by ``groups_0=…``). Raises
     ``StatisticsError`` for values that are no numbers.
     """
+    given: Any = result
+    if not isinstance(given, TestResult):
+        checks = Checks()
+        checks.add("result", "this is no result of a test", result, "a TestResult")
+        checks.done()
     return dataclasses.replace(result, digest=input_digest(**samples), versions=versions())
 
 

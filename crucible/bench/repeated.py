@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from crucible.bench.clustered import Labels, averages, codes, deviations, independent_error
 from crucible.bench.samples import Checks, NanPolicy, Values, paired
+from crucible.bench.scalars import plain_scalars
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +28,7 @@ class VarianceSplit:
     """Samples per question: their harmonic mean."""
 
 
+@plain_scalars
 def variance_split(scores: Values, question: Labels, *, nan_policy: NanPolicy = "propagate") -> VarianceSplit | None:
     """Variance between questions and within them; None without two questions and a repeated one, and for NaN.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from crucible.bench.distributions import normal_quantile, normal_tail
 from crucible.bench.result import Alternative, Effect, Interval, TestResult
 from crucible.bench.samples import Checks, NanPolicy, Values, paired
+from crucible.bench.scalars import plain_scalars
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +30,7 @@ class _Area:
     negative: Real
 
 
+@plain_scalars
 def delong(
     labels: Values,
     scores_a: Values,

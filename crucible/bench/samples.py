@@ -7,7 +7,8 @@ A call that makes no sense raises ``StatisticsError``, which lists every problem
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
 
 from crucible.bench.result import ALTERNATIVES, Alternative
@@ -51,7 +52,7 @@ class Checks:
 
     def add(self, path: str, message: str, value: object = None, expected: str | None = None) -> None:
         """Note a problem."""
-        self.problems.append(Problem(path, message, None if value is None else repr(value)[:80], expected))
+        self.problems.append(Problem(path, message, None if value is None else _shown(value), expected))
 
     def array(self, name: str, values: Values) -> Real:
         """The values as a one-dimensional float64 array; an empty one where they are none."""
@@ -62,6 +63,8 @@ class Checks:
             if given.size and given.dtype.kind not in "fiub":
                 raise TypeError  # noqa: TRY301  strings, dates and complex numbers are refused in one place
             array = given.astype(np.float64, copy=False)
+            if isinstance(array, np.ma.MaskedArray):
+                array = array.filled(np.nan)
         except (TypeError, ValueError, OverflowError):
             self.add(name, "these are no numbers", values, "a sequence of real numbers; None and NaN mean missing")
             return np.empty(0)
@@ -72,7 +75,7 @@ class Checks:
 
     def choice(self, name: str, value: object, among: Sequence[str]) -> None:
         """``value`` is one of ``among``."""
-        if value not in among:
+        if not isinstance(value, str) or value not in among:
             self.add(name, "unknown", value, f"one of {', '.join(among)}")
 
     def open_unit(self, name: str, value: object) -> None:
@@ -84,23 +87,49 @@ class Checks:
         """``value`` is an alternative."""
         self.choice("alternative", value, ALTERNATIVES)
 
-    def number(self, name: str, value: object, *, low: float | None = None, is_whole: bool = False) -> None:
-        """``value`` is a finite number, at least ``low``."""
-        import math
-
-        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    def number(
+        self, name: str, value: object, *, low: float | None = None, high: float | None = None, is_whole: bool = False
+    ) -> None:
+        """``value`` is a finite number from ``low`` to ``high``."""
+        is_number = _is_finite(value)
         wanted = "a whole number" if is_whole else "a finite number"
         wanted += "" if low is None else f" of at least {low:g}"
+        wanted += "" if high is None else f" {'of' if low is None else 'and'} at most {high:g}"
         if not is_number or (is_whole and value != int(cast("float", value))):
             self.add(name, "wrong kind of value", value, wanted)
         elif low is not None and cast("float", value) < low:
             self.add(name, "too small", value, wanted)
+        elif high is not None and cast("float", value) > high:
+            self.add(name, "too large", value, wanted)
+
+    def labels(self, name: str, labels: object, count: int) -> list[str]:
+        """A distinct text for each of ``count`` things."""
+        given = [] if isinstance(labels, str | bytes) or not isinstance(labels, Iterable) else list(labels)
+        found = [str(each) for each in given]
+        if len(found) != count or len(set(found)) != count:
+            self.add(name, "they do not name the groups", labels, f"{count} texts, a label of its own for each group")
+        return found
 
     def done(self) -> None:
         """Raise what was gathered."""
         if self.problems:
             only_nan = len(self.problems) == self.n_refused
             raise StatisticsError(self.problems, code="nan_input" if only_nan else "bad_input")
+
+
+def _is_finite(value: object) -> bool:
+    """Whether it is a number, and one that a double holds."""
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)[:80]
+    except ValueError:  # a whole number of more digits than Python writes
+        return f"a value of the type {type(value).__name__}"
 
 
 def independent(checks: Checks, nan_policy: NanPolicy, **samples: Values) -> Samples:
@@ -158,7 +187,7 @@ def paired(checks: Checks, nan_policy: NanPolicy, **samples: Values) -> Samples:
 
 def _listed(values: Any) -> Any:
     """A list in which None is NaN."""
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise TypeError
     listed = list(values)
     return [float("nan") if value is None else value for value in listed] if None in listed else listed

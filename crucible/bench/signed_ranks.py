@@ -13,6 +13,7 @@ from crucible.bench.rank_exact import Null, doubled, is_countable_signs, signed_
 from crucible.bench.ranks import TIES, ranked
 from crucible.bench.result import Alternative, Effect, Interval, TestResult
 from crucible.bench.samples import Checks, NanPolicy, Values, paired
+from crucible.bench.scalars import plain_scalars
 from crucible.bench.shifts import PAIRS_LISTED, average_order, normal_place, shift_with_interval
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Signed:
     n_zero: int
 
 
+@plain_scalars
 def wilcoxon(
     a: Values,
     b: Values | None = None,
@@ -70,7 +72,7 @@ def wilcoxon(
     checks.choice("zero_method", zero_method, ZERO_METHODS)
     checks.open_unit("level", level)
     if round_differences is not None:
-        checks.number("round_differences", round_differences, is_whole=True)
+        checks.number("round_differences", round_differences, low=-400, high=400, is_whole=True)
     data = paired(checks, nan_policy, a=a) if b is None else paired(checks, nan_policy, a=a, b=b)
     known = TestResult(
         test="wilcoxon", method="Wilcoxon signed rank", statistic_name="W+", n=data.n[:1], n_dropped=data.n_dropped,

@@ -15,6 +15,7 @@ from crucible.bench.moments import ROUNDING, Moments, Scaled, difference, in_uni
 from crucible.bench.normality import normality_of
 from crucible.bench.result import Alternative, Assumption, Interval, TestResult
 from crucible.bench.samples import NanPolicy, Samples, Values, independent, paired
+from crucible.bench.scalars import plain_scalars
 from crucible.bench.variances import equality_of_variances
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ ONE_CONSTANT: Final = "one sample has no variance: the test rests on the varianc
 TRIM_MAX: Final = 0.5
 
 
+@plain_scalars
 def t_welch(
     a: Values,
     b: Values,
@@ -53,6 +55,7 @@ def t_welch(
     )
 
 
+@plain_scalars
 def t_student(
     a: Values,
     b: Values,
@@ -128,6 +131,7 @@ def no_spread(sd: float, peak: float, of: tuple[Moments, ...]) -> str | None:
     return "zero_variance_up_to_rounding" if sd <= ROUNDING * peak else None
 
 
+@plain_scalars
 def t_paired(
     a: Values,
     b: Values,
@@ -176,6 +180,7 @@ def paired_result(
     return _once(of, scaled, null, asked, known)
 
 
+@plain_scalars
 def t_one_sample(
     a: Values,
     *,
@@ -216,6 +221,7 @@ def _once(of: Moments, scaled: Scaled, null: float, asked: Asked, known: dict[st
     )
 
 
+@plain_scalars
 def t_yuen(
     a: Values,
     b: Values,

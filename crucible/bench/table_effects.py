@@ -10,6 +10,7 @@ from crucible.bench.distributions import normal_quantile, normal_tail
 from crucible.bench.estimates import Estimate
 from crucible.bench.result import Alternative, Effect, Interval, TestResult
 from crucible.bench.samples import Checks
+from crucible.bench.scalars import plain_scalars
 
 CORRECTED: Final = "a cell is zero: one half was added to every cell (Haldane, Annals of Human Genetics 20, 1956)"
 
@@ -45,6 +46,7 @@ def _ratio(
     )  # fmt: skip
 
 
+@plain_scalars
 def odds_ratio(
     table: Sequence[Sequence[int]], *, level: float = 0.95, alternative: Alternative = "two-sided"
 ) -> Estimate:
@@ -55,6 +57,7 @@ def odds_ratio(
     )  # fmt: skip
 
 
+@plain_scalars
 def risk_ratio(
     table: Sequence[Sequence[int]], *, level: float = 0.95, alternative: Alternative = "two-sided"
 ) -> Estimate:
@@ -125,6 +128,7 @@ def noncentrality_chi2(x: float, df: float, probability: float) -> float:
     return float(brentq(above, 0.0, high, xtol=1e-12, rtol=1e-13))
 
 
+@plain_scalars
 def cohens_kappa(
     table: Sequence[Sequence[int]],
     *,

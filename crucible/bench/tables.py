@@ -13,6 +13,7 @@ from crucible.bench.proportions import ln_binomial, proportion_ends
 from crucible.bench.rank_exact import one_or_both
 from crucible.bench.result import Alternative, Effect, Interval, TestResult
 from crucible.bench.samples import Checks
+from crucible.bench.scalars import plain_scalars
 from crucible.bench.table_effects import cramers_v, odds_ratio, phi
 
 Table = Sequence[Sequence[int]]
@@ -30,7 +31,7 @@ def counts(checks: Checks, table: Any, *, is_2x2: bool = False) -> Any:
 
     try:
         array = np.asarray(table, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         array = np.empty(0)
     if array.ndim != 2 or min(array.shape) < 2 or (is_2x2 and array.shape != (2, 2)):  # noqa: PLR2004
         expected = "2 rows of 2 counts" if is_2x2 else "rows of counts, 2 × 2 or larger"
@@ -50,6 +51,7 @@ def _alpha(level: float, alternative: Alternative) -> float:
     return (1 - level) / 2 if alternative == "two-sided" else 1 - level
 
 
+@plain_scalars
 def mcnemar(
     table: Table,
     *,
@@ -139,6 +141,7 @@ def _paired_difference(four: tuple[int, int, int, int], level: float, alternativ
     return Effect(name="difference_of_proportions", value=value, interval=interval)
 
 
+@plain_scalars
 def fisher_exact(table: Table, *, alternative: Alternative = "two-sided", level: float = 0.95) -> TestResult:
     """Fisher's exact test of a 2 × 2 table; ``greater``: the odds ratio is above 1, the first row has more of column 1.
 
@@ -182,6 +185,7 @@ def _odds_effect(four: tuple[int, int, int, int], level: float, alternative: Alt
     return Effect(name="odds_ratio", value=found.value, interval=found.interval)
 
 
+@plain_scalars
 def barnard(table: Table, *, alternative: Alternative = "two-sided", pooled: bool = True) -> TestResult:
     """Barnard's exact unconditional test (Nature 156, 1945), by scipy.stats.barnard_exact; rows are the samples.
 
@@ -196,6 +200,7 @@ def barnard(table: Table, *, alternative: Alternative = "two-sided", pooled: boo
     )  # fmt: skip
 
 
+@plain_scalars
 def boschloo(table: Table, *, alternative: Alternative = "two-sided") -> TestResult:
     """Boschloo's exact unconditional test (Statistica Neerlandica 24, 1970), by scipy.stats.boschloo_exact.
 
@@ -232,6 +237,7 @@ def _unconditional(test: str, table: Table, alternative: Alternative, compute: A
     return dataclasses.replace(known, statistic=float(found.statistic), p_value=p, ln_p=math.log(p))
 
 
+@plain_scalars
 def chi2_contingency(table: Table, *, correction: bool = True, level: float = 0.95) -> TestResult:
     """Pearson's chi-squared test of independence; ``correction`` is Yates', of 2 × 2 tables only (R, SciPy).
 

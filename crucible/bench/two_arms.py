@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from crucible.bench.anytime import (
+    SPREAD_MAX,
     Evidence,
     Stream,
     alpha_of,
@@ -17,6 +19,7 @@ from crucible.bench.anytime import (
 )
 from crucible.bench.result import Alternative, Interval
 from crucible.bench.samples import Checks
+from crucible.bench.scalars import plain_scalars
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,7 @@ class TwoArms(Evidence):
     total_b: Stream = 0.0
 
     @classmethod
+    @plain_scalars
     def start(
         cls,
         *,
@@ -52,8 +56,9 @@ class TwoArms(Evidence):
         """Before the first value; ``sigma_b`` is ``sigma_a`` unless given. Raises ``StatisticsError`` for bad input."""
         checks = Checks()
         other = sigma_a if sigma_b is None else sigma_b
-        for name, value in (("sigma_a", sigma_a), ("sigma_b", other), ("tau2", tau2)):
-            positive(checks, name, value)
+        for name, value in (("sigma_a", sigma_a), ("sigma_b", other)):
+            positive(checks, name, value, SPREAD_MAX)
+        positive(checks, "tau2", tau2)
         checks.number("null", null)
         checks.alternative(alternative)
         checks.done()
@@ -63,7 +68,7 @@ class TwoArms(Evidence):
 
     def update(self, value: tuple[Stream | None, Stream | None]) -> TwoArms:
         """The state after one more value of the first arm, of the second, or of both; None: no value of that arm."""
-        a, b = value
+        a, b = _two(value)
         after = dataclasses.replace(
             self,
             n_a=self.n_a + (a is not None),
@@ -87,6 +92,7 @@ class TwoArms(Evidence):
         """Difference of the means; None before each arm has a value."""
         return self.total_a / self.n_a - self.total_b / self.n_b if self.n_a and self.n_b else None
 
+    @plain_scalars
     def bounds(self, level: float = 0.95) -> tuple[Stream, Stream] | None:
         """Ends of the interval, whatever the alternative; None before each arm has a value."""
         if not (self.n_a and self.n_b):
@@ -94,11 +100,23 @@ class TwoArms(Evidence):
         half = reach(self.information, 1 / self.tau2, alpha_of(level), self.alternative) / self.information
         return self.estimate - half, self.estimate + half
 
+    @plain_scalars
     def interval(self, level: float = 0.95) -> Interval | None:
         """The interval after these values."""
         return as_interval(self.bounds(level), level, self.alternative, "mSPRT (Johari et al. 2022), exact")
 
 
+def _two(value: Any) -> tuple[Stream | None, Stream | None]:
+    """The value of each arm. Raises ``StatisticsError`` for what is no pair."""
+    if isinstance(value, tuple | list) and len(value) == 2:  # noqa: PLR2004
+        return value[0], value[1]
+    checks = Checks()
+    checks.add("value", "this is no pair", value, "a value of each arm, or None: (1.5, None)")
+    checks.done()
+    raise AssertionError
+
+
+@plain_scalars
 def msprt(
     n: int,
     mean: float,

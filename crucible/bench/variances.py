@@ -11,6 +11,7 @@ from crucible.bench.distributions import Tail, chi2_tail, f_quantile, f_tail
 from crucible.bench.moments import ROUNDING, Scaled, in_units, moments
 from crucible.bench.result import Alternative, Assumption, Interval, TestResult
 from crucible.bench.samples import Checks, NanPolicy, Samples, Values, grouped, independent
+from crucible.bench.scalars import plain_scalars
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,11 +24,14 @@ CENTERS: Final[tuple[Center, ...]] = get_args(Center)
 LEVENE: Final = "Levene's test of distances from the {center} (Levene 1960; Brown and Forsythe, JASA 69, 1974)"
 BARTLETT: Final = "Bartlett's test (Proceedings of the Royal Society A 160, 1937)"
 FLIGNER: Final = "Fligner and Killeen's test by medians (Conover, Johnson and Johnson 1981; scipy.stats.fligner)"
+STATISTIC_MIN: Final = 1e-300
+"""An F below, or above one over it, has no logarithm of a p value."""
 VAR_F: Final = "F test of two variances"
 LOOKED_AT_MAX: Final = 100_000
 """Values up to which equal variances are looked at beside another test."""
 
 
+@plain_scalars
 def levene(
     groups: Iterable[Values], *, center: Center = "median", trim: float = 0.05, nan_policy: NanPolicy = "propagate"
 ) -> TestResult:
@@ -89,6 +93,7 @@ def _f_of_distances(distances: Sequence[Real], peak: float) -> tuple[float | Non
     return between / df[0] / (within / df[1]), df
 
 
+@plain_scalars
 def bartlett(groups: Iterable[Values], *, nan_policy: NanPolicy = "propagate") -> TestResult:
     """Bartlett's test of equal variances of normal samples; each has two values or more."""
     samples = grouped(Checks(), nan_policy, groups)
@@ -118,6 +123,7 @@ def bartlett(groups: Iterable[Values], *, nan_policy: NanPolicy = "propagate") -
     )
 
 
+@plain_scalars
 def fligner(groups: Iterable[Values], *, nan_policy: NanPolicy = "propagate") -> TestResult:
     """Fligner and Killeen's test of equal spread, by ranks of the distances from the medians."""
     from scipy import stats
@@ -139,6 +145,7 @@ def fligner(groups: Iterable[Values], *, nan_policy: NanPolicy = "propagate") ->
     )
 
 
+@plain_scalars
 def var_f(
     a: Values,
     b: Values,
@@ -171,6 +178,8 @@ def var_f(
     if not 0 < ratio < math.inf:
         return _without("var_f", VAR_F, "F", "too_great", samples, **known)
     statistic = ratio / null
+    if not STATISTIC_MIN < statistic < 1 / STATISTIC_MIN:
+        return _without("var_f", VAR_F, "F", "too_great", samples, **known)
     upper, lower = f_tail(statistic, *df), f_tail(1 / statistic, df[1], df[0])
     tail = {"greater": upper, "less": lower}.get(alternative) or _twice(min(upper, lower, key=lambda each: each.ln_p))
     low = ratio * f_quantile(asked.tail, df[1], df[0])

@@ -1,0 +1,118 @@
+"""Every argument of every public function answers bad input with a result or one clear error."""
+
+import contextlib
+
+import numpy as np
+import pytest
+
+from crucible import bench
+from crucible.errors import StatisticsError
+from tests.bench.hostile import A, B, called, hostile_values, public_functions, valid_call
+
+FUNCTIONS = public_functions()
+OF_THE_CALLER = {("statistic", "function"), ("statistic", "class")}
+"""A function of the caller's own that fails is the caller's."""
+NEEDED = {"from_json", "to_json", "recorded", "input_digest", "export", "family"}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_bad_input_gets_a_result_or_a_clear_error(name):
+    function = FUNCTIONS[name]
+    for parameter in valid_call(name, function):
+        for label in hostile_values():
+            if (parameter, label) in OF_THE_CALLER:
+                continue
+            arguments = {**valid_call(name, function), parameter: hostile_values()[label]}
+            try:
+                with contextlib.suppress(StatisticsError):
+                    called(function, arguments)
+            except Exception as error:
+                pytest.fail(f"{name}({parameter}={label}): {error!r}")
+
+
+def as_numpy(value):
+    """Numbers as scalars of NumPy or arrays without dimensions."""
+    if isinstance(value, bool):
+        return np.bool_(value)
+    if isinstance(value, int):
+        return np.int64(value)
+    return np.array(value) if isinstance(value, float) else value
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS.keys() - NEEDED))
+def test_numbers_of_numpy_are_numbers(name):
+    function = FUNCTIONS[name]
+    arguments = valid_call(name, function)
+    found = called(function, {key: as_numpy(value) for key, value in arguments.items()})
+    assert repr(found) == repr(called(function, arguments))
+    assert "np." not in repr(found)
+
+
+def test_a_level_of_single_precision_is_computed_with_as_a_double():
+    level = np.float32(0.95)
+    found = bench.t_welch(A, B, level=level)
+    assert found == bench.t_welch(A, B, level=float(level))
+    assert type(found.interval.level) is float
+
+
+def test_a_bool_is_no_number_and_a_number_no_bool():
+    for wrong in (True, np.bool_(1)):
+        with pytest.raises(StatisticsError, match="null: wrong kind of value"):
+            bench.t_welch(A, B, null=wrong)
+    with pytest.raises(StatisticsError, match="assumptions: wrong kind of value; got 1; expected True or False"):
+        bench.t_welch(A, B, assumptions=1)
+
+
+def test_a_flag_that_is_none_is_named_beside_all_else():
+    with pytest.raises(StatisticsError) as caught:
+        bench.t_welch(A, ["x"], level=3, assumptions="no")
+    assert {problem.path for problem in caught.value.problems} == {"assumptions", "b", "level"}
+
+
+def test_masked_values_are_missing_ones():
+    masked = np.ma.masked_array([*A, 1e9], [0] * len(A) + [1])
+    assert bench.t_welch(masked, B).reason == "nan_input"
+    left_out = bench.t_welch(masked, B, nan_policy="omit")
+    assert left_out.n_dropped == (1, 0)
+    assert left_out.estimate == bench.t_welch(A, B).estimate
+
+
+def test_a_mapping_is_no_sample():
+    with pytest.raises(StatisticsError, match="a: these are no numbers"):
+        bench.t_welch({1: 0.5, 2: 0.7}, B)
+
+
+@pytest.mark.parametrize("arms", [([1.0] * 300, [2.0] * 299), ([], [1.0]), ([1.0], [])])
+def test_running_arms_of_different_lengths_are_no_pairs(arms):
+    with pytest.raises(StatisticsError, match="these are no pairs") as caught:
+        bench.compare_running(*arms)
+    assert caught.value.code == "length_mismatch"
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"), [(float("nan"), "nan_input"), (float("inf"), "infinite_input"), (None, "nan_input")]
+)
+def test_running_arms_that_miss_a_value_are_degenerate(value, reason):
+    found = bench.compare_running([1.0, value, 2.0], [1.5, 1.0, 2.5])
+    assert (found.verdict, found.primary.reason) == ("degenerate", reason)
+
+
+def test_pairs_whose_names_read_alike_are_all_kept():
+    arms = {"x": A, "y − z": B, "x − y": [9.0, 8.0, 9.5], "z": [1.0, 1.5, 0.5]}
+    found = bench.compare_multiple(arms)
+    labels = [member.label for member in found.family.members]
+    assert len(set(labels)) == len(labels) == 6
+    assert labels.count("x − y − z") == 1
+    first, last = found.family.member("x − y − z"), found.family.member("x − y − z (2)")
+    assert first.result.estimate == pytest.approx(np.mean(A) - np.mean(B))
+    assert last.result.estimate == pytest.approx(np.mean(arms["x − y"]) - 1.0)
+
+
+def test_generators_are_read_once():
+    found = bench.compare_multiple({"a": (x for x in A), "b": (x for x in B)}, is_paired=True)
+    assert found == bench.compare_multiple({"a": A, "b": B}, is_paired=True)
+
+
+def test_every_public_function_has_a_valid_call():
+    for name, function in FUNCTIONS.items():
+        assert called(function, valid_call(name, function)) is not None, name
