@@ -95,7 +95,10 @@ class Distribution:
         return float(sums[at[0]] + sums[at[1]]) / 2 / self.total
 
     def quantile(self, share: float) -> float:
-        """Quantile by linear interpolation of all resamples in order (numpy.quantile)."""
+        """Quantile by linear interpolation of all resamples in order (numpy.quantile).
+
+        Between a finite value and an infinite one it is infinite, between both infinities NaN.
+        """
         import numpy as np
 
         if self.weights is None:
@@ -108,7 +111,12 @@ class Distribution:
                 float(self.values[min(len(sums) - 1, int(np.searchsorted(sums, bound(place), side="right")))])
                 for bound in (math.floor, math.ceil)
             )
-        return low if low == high else low + (high - low) * (place - math.floor(place))
+        part = place - math.floor(place)
+        if low == high or part == 0:
+            return low
+        if math.isinf(low) or math.isinf(high):
+            return low + high
+        return low + (high - low) * part
 
 
 def sorted_distribution(values: Real, weights: Real | None = None) -> Distribution:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from crucible.bench.bootstrap_draws import (
     COMPLETE_MAX,
     COMPLETE_UP_TO,
+    ROUNDING,
     Distribution,
     Statistic,
     Units,
@@ -45,6 +46,10 @@ SOURCES: Final = {
     "studentized": "bootstrap, studentized (Efron and Tibshirani, 1993, chapter 12)",
 }
 UNITS_MIN: Final = 2
+OWN: Final = "statistic"
+"""How the name of what a function of the caller's computes ends."""
+BEYOND: Final = "no interval: the estimate lies beyond all resamples"
+WITHOUT_VARIANCE: Final = "an end is infinite: too many resamples have no variance"
 
 
 @plain_scalars
@@ -67,7 +72,9 @@ def bootstrap(
     such a function too, which ``studentized`` needs but for ``mean`` and ``std``. ``complete`` None: every resample of
     up to 8 values is counted; True: of up to 11. ``details``: ``bootstrap_mean``, ``bootstrap_var``, ``n_resamples``;
     of ``bca`` also ``z0``, ``acceleration``, ``alpha_lo`` and ``alpha_hi``. A constant sample has no interval
-    (degenerate, ``zero_variance``). Raises ``StatisticsError`` where drawing needs a ``seed`` and there is none.
+    (degenerate, ``zero_variance``), nor has a statistic that is NaN for some resample (``undefined``). An end of
+    ``studentized`` is infinite, with a warning, where too many resamples are constant. Raises ``StatisticsError`` where
+    drawing needs a ``seed`` and there is none.
 
     Measured coverage at 95 % of the mean of 5 and 20 exponential values: ``bca`` .79 and .90, ``percentile`` .80 and
     .89, ``basic`` .79 and .87, ``studentized`` .92 and the level; of 200 ``basic`` has .93, the others the level.
@@ -246,10 +253,12 @@ def _estimate(checks: Checks, asked: _Asked, groups: Sequence[Units], data: Samp
         checks.add("standard_error", "studentized needs the standard error of this statistic", expected="a function")
     checks.done()
     every = [np.arange(units.n)[None, :] for units in groups]
-    estimate = float(_of(groups, every)[0])
-    values, pivots, weights = _resampled(asked, groups, estimate, is_complete=is_complete)
+    with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked for below
+        estimate = float(_of(groups, every)[0])
+        values, pivots, weights = _resampled(asked, groups, estimate, is_complete=is_complete)
     if not np.isfinite(values).all():
-        return _degenerate(asked.name, asked.method, data, "too_great")
+        is_own = asked.name.endswith(OWN) and np.isnan(values).any()
+        return _degenerate(asked.name, asked.method, data, "undefined" if is_own else "too_great")
     if (values == values[0]).all():
         return _degenerate(asked.name, asked.method, data, "zero_variance", estimate)
     found = sorted_distribution(values, weights)
@@ -259,18 +268,25 @@ def _estimate(checks: Checks, asked: _Asked, groups: Sequence[Units], data: Samp
     ends: tuple[float, float] | None
     if pivots is not None:
         error = float(_error_of(groups, every)[0])
+        if not math.isfinite(error) or np.isnan(pivots).any():
+            return _degenerate(asked.name, asked.method, data, "undefined", estimate)
         ends = _pivoted(sorted_distribution(pivots, weights), estimate, error, asked)
+        if np.isnan(ends).any():
+            return _degenerate(asked.name, asked.method, data, "zero_variance", estimate)
     else:
         more, ends = _ends(found, estimate, groups, asked)
         details |= more
-    interval = None
+    interval: Interval | None = None
+    warnings: tuple[str, ...] = (BEYOND,)
     if ends is not None:
         interval = Interval.sided(*ends, asked.level, asked.alternative, SOURCES[asked.method])
+        is_open = any(end is not None and math.isinf(end) for end in (interval.low, interval.high))
+        warnings = (WITHOUT_VARIANCE,) if is_open else ()
     return Estimate(
         name=asked.name, method=SOURCES[asked.method] + (", every resample" if is_complete else ""), value=estimate,
         standard_error=math.sqrt(variance), interval=interval, n=data.n[: len(groups)], n_dropped=data.n_dropped,
         details=details, seed=None if is_complete else asked.seed,
-        warnings=() if interval else ("no interval: the estimate lies beyond all resamples",),
+        warnings=warnings,
     )  # fmt: skip
 
 
@@ -309,11 +325,14 @@ def _resampled(
 
 
 def _distances(values: Real, errors: Real, estimate: float) -> Real:
-    """In standard errors; a resample without variance lies infinitely far out, or nowhere."""
+    """In standard errors; a resample without variance lies infinitely far out, or nowhere. Rounding is no distance."""
     import numpy as np
 
+    away, least = values - estimate, ROUNDING * float(np.abs(values).max())
+    is_constant, is_near = errors <= least, np.abs(away) <= least
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.nan_to_num((values - estimate) / errors, nan=0.0, posinf=math.inf, neginf=-math.inf)
+        away = away / np.where(is_constant, 0.0, errors)
+    return np.where(is_constant & is_near, 0.0, away)
 
 
 def _shares(asked: _Asked) -> tuple[float, float]:

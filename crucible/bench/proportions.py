@@ -132,7 +132,8 @@ def binomial_test(
     """The exact binomial test of ``k`` successes in ``n`` trials against ``p0``, with Clopper and Pearson's interval.
 
     Two-sided: the probability of every count that is no more probable than ``k`` (R's ``binom.test``,
-    scipy.stats.binomtest).
+    scipy.stats.binomtest). A count that cannot be under the hypothesis (some successes with ``p0`` 0, some failures
+    with 1) has probability 0 and no logarithm of it: degenerate (``impossible``), with its estimate and interval.
     """
     checks = Checks()
     _counts(checks, k, n)
@@ -151,13 +152,13 @@ def binomial_test(
     tail = binomial_p(k, n, float(p0), alternative)
     low, high = proportion_ends(k, n, "clopper_pearson", _alpha(level, alternative))
     interval = Interval.sided(low, high, level, alternative, SOURCES["clopper_pearson"])
-    impossible = tail.ln_p == -math.inf
-    return dataclasses.replace(
-        known, statistic=float(k), estimate=k / n, p_value=None if impossible else tail.p,
-        ln_p=None if impossible else tail.ln_p, interval=interval,
+    known = dataclasses.replace(
+        known, statistic=float(k), estimate=k / n, interval=interval,
         effects=(Effect(name="cohens_h", value=_h(k / n) - _h(p0)),),
-        warnings=("such a count is impossible under the hypothesis",) if impossible else (),
     )  # fmt: skip
+    if tail.ln_p == -math.inf:
+        return dataclasses.replace(known, status="degenerate", reason="impossible")
+    return dataclasses.replace(known, p_value=tail.p, ln_p=tail.ln_p)
 
 
 def binomial_p(k: int, n: int, p0: float, alternative: Alternative) -> Tail:

@@ -30,6 +30,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "no_difference": "no pair differs",
         "no_discordant_pairs": "no pair is discordant",
         "not_binary": "a value is neither 0 nor 1",
+        "impossible": "the data cannot be under the hypothesis: their probability is exactly 0",
         "one_class": "there is only one class",
         "one_cluster": "there is only one cluster",
         "p_out_of_range": "a p value lies outside 0 to 1",
@@ -38,6 +39,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "zero_variance": "there is no variance",
         "zero_variance_up_to_rounding": "what variance there is comes from rounding",
         "not_reachable": "no sample size reaches this",
+        "undefined": "the statistic, or its standard error, is not a number for some of the data",
         "too_great": "a sum or square is more than a double holds",
     }
 )

@@ -201,3 +201,61 @@ def test_calls_that_make_no_sense_are_refused():
     with pytest.raises(StatisticsError) as raised:
         bootstrap_clustered([1.0, 2.0], [1])
     assert raised.value.code == "length_mismatch"
+
+
+STUDENTIZED = {
+    "three": lambda: bootstrap([1.0, 2.0, 3.0], method="studentized", seed=1),
+    "two": lambda: bootstrap([1.0, 2.0], method="studentized", seed=1),
+    "decimals": lambda: bootstrap([0.1, 0.2, 0.3], method="studentized", seed=1),
+    "nine alike": lambda: bootstrap([1.0] * 9 + [0.0], method="studentized", seed=1),
+    "pairs": lambda: bootstrap_paired([1.0, 2.0], [2.0, 3.5], method="studentized"),
+    "differences": lambda: bootstrap_difference([1.0, 2.0], [2.0, 3.5], method="studentized", seed=1),
+    **{
+        f"{n} clusters": lambda n=n: bootstrap_clustered(
+            np.arange(2.0 * n) ** 2, np.repeat(np.arange(n), 2), method="studentized"
+        )
+        for n in (2, 3, 4)
+    },
+    "clusters alike": lambda: bootstrap_clustered([1.0, 3.0, 0.0, 4.0, 2.0], [0, 0, 1, 1, 2], method="studentized"),
+}
+
+
+@pytest.mark.parametrize("kind", STUDENTIZED)
+def test_an_infinite_end_is_told_and_none_is_nan(kind):
+    result = STUDENTIZED[kind]()
+    if result.status == "degenerate":
+        assert (result.reason, result.interval) == ("zero_variance", None)
+        return
+    low, high = ends(result)
+    assert low <= result.value <= high
+    assert (math.inf in {-low, high}) == any("infinite" in said for said in result.warnings)
+
+
+def test_a_studentized_interval_is_infinite_where_constant_resamples_are_too_many():
+    low, high = ends(STUDENTIZED["nine alike"]())
+    assert (low, high > 0.9, math.isfinite(high)) == (-math.inf, True, True)
+    assert ends(STUDENTIZED["three"]()) == (-math.inf, math.inf)
+    one_sided = bootstrap([1.0] * 9 + [0.0], method="studentized", seed=1, alternative="less")
+    assert (one_sided.interval.low, one_sided.warnings) == (None, ())
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 3.0, 1e6])
+def test_rounding_makes_no_constant_resample_vary(scale):
+    values = scale * np.array([0.1, 0.2, 0.3, 0.7, 0.7])
+    found = bootstrap(values, method="studentized", level=0.99)
+    expected = bootstrap(np.array([1.0, 2.0, 3.0, 7.0, 7.0]), method="studentized", level=0.99)
+    assert ends(found) == pytest.approx(tuple(end * scale / 10 for end in ends(expected)))
+
+
+def test_a_statistic_that_is_no_number_is_undefined():
+    def ratio(values, axis):
+        with np.errstate(invalid="ignore"):
+            return np.sqrt(np.mean(values, axis=axis))
+
+    for result in (
+        bootstrap([-1.0, 0.5, 2.0], statistic=ratio),
+        bootstrap_difference([-1.0, 0.5], [1.0, 2.0], statistic=ratio, seed=1),
+        bootstrap([1.0, 2.0, 4.0], method="studentized", standard_error=lambda x, axis: np.mean(x, axis=axis) * np.nan),
+    ):
+        assert (result.status, result.reason, result.interval) == ("degenerate", "undefined", None)
+    assert bootstrap([1.7e308, 1.6e308, 1e308, 0.0]).reason == "too_great"

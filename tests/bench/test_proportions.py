@@ -76,7 +76,12 @@ def test_the_binomial_test_keeps_the_logarithm_of_a_p_that_underflows():
 
 
 def test_what_is_impossible_or_certain_under_the_hypothesis_has_no_p_of_zero():
-    assert binomial_test(3, 10, 0.0).p_value is None
+    for k, p0, alternative in [(3, 0.0, "two-sided"), (3, 0.0, "greater"), (3, 1.0, "two-sided"), (3, 1.0, "less")]:
+        result = binomial_test(k, 5, p0, alternative=alternative)
+        assert (result.status, result.reason, result.p_value, result.ln_p) == ("degenerate", "impossible", None, None)
+        assert (result.estimate, result.interval) == (0.6, binomial_test(3, 5, alternative=alternative).interval)
+    assert binomial_test(3, 5, 0.0, alternative="less").p_value == 1.0
+    assert binomial_test(3, 5, 1.0, alternative="greater").p_value == 1.0
     assert binomial_test(0, 10, 0.0).p_value == 1.0
     assert binomial_test(10, 10, 1.0).p_value == 1.0
     assert binomial_tail(-1, 5, 0.3, "less").p == 0.0
