@@ -9,10 +9,9 @@ from crucible.bench.families import Member
 from crucible.bench.result import TestResult
 from crucible.definition.asked_test import OMNIBUS_TESTS, AskedTest
 from crucible.numerals import percent, written, written_p
+from crucible.statistics.scales import SCALES
 
 GROUPS_NAMED_MAX: Final = 8
-RATIOS: Final = frozenset({"mcnemar", "brunner_munzel"})
-"""Tests whose estimate is no difference in the unit of the metric."""
 _LESS: Final = {"two-sided": "differ from", "less": "be lower than", "greater": "be higher than"}
 UNITS: Final = {"repeat": "repeats", "item": "items", "item_and_repeat": "items and repeats", "none": "repeats"}
 
@@ -20,7 +19,7 @@ UNITS: Final = {"repeat": "repeats", "item": "items", "item_and_repeat": "items 
 def sentence(asked: AskedTest, groups: Sequence[str], better: str | None, member: Member, count: int) -> str:
     """The conclusion of a test; ``count`` tests of its family have a p value."""
     result = member.result
-    certainty = _certainty(asked, member, count)
+    certainty = _certainty(asked, groups, member, count)
     if asked.test in OMNIBUS_TESTS:
         return _of_all(asked, groups, member, certainty)
     first, second = groups
@@ -44,11 +43,11 @@ def _of_two(asked: AskedTest, groups: tuple[str, str], better: str | None, side:
     known = _known(asked, result, first, second)
     higher, lower = (first, second) if side > 0 else (second, first)
     if _side_of_estimate(result) == -side:
-        certainty = _certainty(asked, member, count)
+        certainty = _certainty(asked, groups, member, count)
         return f"{asked.test} and the estimate of {first} and {second} point different ways{known} ({certainty})."
-    certainty = _certainty(asked, member, count, sign=1 if result.test in RATIOS else side)
+    certainty = _certainty(asked, groups, member, count, sign=side)
     size = ""
-    if result.estimate and result.test not in RATIOS:
+    if result.estimate and result.test not in SCALES:
         size = f" by {written(abs(result.estimate))}{_of_which(asked, result)}"
     if better is None:
         return f"{higher} has a higher {asked.metric} than {lower}{size} ({certainty})."
@@ -82,7 +81,7 @@ def _side_of_estimate(result: TestResult) -> int:
 
 
 def _known(asked: AskedTest, result: TestResult, first: str, second: str) -> str:
-    if result.test in RATIOS or result.estimate is None:
+    if result.test in SCALES or result.estimate is None:
         return ""
     return f"; the difference {first} − {second} is {written(result.estimate)}{_of_which(asked, result)}"
 
@@ -94,10 +93,13 @@ def _of_which(asked: AskedTest, result: TestResult) -> str:
     return f" among the {result.details['n_nonzero']:.0f} {UNITS[asked.pair or 'none']} that differ"
 
 
-def _certainty(asked: AskedTest, member: Member, count: int, sign: int = 1) -> str:
+def _certainty(asked: AskedTest, groups: Sequence[str], member: Member, count: int, sign: int = 1) -> str:
     """Interval, corrected p value, size of the sample, name of the test; with ``sign`` −1 of second minus first."""
     result, parts = member.result, []
-    if result.interval is not None:
+    if result.interval is not None and result.test in SCALES:
+        first, second = groups
+        parts.append(SCALES[result.test].said(result, first, second, is_turned=sign < 0))
+    elif result.interval is not None:
         low, high = result.interval.low, result.interval.high
         if sign < 0:
             low, high = (None if end is None else -end for end in (high, low))

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from crucible.bench.families import Member
+from crucible.bench.families import Member, family
 from crucible.bench.permutation import permutation_independent
+from crucible.bench.ranks import brunner_munzel
 from crucible.bench.recording import from_record, input_digest
 from crucible.bench.signed_ranks import wilcoxon
+from crucible.bench.tables import mcnemar
 from crucible.definition.asked_test import AskedTest, family_faults, faults_of, group_label
 from crucible.finished_runs import DeclaredMetric, FinishedRun
+from crucible.numerals import written
 from crucible.statistics.arms import Groups
 from crucible.statistics.conclusions import sentence
 from crucible.statistics.declared_tests import run_tests
@@ -227,6 +230,45 @@ def test_a_sentence_says_of_how_many_pairs_the_estimate_is():
     result = wilcoxon([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 0.0, 0.0], [0.0] * 10)
     said = concluded(result, test="wilcoxon", pair="item")
     assert said.startswith("y is better than x: its loss is lower by 4.5 among the 8 items that differ (95 % interval")
+
+
+def said_of(test, result, better="higher", alternative="two-sided"):
+    pair = "item" if test == "mcnemar" else "none"
+    asked = AskedTest(metric="accuracy", test=test, pair=pair, alternative=alternative, correction="none")
+    member = family({"": result}).members[0]
+    return sentence(asked, ("old", "new"), better, member, 1)
+
+
+def ends(interval):
+    return f"95 % interval {written(float(interval.low))} to {written(float(interval.high))}; p = "
+
+
+def test_mcnemars_sentence_names_the_odds_and_has_them_in_the_direction_that_it_says():
+    worse, better = mcnemar([[5, 3], [15, 7]]), mcnemar([[5, 15], [3, 7]])
+    odds = f"odds 5 of new against old in pairs that differ, {ends(better.interval)}"
+    assert said_of("mcnemar", worse).startswith(f"new is better than old: its accuracy is higher ({odds}")
+    assert said_of("mcnemar", worse, "lower").startswith("old is better than new: its accuracy is lower (odds 5 of new")
+    odds = f"odds 5 of old against new in pairs that differ, {ends(better.interval)}"
+    assert f"({odds}" in said_of("mcnemar", better)
+    alike = mcnemar([[5, 3], [5, 7]])
+    odds = f"odds 0.6 of old against new in pairs that differ, {ends(alike.interval)}"
+    assert f"old is not shown to differ from new by accuracy ({odds}" in said_of("mcnemar", alike)
+    never = mcnemar([[5, 0], [15, 7]])
+    assert "odds ∞ of new against old" in said_of("mcnemar", never)
+    assert " to ∞; p = " in said_of("mcnemar", never)
+    one_sided = mcnemar([[5, 3], [15, 7]], alternative="less")
+    low = written(1 / one_sided.interval.high)
+    assert f"95 % interval {low} to ∞; p = " in said_of("mcnemar", one_sided, alternative="less")
+
+
+def test_brunner_and_munzels_sentence_names_the_probability_and_has_it_in_the_direction_that_it_says():
+    low, high = [1.0, 2.0, 2.5, 3.0, 2.2, 1.5], [3.0, 4.0, 3.5, 2.4, 5.0, 4.2]
+    upward = brunner_munzel(high, low)
+    share = f"probability {written(upward.estimate)} that new is above old, ties as half, {ends(upward.interval)}"
+    said = said_of("brunner_munzel", brunner_munzel(low, high))
+    assert f"new is better than old: its accuracy is higher ({share}" in said
+    one_sided = brunner_munzel(low, high, alternative="less")
+    assert " to 1; p = " in said_of("brunner_munzel", one_sided, alternative="less")
 
 
 @pytest.mark.parametrize(
