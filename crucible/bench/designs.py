@@ -12,8 +12,8 @@ from crucible.bench.samples import Checks
 
 ALPHA: Final = 0.05
 POWER: Final = 0.8
-N_MAX: Final = 10**9
-"""Values per group beyond which a size counts as out of reach."""
+N_MAX: Final = 10**11
+"""Values of the first group that are looked for: with more, one makes less of the power than its rounding does."""
 EFFECT_MAX: Final = 1e9
 ALPHA_MIN: Final = 1e-300
 """Below, half of it may be lost."""
@@ -39,7 +39,7 @@ class Power:
     method: str
     status: Status = "ok"
     reason: str | None = None
-    """``not_reachable``: no size, or no effect, has this power."""
+    """``not_reachable``: no size, or no effect, has this power; ``too_many``: a size above `N_MAX` has it."""
     power: float | None = None
     """Probability to reject with these whole sizes and this effect."""
     alpha: float
@@ -106,32 +106,36 @@ def smallest_size(
     at: Callable[[float], float], at_whole: Callable[[int], float], power: float, least: float, whole_least: int
 ) -> Sized | None:
     """The least size of the first group that reaches ``power``; ``at`` grows with the size."""
-    high = least
+    low = high = least
     while at(high) < power:
-        high *= 2
-        if high > N_MAX:
+        if high >= N_MAX:
             return None
-    fractional = least if high == least else root(lambda n: at(n) - power, high / 2, high)
-    low, high_whole = whole_least - 1, max(whole_least, math.ceil(fractional))
+        low, high = high, min(2 * high, float(N_MAX))
+    fractional = least if high == least else root(lambda n: at(n) - power, low, high)
+    low_whole, high_whole = whole_least - 1, max(whole_least, math.ceil(fractional))
     while at_whole(high_whole) < power:
         high_whole += 1
-    while high_whole - low > 1:
-        middle = (low + high_whole) // 2
-        low, high_whole = (low, middle) if at_whole(middle) >= power else (middle, high_whole)
+    while high_whole - low_whole > 1:
+        middle = (low_whole + high_whole) // 2
+        low_whole, high_whole = (low_whole, middle) if at_whole(middle) >= power else (middle, high_whole)
     return high_whole, fractional, at_whole(high_whole)
 
 
-def least_effect(at: Callable[[float], float], power: float, alternative: Alternative) -> float | None:
-    """The least effect with this power, negative for ``less``; None where none has it. ``at`` grows with its size."""
+def least_effect(at: Callable[[float], float], power: float, alternative: Alternative) -> tuple[float | None, float]:
+    """The least effect with this power, negative for ``less``, and its power; ``at`` grows with its size.
+
+    Effect None: none has it. No effect at all may have more power than that.
+    """
     sign = -1.0 if alternative == "less" else 1.0
-    if at(0.0) >= power:
-        return 0.0
+    by_chance = at(0.0)
+    if by_chance >= power:
+        return 0.0, by_chance
     high = 0.01
     while at(sign * high) < power:
         high *= 2
         if high > EFFECT_MAX:
-            return None
-    return sign * root(lambda effect: at(sign * effect) - power, 0.0, high)
+            return None, power
+    return sign * root(lambda effect: at(sign * effect) - power, 0.0, high), power
 
 
 def root(function: Callable[[float], float], low: float, high: float) -> float:
@@ -144,6 +148,9 @@ def root(function: Callable[[float], float], low: float, high: float) -> float:
 def sized(known: Power, found: Sized | None, whole: Callable[[int], tuple[int, ...]]) -> Power:
     """The design with the sizes that were found."""
     if found is None:
-        return dataclasses.replace(known, status="degenerate", reason="not_reachable")
+        effect = known.effect or 0.0
+        towards = {"two-sided": abs(effect), "greater": effect, "less": -effect}[known.alternative]
+        is_reached = towards > 0  # somewhere: power goes to 1 with the size
+        return dataclasses.replace(known, status="degenerate", reason="too_many" if is_reached else "not_reachable")
     n, fractional, power = found
     return dataclasses.replace(known, status="ok", reason=None, power=power, n=whole(n), n_fractional=fractional)

@@ -104,7 +104,9 @@ def minimal_effect_t_independent(
     if not checks.problems and sum(sizes) <= 2:  # noqa: PLR2004
         checks.add("n", "too small", n, "more than two values in all")
     checks.done()
-    effect = least_effect(lambda d: _t_independent(d, sizes[0], sizes[1], alpha, alternative), power, alternative)
+    effect, power = least_effect(
+        lambda d: _t_independent(d, sizes[0], sizes[1], alpha, alternative), power, alternative
+    )
     return design(T_INDEPENDENT, effect, alpha, alternative, n=sizes, power=power)
 
 
@@ -138,7 +140,7 @@ def minimal_effect_t_paired(
     checks = power_checks(alpha, alternative, power)
     checks.number("n", n, low=2, high=N_MAX)
     checks.done()
-    effect = least_effect(lambda d: _t_once(d, n, alpha, alternative), power, alternative)
+    effect, power = least_effect(lambda d: _t_once(d, n, alpha, alternative), power, alternative)
     return design(T_PAIRED, effect, alpha, alternative, n=(n,), power=power)
 
 
@@ -170,7 +172,7 @@ def minimal_effect_anova(n: float, groups: int, *, power: float = POWER, alpha: 
     checks = _anova_checks(alpha, groups, power)
     checks.number("n", n, low=2, high=N_MAX)
     checks.done()
-    effect = least_effect(lambda f: _anova(f, n, groups, alpha), power, "two-sided")
+    effect, power = least_effect(lambda f: _anova(f, n, groups, alpha), power, "two-sided")
     return design(ANOVA, effect, alpha, n=(n,) * groups, power=power)
 
 

@@ -117,8 +117,10 @@ def minimal_effect_proportions(
     def at(share: float) -> float:
         return _proportions(p_b + share * (end - p_b), p_b, sizes[0], sizes[1], alpha=alpha, alternative=alternative)
 
-    if at(0.0) >= power:
+    by_chance = at(0.0)
+    if by_chance >= power:
         share: float | None = 0.0
+        power = by_chance
     else:
         share = root(lambda share: at(share) - power, 0.0, 1.0) if at(1.0) >= power else None
     p_a = None if share is None else p_b + share * (end - p_b)

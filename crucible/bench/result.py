@@ -39,6 +39,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "zero_variance": "there is no variance",
         "zero_variance_up_to_rounding": "what variance there is comes from rounding",
         "not_reachable": "no sample size reaches this",
+        "too_many": "more than 10¹¹ values per group are needed: so large a size is not looked for",
         "undefined": "the statistic, or its standard error, is not a number for some of the data",
         "too_great": "a sum or square is more than a double holds",
     }

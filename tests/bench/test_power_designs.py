@@ -112,6 +112,39 @@ def test_what_no_size_reaches_says_so():
     assert sample_size_t_paired(50.0).n == (2,)
 
 
+def test_a_size_beyond_what_is_looked_for_is_not_called_out_of_reach():
+    for found in (
+        sample_size_t_independent(1e-7),
+        sample_size_t_independent(-1e-7, alternative="less"),
+        sample_size_t_paired(1e-160),
+        sample_size_anova(1e-7, 3),
+        sample_size_proportions(0.5, 0.5 + 1e-9),
+    ):
+        assert (found.status, found.reason, found.n) == ("degenerate", "too_many", ())
+    assert sample_size_t_independent(-1e-7, alternative="greater").reason == "not_reachable"
+
+
+def test_sizes_of_thousands_of_millions_are_found():
+    quantiles = -stats.norm.ppf(0.05) + stats.norm.ppf(0.8)
+    for effect in (1e-3, 1e-4, 2e-5):
+        found = sample_size_t_independent(effect, alternative="greater").n_fractional
+        assert found == pytest.approx(2 * (quantiles / effect) ** 2, rel=1e-6)
+    shares = sample_size_proportions(0.5, 0.50001)
+    quantiles = -stats.norm.ppf(0.025) + stats.norm.ppf(0.8)
+    assert shares.n_fractional == pytest.approx(quantiles**2 * 0.5 / 1e-10, rel=1e-4)
+    assert shares.n == (math.ceil(shares.n_fractional),) * 2
+
+
+def test_no_effect_has_the_power_that_it_has_by_chance():
+    for found in (
+        minimal_effect_t_independent(20, power=0.04),
+        minimal_effect_t_paired(20, power=0.04),
+        minimal_effect_anova(20, 3, power=0.04),
+        minimal_effect_proportions(0.4, 20, power=0.04),
+    ):
+        assert (found.effect, found.power) == (0.0, pytest.approx(0.05))
+
+
 def test_the_exact_power_of_proportions_is_the_sum_over_all_outcomes():
     found = power_proportions(0.2, 0.6, 9, 12)
     total = 0.0
