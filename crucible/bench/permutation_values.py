@@ -33,6 +33,8 @@ ALIKE: Final = 1e-6
 RARE: Final = 50
 BITS: Final = 1000
 """Of values that are added exactly, those that the greatest one has; what is smaller than its last is 0."""
+SPARE_BITS: Final = 16
+"""Of tolerances, below the last bit of any value."""
 LIMB_BITS: Final = 30
 
 
@@ -71,7 +73,10 @@ class Summands:
         if self.tolerance is None:
             return self.values, np.zeros(len(self.values), object)
         listed = [_whole_parts(each) for each in self.parts]
-        return listed[0] - (listed[1] if len(listed) > 1 else 0), _whole_parts(self.tolerance)
+        values, off = listed[0] - (listed[1] if len(listed) > 1 else 0), _whole_parts(self.tolerance)
+        common = math.gcd(*values.tolist())
+        idle = max(0, (common & -common).bit_length() - 1 - SPARE_BITS)  # of all of them, at the end
+        return values // 2**idle, off // 2**idle
 
 
 def _whole_parts(values: Real) -> Any:
