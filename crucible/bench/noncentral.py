@@ -35,6 +35,8 @@ SETTLED: Final = 1e-7
 """A step after which what is left is its square, below what doubles hold."""
 DOUBLINGS_MAX: Final = 60
 """Of the bracket around an end of an interval."""
+ROOTS_FROM: Final = 1e6
+"""A chi-squared whose root is taken for normal: λ is then right to some 1e-6 of itself."""
 LARGE: Final = 1e10
 """Noncentrality of an F beyond which its numerator counts as its mean: wrong by less than 1e-9."""
 POISSON_REACH: Final = 14.0
@@ -244,3 +246,26 @@ def noncentrality_f(f: float, df1: float, df2: float, probability: float) -> flo
             break
         high *= 2
     return float(brentq(excess, 0.0, high, xtol=TOLERANCE, rtol=1e-12))
+
+
+def noncentrality_chi2(x: float, df: float, probability: float) -> float:
+    """The λ at which a noncentral chi-squared is at most ``x`` with this probability; 0 where even λ = 0 has less.
+
+    Beyond `ROOTS_FROM` by its root, which is nearly normal with variance 1 about √(λ + df - 1).
+    """
+    from scipy.optimize import brentq
+    from scipy.special import chdtr, ndtri
+    from scipy.stats import ncx2
+
+    if float(chdtr(df, x)) <= probability:
+        return 0.0
+    if x > ROOTS_FROM:
+        return max(0.0, (math.sqrt(x) - float(ndtri(probability))) ** 2 - (df - 1))
+
+    def excess(noncentral: float) -> float:
+        return float(ncx2.cdf(x, df, noncentral) if noncentral else chdtr(df, x)) - probability
+
+    high = 2 * x + 100  # a deviation is less than 2 √(λ + df)
+    while excess(high) > 0:
+        high *= 2
+    return float(brentq(excess, 0.0, high, xtol=1e-12, rtol=1e-13))

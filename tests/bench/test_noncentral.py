@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from crucible.bench.effects import hedges_factor
-from crucible.bench.noncentral import _by_newton, noncentral_t, noncentral_t_upper, noncentralities
+from crucible.bench.noncentral import _by_newton, noncentral_t, noncentral_t_upper, noncentralities, noncentrality_chi2
 
 FAR_ABOVE = 2.2623201760809672e-07
 FAR_BELOW = 3.3024614066973733e-32
@@ -93,3 +93,20 @@ def test_both_tails_are_one_together_and_each_keeps_its_digits():
         assert noncentral_t_upper(t, df, 0.0) == pytest.approx(stats.t.sf(t, df), rel=1e-8)
     assert noncentral_t(2.0, 49.0, 14.0) == pytest.approx(FAR_BELOW, rel=1e-9)
     assert noncentral_t_upper(3.0, 9.0, -3.0) == pytest.approx(FAR_ABOVE, rel=1e-9)
+
+
+@pytest.mark.parametrize("probability", [0.025, 0.5, 0.975])
+def test_the_noncentrality_of_chi_squared_gives_its_probability(probability):
+    for x, df in itertools.product((0.0, 1e-3, 1.0, 8.0, 300.0, 2e4), (1, 2, 9)):
+        found = noncentrality_chi2(x, df, probability)
+        if found == 0:
+            assert stats.chi2.cdf(x, df) <= probability + 1e-12
+        else:
+            assert stats.ncx2.cdf(x, df, found) == pytest.approx(probability, rel=1e-8)
+
+
+def test_a_great_chi_squared_has_the_noncentrality_of_its_root():
+    for probability, df in itertools.product((0.025, 0.975), (1, 4)):
+        below, above = (noncentrality_chi2(x, df, probability) for x in (0.999999e6, 1.000001e6))
+        assert above - below == pytest.approx(2.0, abs=0.1)
+    assert noncentrality_chi2(1e12, 3, 0.975) == pytest.approx(1e12, rel=1e-5)

@@ -32,6 +32,18 @@ def test_kruskal_of_two_groups_is_the_square_of_the_normal_mann_whitney():
     assert kruskal([GROUPS[0], GROUPS[2]]).statistic == pytest.approx(z * z, rel=1e-12)
 
 
+@given(st.lists(st.lists(st.integers(0, 9), min_size=2, max_size=9), min_size=2, max_size=4))
+@settings(max_examples=40)
+def test_the_share_of_ranks_has_an_interval_from_0_to_1(groups):
+    result = kruskal(groups)
+    if result.status == "ok":
+        share = result.effect("epsilon_squared")
+        wider = kruskal(groups, level=0.99).effect("epsilon_squared").interval
+        assert 0 <= wider.low <= share.interval.low <= share.value <= 1
+        assert share.interval.low <= share.interval.high <= wider.high <= 1
+        assert (share.interval.level, wider.level) == (0.95, 0.99)
+
+
 @pytest.mark.parametrize(
     ("groups", "reason"),
     [([[], [1.0]], "empty"), ([[1.0], [2.0]], "n_too_small"), ([[1.0, math.nan], [2.0]], "nan_input")],

@@ -126,7 +126,7 @@ def _brunner_munzel(inputs: Fields, options: Fields) -> Fields:
 
 
 def _kruskal(inputs: Fields, options: Fields) -> Fields:
-    return _fields(rank_groups.kruskal(inputs["groups"], nan_policy=_policy(options)))
+    return _fields(rank_groups.kruskal(inputs["groups"], level=_level(options), nan_policy=_policy(options)))
 
 
 def _friedman(inputs: Fields, options: Fields) -> Fields:
