@@ -45,8 +45,13 @@ def written_p(p: float | None, ln_p: float | None = None) -> str:
         return NOT_MEASURED
     if p > 0 or ln_p is None or not math.isfinite(ln_p):
         return _signed(f"{p:.3g}")
+    return by_logarithm(ln_p)
+
+
+def by_logarithm(ln_p: float, digits: int = 3) -> str:
+    """The decimal of a number that its natural logarithm gives, which no double may hold: ``2.17e-552``."""
     power, share = divmod(ln_p / math.log(10), 1)
-    mantissa = f"{10**share:.3g}"
+    mantissa = f"{10**share:.{digits}g}"
     return f"1e{int(power) + 1}" if mantissa == "10" else f"{mantissa}e{int(power)}"
 
 
@@ -62,8 +67,9 @@ def decimals_of(halves: Iterable[float | None]) -> int | None:
 def percent(level: float) -> str:
     """A confidence level in percent; a long one with three significant digits of what lacks to 100."""
     text = f"{level * 100:.10g}"
-    if len(text) > LEVEL_WIDTH_MAX:
-        text = f"{level * 100:.{max(0, 2 - math.floor(math.log10(100 - level * 100)))}f}"
+    lacking = 100 - level * 100
+    if lacking > 0 and (len(text) > LEVEL_WIDTH_MAX or text == "100"):
+        text = f"{level * 100:.{max(0, 2 - math.floor(math.log10(lacking)))}f}"
     return f"{text} %"
 
 

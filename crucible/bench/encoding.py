@@ -1,4 +1,8 @@
-"""Results as JSON and back, without loss: what JSON lacks is written as ``"Infinity"`` and ``"-Infinity"``."""
+"""Results as JSON and back, without loss.
+
+What JSON lacks is written as ``"Infinity"`` and ``"-Infinity"``, and a p value that no double holds as the text of its
+decimal, ``"2.1e-552"``: as a number it would be read as 0.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +15,34 @@ from typing import Any, Final
 from crucible.bench.recording import from_record
 from crucible.bench.result import Assumption, Comparison, Effect, Interval, TestResult
 from crucible.errors import Problem, StatisticsError
+from crucible.numerals import by_logarithm
 from crucible.records.recorded_results import StatisticalResult
 
 NAMES: Final[Mapping[float, str]] = {math.inf: "Infinity", -math.inf: "-Infinity"}
 NUMBERS: Final[Mapping[str, float]] = {name: value for value, name in NAMES.items()}
 
+P_VALUES: Final[Mapping[str, str]] = {"p_value": "ln_p", "p_adjusted": "ln_p_adjusted"}
+"""Fields that hold p values, with those that hold their logarithms."""
+P_DIGITS: Final = 15
+"""Less those of the whole part of its logarithm: as many as a very small p value has."""
 
-def to_plain(result: TestResult) -> dict[str, Any]:
-    """The result as lists, objects, texts, whole and finite numbers."""
-    return {field.name: _plain(getattr(result, field.name)) for field in dataclasses.fields(result)}
+
+def to_plain(result: Any) -> dict[str, Any]:
+    """The result, or another frozen value of `crucible.bench`, as lists, objects, texts, whole and finite numbers."""
+    plain = {field.name: _plain(getattr(result, field.name)) for field in dataclasses.fields(result)}
+    for p, ln_p in P_VALUES.items():
+        if isinstance(plain.get(p), float):
+            plain[p] = plain_p(plain[p], getattr(result, ln_p, None))
+    if "p_values" in plain:
+        plain["p_values"] = [plain_p(p, ln_p) for p, ln_p in zip(result.p_values, result.ln_p, strict=True)]
+    return plain
+
+
+def plain_p(p: float | None, ln_p: float | None) -> float | str | None:
+    """A p value; one that no double holds, as the text of its decimal."""
+    if p != 0.0 or ln_p is None or not math.isfinite(ln_p):
+        return p
+    return by_logarithm(ln_p, max(3, P_DIGITS - math.floor(math.log10(max(1.0, -ln_p)))))
 
 
 def to_json(result: TestResult) -> str:
@@ -68,7 +91,7 @@ def _plain(value: Any) -> Any:
             raise ValueError(message)
         return NAMES.get(value, value)
     if dataclasses.is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return to_plain(value)
     if isinstance(value, Mapping):
         return {name: _plain(each) for name, each in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -81,7 +104,10 @@ def _number(value: Any) -> Any:
 
 
 def _numbers(plain: Mapping[str, Any], except_for: Sequence[str] = ("method", "name", "note")) -> dict[str, Any]:
-    return {name: value if name in except_for else _number(value) for name, value in plain.items()}
+    found = {name: value if name in except_for else _number(value) for name, value in plain.items()}
+    if isinstance(found.get("p_value"), str):
+        found["p_value"] = float(found["p_value"])
+    return found
 
 
 def _interval(plain: Mapping[str, Any] | None) -> Interval | None:

@@ -1,7 +1,8 @@
-"""Results and families of them as Markdown, LaTeX (booktabs), HTML, JSON and CSV.
+"""Results, families of them and what else is computed, as Markdown, LaTeX (booktabs), HTML, JSON and CSV.
 
 Each interval stands with its own level, texts are escaped for their format, and no number is rounded to zero. CSV and
-JSON hold numbers as they are; the other formats, four significant digits.
+JSON hold numbers as they are; the other formats, four significant digits. A p value that no double holds is written
+from its logarithm in each of them: ``2.1e-552``, in JSON as a text.
 """
 
 from __future__ import annotations
@@ -13,89 +14,71 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, get_args
 
-from crucible.bench.encoding import to_plain
+from crucible.bench.comparison import Compared
+from crucible.bench.encoding import plain_p, to_plain
+from crucible.bench.experiments import ComparedArms
 from crucible.bench.families import Family
-from crucible.bench.result import Interval, TestResult
+from crucible.bench.result import Interval
 from crucible.bench.samples import Checks
+from crucible.bench.table_lines import Line, lines
+from crucible.errors import StatisticsError
 from crucible.markup import csv_cell, latex_text, markdown_text
 from crucible.numerals import percent, written, written_p
+from crucible.plural import plural
 
 ExportFormat = Literal["markdown", "latex", "html", "json", "csv"]
 EXPORT_FORMATS: Final[tuple[ExportFormat, ...]] = get_args(ExportFormat)
-Exported = TestResult | Family | Mapping[str, TestResult]
-Row = tuple[str, TestResult, float | None, float | None]
-"""Label, result, corrected p value and its logarithm."""
+Exported = Any
+"""A value of one of the kinds of `crucible.bench.table_lines`, or a mapping of labels to such values."""
+TITLES: Final = (
+    "comparison", "test", "estimate", "interval", "statistic", "df", "p", "adjusted p", "effect", "n", "details",
+    "note",
+)  # fmt: skip
 
 
 def export(what: Exported, form: ExportFormat) -> str:
-    """A result, results by label, or a family, in one of ``EXPORT_FORMATS``.
+    """A result, a family, whatever else a function of `crucible.bench` answers, or several by label.
 
-    Raises ``StatisticsError`` for an unknown format.
+    ``form`` is one of ``EXPORT_FORMATS``. Each pair of a post-hoc test has a line of its own. Raises
+    ``StatisticsError`` for an unknown format and for what can't be exported.
     """
     checks = Checks()
     checks.choice("form", form, EXPORT_FORMATS)
-    given: Any = what
-    listed = list(given.values()) if isinstance(given, Mapping) else [given]
-    if not isinstance(given, Family) and not all(isinstance(each, TestResult) for each in listed):
-        checks.add("what", "this can't be exported", type(given).__name__, "a result, results by label, or a family")
+    try:
+        found = lines(what)
+    except StatisticsError as error:
+        checks.problems += error.problems
     checks.done()
-    return _WRITERS[form](what)
+    return _WRITERS[form](what, found)
 
 
-def _rows(what: Exported) -> list[Row]:
-    if isinstance(what, TestResult):
-        return [("", what, None, None)]
-    if isinstance(what, Family):
-        return [(each.label, each.result, each.p_adjusted, each.ln_p_adjusted) for each in what.members]
-    return [(str(label), result, None, None) for label, result in what.items()]
-
-
-def _table(what: Exported) -> tuple[list[str], list[list[str]]]:
+def _table(found: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
     """Titles and cells for people; columns in which nothing stands are left out."""
-    titles = ["comparison", "test", "estimate", "interval", "statistic", "df", "p", "adjusted p", "effect", "n", "note"]
-    cells = [_cells(*row) for row in _rows(what)]
-    for _, result, _, _ in _rows(what):
-        cells += [_pair_cells(each, result) for each in result.comparisons]
-    kept = [place for place in range(len(titles)) if any(row[place] for row in cells)]
-    return [titles[place] for place in kept], [[row[place] for place in kept] for row in cells]
+    cells = [_cells(line) for line in found]
+    kept = [place for place in range(len(TITLES)) if any(row[place] for row in cells)]
+    return [TITLES[place] for place in kept], [[row[place] for place in kept] for row in cells]
 
 
-def _cells(label: str, result: TestResult, p_adjusted: float | None, ln_p_adjusted: float | None) -> list[str]:
-    shown = next((effect for effect in result.effects if effect.value is not None), None)
+def _cells(line: Line) -> list[str]:
+    shown = next((effect for effect in line.effects if effect.value is not None), None)
     effect = "" if shown is None else f"{shown.name} {written(shown.value)}"
     if shown is not None and shown.interval is not None:
         effect = f"{effect} {_interval_text(shown.interval)}"
-    name = f"{result.statistic_name} = " if result.statistic_name else ""
-    notes = [*([result.reason] if result.reason else []), *result.warnings]
+    name = f"{line.statistic_name} = " if line.statistic_name else ""
+    details = line.details if line.is_detailed else {}
     return [
-        label,
-        result.test,
-        "" if result.estimate is None else written(result.estimate),
-        "" if result.interval is None else _interval_text(result.interval),
-        "" if result.statistic is None else f"{name}{written(result.statistic)}",
-        ", ".join(written(float(each)) for each in result.df),
-        "" if result.p_value is None else written_p(result.p_value, result.ln_p),
-        "" if p_adjusted is None else written_p(p_adjusted, ln_p_adjusted),
+        line.label,
+        line.test,
+        "" if line.estimate is None else written(line.estimate),
+        "" if line.interval is None else _interval_text(line.interval),
+        "" if line.statistic is None else f"{name}{written(line.statistic)}",
+        ", ".join(written(float(each)) for each in line.df),
+        "" if line.p_value is None or line.is_corrected else written_p(line.p_value, line.ln_p),
+        "" if line.p_adjusted is None else written_p(line.p_adjusted, line.ln_p_adjusted),
         effect,
-        " + ".join(str(each) for each in result.n),
-        "; ".join(notes),
-    ]
-
-
-def _pair_cells(pair: Any, result: TestResult) -> list[str]:
-    """The row of one pair of a post-hoc test, whose p value is corrected by the test itself."""
-    return [
-        f"{pair.first} − {pair.second}",
-        result.test,
-        "" if pair.estimate is None else written(pair.estimate),
-        "" if pair.interval is None else _interval_text(pair.interval),
-        "" if pair.statistic is None else written(pair.statistic),
-        "" if pair.df is None else written(float(pair.df)),
-        "",
-        "" if pair.p_value is None else written_p(pair.p_value, pair.ln_p),
-        "",
-        "",
-        "",
+        " + ".join(written(each) for each in line.n),
+        ", ".join(f"{name} {written(value)}" for name, value in details.items()),
+        "; ".join([*([line.reason] if line.reason else []), *line.warnings]),
     ]
 
 
@@ -107,22 +90,27 @@ def _interval_text(interval: Interval) -> str:
 
 
 def _caption(what: Exported) -> str:
+    if isinstance(what, Compared):
+        return what.conclusion
+    if isinstance(what, ComparedArms):
+        return " ".join(what.conclusions)
     if not isinstance(what, Family):
         return ""
     name = f"{what.name}: " if what.name else ""
-    return f"{name}{what.n_tests} tests, corrected by {what.correction}, alpha {what.alpha:g}"
+    tests = f"{what.n_tests} {plural(what.n_tests, 'test')}"
+    return f"{name}{tests}, corrected by {what.correction}, alpha {what.alpha:g}"
 
 
-def _markdown(what: Exported) -> str:
-    titles, rows = _table(what)
+def _markdown(what: Exported, found: Sequence[Line]) -> str:
+    titles, rows = _table(found)
     lines = [f"{markdown_text(_caption(what))}\n"] if _caption(what) else []
     lines += [f"| {' | '.join(titles)} |", f"|{'|'.join('---' for _ in titles)}|"]
     lines += [f"| {' | '.join(markdown_text(cell) for cell in row)} |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
-def _latex(what: Exported) -> str:
-    titles, rows = _table(what)
+def _latex(what: Exported, found: Sequence[Line]) -> str:
+    titles, rows = _table(found)
     lines = [rf"\begin{{tabular}}{{@{{}}{'l' * len(titles)}@{{}}}}", r"\toprule"]
     lines += [" & ".join(rf"\textbf{{{latex_text(title)}}}" for title in titles) + r" \\", r"\midrule"]
     lines += ["{}" + " & ".join(latex_text(cell) for cell in row) + r" \\" for row in rows]
@@ -132,51 +120,63 @@ def _latex(what: Exported) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _html(what: Exported) -> str:
-    titles, rows = _table(what)
+def _html(what: Exported, found: Sequence[Line]) -> str:
+    titles, rows = _table(found)
     caption = f"<caption>{html.escape(_caption(what))}</caption>" if _caption(what) else ""
     head = "".join(f"<th>{html.escape(title)}</th>" for title in titles)
     body = "\n".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table>{caption}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
 
 
-def _json(what: Exported) -> str:
-    if isinstance(what, TestResult):
-        return json.dumps(to_plain(what), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    rows = [
-        {"label": label, "p_adjusted": p, "ln_p_adjusted": ln_p, **to_plain(result)}
-        if isinstance(what, Family)
-        else {"label": label, **to_plain(result)}
-        for label, result, p, ln_p in _rows(what)
-    ]
-    whole: Any = rows
+def _json(what: Exported, _: Sequence[Line]) -> str:
+    return json.dumps(_plain(what), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(what: Exported) -> Any:
+    if isinstance(what, Mapping):
+        return [_labelled(str(label), _plain(value)) for label, value in what.items()]
     if isinstance(what, Family):
-        whole = {"name": what.name, "correction": what.correction, "alpha": what.alpha, "tests": rows}
-    return json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        tests = [
+            {"label": each.label, **_corrected(each.p_adjusted, each.ln_p_adjusted), **to_plain(each.result)}
+            for each in what.members
+        ]
+        return {"name": what.name, "correction": what.correction, "alpha": what.alpha, "tests": tests}
+    plain = to_plain(what)
+    return plain | {"family": _plain(what.family)} if isinstance(what, ComparedArms) else plain
+
+
+def _labelled(label: str, plain: Any) -> dict[str, Any]:
+    return {"label": label, **(plain if isinstance(plain, dict) else {"results": plain})}
+
+
+def _corrected(p: float | None, ln_p: float | None) -> dict[str, Any]:
+    return {"p_adjusted": plain_p(p, ln_p), "ln_p_adjusted": ln_p}
 
 
 CSV_COLUMNS: Final = (
     "label", "test", "status", "reason", "estimate", "estimate_name", "standard_error", "low", "high", "level",
     "statistic_name", "statistic", "df", "p_value", "ln_p", "p_adjusted", "ln_p_adjusted", "effect_name", "effect",
     "effect_low", "effect_high", "n", "n_dropped", "alternative", "null", "method", "warnings", "seed", "digest",
+    "details",
 )  # fmt: skip
 
 
-def _csv(what: Exported) -> str:
+def _csv(_: Exported, found: Sequence[Line]) -> str:
     page = io.StringIO(newline="")
     writer = csv.writer(page, lineterminator="\r\n")
     writer.writerow(CSV_COLUMNS)
-    for label, result, p_adjusted, ln_p_adjusted in _rows(what):
-        for effect in result.effects or (None,):
+    for line in found:
+        for effect in line.effects or (None,):
             ends = None if effect is None else effect.interval
-            own = result.interval
+            own = line.interval
             row: Sequence[Any] = (
-                label, result.test, result.status, result.reason, result.estimate, result.estimate_name,
-                result.standard_error, own and own.low, own and own.high, own and own.level,
-                result.statistic_name, result.statistic, _joined(result.df), result.p_value, result.ln_p,
-                p_adjusted, ln_p_adjusted, effect and effect.name, effect and effect.value,
-                ends and ends.low, ends and ends.high, _joined(result.n), _joined(result.n_dropped),
-                result.alternative, result.null, result.method, "; ".join(result.warnings), result.seed, result.digest,
+                line.label, line.test, line.status, line.reason, line.estimate, line.estimate_name,
+                line.standard_error, own and own.low, own and own.high, own and own.level,
+                line.statistic_name, line.statistic, _joined(line.df), plain_p(line.p_value, line.ln_p), line.ln_p,
+                plain_p(line.p_adjusted, line.ln_p_adjusted), line.ln_p_adjusted, effect and effect.name,
+                effect and effect.value, ends and ends.low, ends and ends.high, _joined(line.n),
+                _joined(line.n_dropped), line.alternative, line.null, line.method, "; ".join(line.warnings),
+                line.seed, line.digest, " ".join(f"{name}={value!r}" for name, value in line.details.items()),
             )  # fmt: skip
             writer.writerow([csv_cell(cell) for cell in row])
     return page.getvalue()
@@ -186,7 +186,7 @@ def _joined(values: Iterable[float]) -> str:
     return " ".join(repr(value) for value in values)
 
 
-_WRITERS: Final[Mapping[str, Callable[[Exported], str]]] = {
+_WRITERS: Final[Mapping[str, Callable[[Exported, Sequence[Line]], str]]] = {
     "markdown": _markdown,
     "latex": _latex,
     "html": _html,

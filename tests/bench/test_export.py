@@ -5,9 +5,11 @@ import html
 import io
 import json
 import re
+from decimal import Decimal
 
 import pytest
 
+from crucible import bench
 from crucible.bench.anova import anova_oneway
 from crucible.bench.encoding import from_json, from_plain, to_json, to_plain
 from crucible.bench.families import family
@@ -87,7 +89,14 @@ def test_a_p_value_that_no_double_holds_is_no_zero():
 
 @pytest.mark.parametrize(
     ("level", "text"),
-    [(0.95, "95 %"), (0.999, "99.9 %"), (1 - 0.05 / 3, "98.33 %"), (1 - 0.05 / 9999, "99.999500 %"), (0.5, "50 %")],
+    [
+        (0.95, "95 %"),
+        (0.999, "99.9 %"),
+        (1 - 0.05 / 3, "98.33 %"),
+        (1 - 0.05 / 9999, "99.999500 %"),
+        (0.5, "50 %"),
+        (1 - 1e-12, "99.999999999900 %"),
+    ],
 )
 def test_a_level_is_never_rounded_to_all(level, text):
     assert percent(level) == text
@@ -131,6 +140,124 @@ def test_a_family_counts_the_tests_that_have_a_p_value():
     assert not made.member("constant").is_rejected
     with pytest.raises(KeyError):
         made.member("nothing")
+
+
+GROUPS = {"groups": [A, B, [9.0, 8.0, 7.5]]}
+POST_HOC = {
+    "tukey": bench.tukey_hsd(**GROUPS, labels=["u", "v", "w"]),
+    "games": bench.games_howell(**GROUPS, labels=["u", "v", "w"]),
+    "dunnett": bench.dunnett([A, B], [9.0, 8.0, 7.5], labels=["u", "v", "w"]),
+    "dunn": bench.dunn(**GROUPS, names=["u", "v", "w"]),
+}
+
+
+def rows_of(what):
+    return list(csv.DictReader(io.StringIO(export(what, "csv"), newline="")))
+
+
+@pytest.mark.parametrize("name", POST_HOC)
+def test_each_pair_of_a_post_hoc_test_is_a_line_of_csv(name):
+    result = POST_HOC[name]
+    rows = {row["label"]: row for row in rows_of(result)}
+    assert len(rows) == 1 + len(result.comparisons)
+    for pair in result.comparisons:
+        row = rows[f"{pair.first} − {pair.second}"]
+        assert (float(row["estimate"]), float(row["p_value"])) == (pair.estimate, pair.p_value)
+        assert (float(row["ln_p"]), float(row["p_adjusted"])) == (pair.ln_p, pair.p_value)
+        if pair.interval is not None:
+            assert (float(row["low"]), float(row["high"])) == (pair.interval.low, pair.interval.high)
+
+
+@pytest.mark.parametrize("form", EXPORT_FORMATS)
+@pytest.mark.parametrize("name", POST_HOC)
+def test_each_pair_of_a_post_hoc_test_stands_in_every_format(name, form):
+    one, all_of_them = export(POST_HOC[name], form), export(family(POST_HOC), form)
+    for pair in POST_HOC[name].comparisons:
+        for ends in (pair.first, pair.second):
+            assert ends in one
+        if form == "json":
+            assert repr(pair.estimate) in one
+        else:
+            minus = r"\(-\)" if form == "latex" else "−"
+            assert f"{pair.first} {minus} {pair.second}" in one
+            assert f"{name}: {pair.first} {minus} {pair.second}" in all_of_them
+
+
+KINDS = {
+    "compared": bench.compare(A, B, margin=1.0),
+    "arms": bench.compare_multiple({"u": A, "v": B, "w": [9.0, 8.0, 7.5]}),
+    "estimate": bench.mean_interval(A),
+    "effect": bench.cohens_d(A, B),
+    "effects": bench.effect_sizes(A, B),
+    "power": bench.power_t_independent(0.5, 20),
+    "bayes": bench.bayes_factor_t(A, B),
+    "evaluation": bench.evaluation_interval(A, question=[0, 0, 1, 1, 2]),
+    "evaluation power": bench.evaluation_power(omega2=0.1, delta=0.1, power=0.8),
+    "pass rate": bench.pass_at_k([5, 6], [2, 3], 2),
+    "description": bench.describe(A),
+    "split": bench.variance_split(A, [0, 0, 1, 1, 2]),
+    "adjustment": bench.adjust([0.01, 0.04]),
+}
+
+
+@pytest.mark.parametrize("form", EXPORT_FORMATS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_answer_can_be_exported(kind, form):
+    alone, beside = export(KINDS[kind], form), export({7: KINDS[kind], "test": some()["plain"]}, form)
+    assert len(alone) > 20
+    assert "7" in beside
+    if form == "json":
+        assert json.loads(beside)[0]["label"] == "7"
+
+
+@pytest.mark.parametrize("form", ["markdown", "latex", "html"])
+def test_a_comparison_is_exported_with_its_conclusion(form):
+    for kind in ("compared", "arms"):
+        assert "is not shown to differ" in export(KINDS[kind], form) or "pairs" in export(KINDS[kind], form)
+
+
+def test_numbers_of_a_kind_stand_in_its_row():
+    (power,), (bayes,) = rows_of(KINDS["power"]), rows_of(KINDS["bayes"])
+    assert f"power={KINDS['power'].power!r}" in power["details"]
+    assert float(power["estimate"]) == 0.5
+    assert f"bf10={KINDS['bayes'].bf10!r}" in bayes["details"]
+    tests = dict.fromkeys(row["test"] for row in rows_of(KINDS["compared"]))  # a row for each effect size
+    assert list(tests) == ["t_welch", "mannwhitney", "permutation_independent", "tost"]
+    labels = dict.fromkeys(row["label"] for row in rows_of(KINDS["arms"]))
+    assert list(labels) == ["u − v", "u − w", "v − w", "all arms", "u", "v", "w"]
+
+
+@pytest.mark.parametrize("value", [None, 5, "text", [1.0], {"x": 5}, {"x": {"y": None}}, len])
+def test_what_is_no_result_is_refused_and_the_kinds_are_named(value):
+    with pytest.raises(StatisticsError, match=r"can't be exported.*TestResult, Family, Compared") as caught:
+        export(value, "pdf")
+    assert {problem.path.split("[")[0] for problem in caught.value.problems} == {"form", "what"}
+
+
+def test_a_p_value_that_no_double_holds_is_no_zero_in_csv_and_json():
+    result = some()["underflow"]
+    both = family({"far": result, "near": some()["plain"]})
+    row, *_ = rows_of(both)
+    decimal = re.compile(r"\d\.\d{5,}e-\d{3,}")
+    assert decimal.fullmatch(row["p_value"])
+    assert decimal.fullmatch(row["p_adjusted"])
+    plain = json.loads(export(both, "json"))["tests"][0]
+    assert (plain["p_value"], plain["p_adjusted"]) == (row["p_value"], row["p_adjusted"])
+    assert from_json(to_json(result)) == result
+    assert float(Decimal(plain["p_value"]).ln()) == pytest.approx(result.ln_p, rel=1e-14)
+
+
+def test_a_pair_whose_p_value_no_double_holds_comes_back():
+    far = [value * 1e-9 for value in A] * 400
+    result = bench.tukey_hsd([far, [value + 1 for value in far], B])
+    lost = [pair for pair in result.comparisons if pair.p_value == 0.0]
+    assert lost
+    assert from_json(to_json(result)) == result
+    assert not re.search(r'"p_value": 0\.0\b', to_json(result))
+
+
+def test_one_test_is_no_tests():
+    assert "1 test, corrected by holm" in export(family({"x": some()["plain"]}), "html")
 
 
 def test_an_unknown_format_is_refused():
