@@ -22,7 +22,7 @@ from typing import Any, Final, Protocol, Self, TypeAlias, TypeVar
 
 from crucible.bench.result import Alternative, Interval
 from crucible.bench.samples import Checks
-from crucible.bench.scalars import plain_scalars
+from crucible.bench.scalars import plain_scalar, plain_scalars
 
 Stream: TypeAlias = Any
 """A float, or an array of one for each stream."""
@@ -250,9 +250,10 @@ def finite(value: Stream) -> Stream:
     if hasattr(value, "shape") and value.shape:
         return value
     checks = Checks()
-    checks.number("value", float(value) if isinstance(value, int | float) or hasattr(value, "dtype") else value)
+    given = plain_scalar(value)
+    checks.number("value", float(given) if isinstance(given, bool) else given)
     checks.done()
-    return float(value)
+    return float(given)
 
 
 def positive(checks: Checks, name: str, value: float, most: float = SPREAD_MAX * SPREAD_MAX) -> None:
@@ -280,8 +281,9 @@ def ln_mixture(total: Stream, v: float, rho: float, alternative: Alternative) ->
     """
     import numpy as np
 
-    ratio = total / np.sqrt(v + rho)
-    exponent = ratio * ratio / 2
+    with np.errstate(over="ignore"):  # more evidence than a double holds is infinite
+        ratio = total / np.sqrt(v + rho)
+        exponent = ratio * ratio / 2
     front = 0.5 * math.log(rho / (v + rho))
     if alternative == "two-sided":
         return front + exponent

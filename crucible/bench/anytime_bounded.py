@@ -220,7 +220,7 @@ class BetaBinomial(Evidence):
 
     def update(self, value: Stream) -> BetaBinomial:
         """The state after one more trial: 1 or True for a success, 0 or False for a failure."""
-        trial = value if getattr(value, "shape", ()) else float(value)
+        trial = finite(value)
         if not getattr(trial, "shape", ()) and trial not in {0.0, 1.0}:
             checks = Checks()
             checks.add("value", "it is no success and no failure", value, "0 or 1")

@@ -206,7 +206,7 @@ def _check(arms: Mapping[str, Arm], better: Better, control: str | None, correct
         count = len(arms) if isinstance(arms, Mapping) else 0
         checks.add("arms", f"{count} of them", expected=f"a mapping of {ARMS_MIN} to {ARMS_MAX} arms by name")
     elif control is not None and not (isinstance(control, Hashable) and control in list(arms)):
-        checks.add("control", "no arm is called so", control, f"one of {', '.join(arms)}")
+        checks.add("control", "no arm is called so", control, f"one of {', '.join(map(str, arms))}")
     checks.done()
 
 

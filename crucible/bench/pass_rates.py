@@ -50,7 +50,7 @@ def pass_at_k(
     coverage at 95 % of k = 3 from 10 answers: .86, .93 and .94 with 5, 20 and 200 problems. Raises ``StatisticsError``
     for counts that can't be.
     """
-    return _rate("pass_at_k", lambda n, c: -math.expm1(_ln_none(n, c, k)), samples, passed, k, cluster, level)
+    return _rate("pass_at_k", lambda n, c: -math.expm1(_ln_none(n, c, int(k))), samples, passed, k, cluster, level)
 
 
 @plain_scalars
@@ -61,7 +61,7 @@ def pass_hat_k(
 
     As ``pass_at_k``. Yao et al., "τ-bench" (arXiv 2406.12045, 2024).
     """
-    return _rate("pass_hat_k", lambda n, c: math.exp(_ln_none(n, n - c, k)), samples, passed, k, cluster, level)
+    return _rate("pass_hat_k", lambda n, c: math.exp(_ln_none(n, n - c, int(k))), samples, passed, k, cluster, level)
 
 
 def _rate(  # noqa: PLR0917  what both take
@@ -94,7 +94,7 @@ def _rate(  # noqa: PLR0917  what both take
         interval = dataclasses.replace(interval, low=max(0.0, interval.low), high=min(1.0, interval.high))
     return PassRate(
         name=name,
-        k=k,
+        k=int(k),
         estimate=found.estimate,
         interval=interval,
         standard_error=found.standard_error,

@@ -10,6 +10,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any, Final
 
+from crucible.bench.anytime import Evidence
 from crucible.bench.bayes import BayesFactor
 from crucible.bench.comparison import Compared
 from crucible.bench.corrections import Adjustment
@@ -28,7 +29,7 @@ from crucible.errors import Problem, StatisticsError
 
 CAN_BE_EXPORTED: Final = (
     "a TestResult, Family, Compared, ComparedArms, Estimate, Effect, EffectSizes, Evaluation, EvaluationPower, Power, "
-    "BayesFactor, PassRate, Description, Adjustment or VarianceSplit, or a mapping of labels to such values"
+    "BayesFactor, Evidence, PassRate, Description, Adjustment or VarianceSplit, or a mapping of labels to such values"
 )
 
 
@@ -155,6 +156,14 @@ def _(what: Power, label: str = "") -> list[Line]:
 def _(what: BayesFactor, label: str = "") -> list[Line]:
     numbers = _numbers(what, "bf10", "ln_bf10", "scale")
     return [_line(what, label, details=numbers)]
+
+
+@lines.register
+def _(what: Evidence, label: str = "") -> list[Line]:
+    own = {"statistic": what.ln_e, "statistic_name": "ln e", "p_value": what.p_value, "ln_p": what.ln_p}
+    ends = what.interval() if hasattr(what, "interval") else None
+    n = (what.n,) if hasattr(what, "n") else ()
+    return [_line(what, label, test=type(what).__name__, interval=ends, n=n, **own)]
 
 
 @lines.register

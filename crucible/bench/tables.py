@@ -30,7 +30,7 @@ def counts(checks: Checks, table: Any, *, is_2x2: bool = False) -> Any:
     import numpy as np
 
     try:
-        array = np.asarray(table, dtype=np.float64)
+        array = np.ma.filled(np.ma.asarray(table, dtype=np.float64), np.nan)
     except (TypeError, ValueError, OverflowError):
         array = np.empty(0)
     if array.ndim != 2 or min(array.shape) < 2 or (is_2x2 and array.shape != (2, 2)):  # noqa: PLR2004

@@ -30,6 +30,31 @@ def test_bad_input_gets_a_result_or_a_clear_error(name):
                 pytest.fail(f"{name}({parameter}={label}): {error!r}")
 
 
+STATES = {
+    "NormalMixture": bench.NormalMixture.start(sigma=1.0, rho=1.0),
+    "AsymptoticMean": bench.AsymptoticMean.start(tightest_at=5, first=2),
+    "EmpiricalBernstein": bench.EmpiricalBernstein.start(),
+    "Betting": bench.Betting.start(null=0.5),
+    "BetaBinomial": bench.BetaBinomial.start(),
+    "TwoArms": bench.TwoArms.start(sigma_a=1.0, tau2=1.0),
+}
+STREAMS = {"array", "table", "cube", "no array", "masked", "array of texts", "array of objects", "dates"}
+"""Arrays are one value for each of many streams and taken as they are."""
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_value_that_is_none_is_refused_by_every_state(name):
+    for label, value in hostile_values().items():
+        for given in [value] if name != "TwoArms" else [value, (value, None), (None, value)]:
+            if label in STREAMS:
+                continue
+            try:
+                with contextlib.suppress(StatisticsError):
+                    STATES[name].update(given)
+            except Exception as error:
+                pytest.fail(f"{name}.update({label}): {error!r}")
+
+
 def as_numpy(value):
     """Numbers as scalars of NumPy or arrays without dimensions."""
     if isinstance(value, bool):

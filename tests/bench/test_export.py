@@ -196,6 +196,8 @@ KINDS = {
     "pass rate": bench.pass_at_k([5, 6], [2, 3], 2),
     "description": bench.describe(A),
     "split": bench.variance_split(A, [0, 0, 1, 1, 2]),
+    "evidence": bench.msprt(10, 0.5, sigma2=1.0, tau2=1.0),
+    "state": bench.NormalMixture.start(sigma=1.0, rho=1.0).update(3.0),
     "adjustment": bench.adjust([0.01, 0.04]),
 }
 
