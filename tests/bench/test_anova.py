@@ -124,3 +124,29 @@ def test_the_noncentral_f_is_that_of_scipy_where_that_can_be_trusted():
     )  # scipy's ncf.sf is negative
     assert noncentral_f(2.0, 3, 1e5, 5000.0) + noncentral_f_upper(2.0, 3, 1e5, 5000.0) == pytest.approx(1.0, rel=1e-12)
     assert (noncentral_f(0.0, 2, 3, 1.0), noncentral_f_upper(0.0, 2, 3, 1.0)) == (0.0, 1.0)
+
+
+def test_with_one_variance_the_weighted_share_is_near_the_plain_one():
+    rng = np.random.default_rng(3)
+    groups = [rng.normal(step, size=4000) for step in (0.0, 0.5, 1.0)]
+    plain, weighted = anova_oneway(groups), anova_welch(groups, level=0.9)
+    share = weighted.effect("omega_squared_weighted")
+    assert share.value == pytest.approx(plain.effect("omega_squared").value, rel=0.05)
+    assert share.interval.low < share.value < share.interval.high
+    assert share.interval.level == 0.9
+
+
+def test_the_weighted_share_is_that_of_its_definition():
+    result = anova_welch(GROUPS)
+    n, above = sum(map(len, GROUPS)), result.df[0] * (result.statistic - 1)
+    share = result.effect("omega_squared_weighted")
+    assert share.value == pytest.approx(above / (above + n), rel=1e-12)
+    for end, probability in ((share.interval.low, 0.975), (share.interval.high, 0.025)):
+        noncentral = end * n / (1 - end)
+        assert noncentral_f(result.statistic, *result.df, noncentral) == pytest.approx(probability, rel=1e-6)
+
+
+def test_far_apart_groups_have_no_interval_of_the_weighted_share():
+    share = anova_welch([[0.0, 1e-9], [1.0, 1.0 + 2e-9], [2.0, 2.0 + 1e-9]]).effect("omega_squared_weighted")
+    assert (share.interval, share.reason) == (None, "zero_variance_up_to_rounding")
+    assert share.value == pytest.approx(1.0)
