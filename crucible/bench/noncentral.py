@@ -38,7 +38,12 @@ DOUBLINGS_MAX: Final = 60
 ROOTS_FROM: Final = 1e6
 """A chi-squared whose root is taken for normal: λ is then right to some 1e-6 of itself."""
 LARGE: Final = 1e10
-"""Noncentrality of an F beyond which its numerator counts as its mean: wrong by less than 1e-9."""
+"""Noncentrality of an F beyond which its numerator counts as the square of a normal value."""
+NORMAL_REACH: Final = 9.5
+"""Standard deviations of a normal value that are summed over."""
+STEPS_MIN: Final = 400
+STEPS_MAX: Final = 400_000
+"""Of that sum; so many do where the numerator is up to 1e8 times as uncertain as the denominator."""
 POISSON_REACH: Final = 14.0
 """Standard deviations of the Poisson weights of a noncentral F that are summed over."""
 POISSON_MORE: Final = 60
@@ -203,13 +208,12 @@ def noncentral_f_upper(f: float, df1: float, df2: float, noncentral: float) -> f
 
 def _noncentral_f(f: float, df1: float, df2: float, noncentral: float, *, is_upper: bool) -> float:
     import numpy as np
-    from scipy.special import betainc, betaincc, gammainc, gammaincc, gammaln
+    from scipy.special import betainc, betaincc, gammaln
 
     if f <= 0:
         return 1.0 if is_upper else 0.0
-    if noncentral > LARGE:  # the numerator varies by less than is seen: what varies is the denominator
-        tail = gammainc if is_upper else gammaincc
-        return float(tail(df2 / 2, df2 / 2 * ((df1 + noncentral) / (df1 * f))))
+    if noncentral > LARGE:
+        return _far_noncentral_f(f, df1, df2, noncentral, is_upper=is_upper)
     mean = noncentral / 2
     reach = POISSON_REACH * math.sqrt(mean) + POISSON_MORE
     term = np.arange(max(0, math.floor(mean - reach)), math.ceil(mean + reach) + 1, dtype=float)
@@ -220,6 +224,26 @@ def _noncentral_f(f: float, df1: float, df2: float, noncentral: float, *, is_upp
         tail = betaincc(a, b, x) if is_upper else betainc(a, b, x)
     else:  # the smaller argument keeps its digits
         tail = betainc(b, a, rest) if is_upper else betaincc(b, a, rest)
+    return _dot(weight, tail) / math.fsum(weight.tolist())
+
+
+def _far_noncentral_f(f: float, df1: float, df2: float, noncentral: float, *, is_upper: bool) -> float:
+    """For a large λ: the numerator is (√λ + z)² for df1 = 1, and else has the mean and variance of one like that.
+
+    The tail of the denominator is summed over z by the trapezoidal rule, which for such a function converges
+    exponentially once its steps are finer than what it rises over. Right to 1e-8, beyond 1e9 degrees of freedom of the
+    denominator for the sake of SciPy's gammainc, and to 1e-12 below 1e6.
+    """
+    import numpy as np
+    from scipy.special import gammainc, gammaincc
+
+    variance = 1 + (df1 - 1) / (2 * noncentral)
+    rise = math.sqrt(noncentral / (2 * df2))
+    steps = min(STEPS_MAX, max(STEPS_MIN, math.ceil(4 * NORMAL_REACH / rise)))
+    z = np.linspace(-NORMAL_REACH, NORMAL_REACH, steps + 1)
+    weight = np.exp(-np.square(z) / 2)
+    numerator = np.square(math.sqrt(noncentral) + math.sqrt(variance) * z) + (df1 - variance)
+    tail = (gammainc if is_upper else gammaincc)(df2 / 2, df2 / 2 * (numerator / (df1 * f)))
     return _dot(weight, tail) / math.fsum(weight.tolist())
 
 

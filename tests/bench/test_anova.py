@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import integrate, stats
 
 from crucible.bench.anova import anova_oneway, anova_welch
 from crucible.bench.noncentral import noncentral_f, noncentral_f_upper
@@ -106,6 +106,19 @@ def test_bad_calls_are_refused_and_missing_values_left_out_where_asked():
     with pytest.raises(StatisticsError, match="level"):
         anova_oneway(GROUPS, level=2)
     assert anova_welch([[1, 2, None], [3, 4, 7]], nan_policy="omit").n_dropped == (1, 0)
+
+
+@pytest.mark.parametrize("df2", [10.0, 1e4, 1e6, 1e9])
+def test_a_noncentral_f_far_out_varies_with_numerator_and_denominator(df2):
+    noncentral = 1e11
+    f = (1 + noncentral) * (1 + math.sqrt(2 / df2 + 4 / noncentral))
+
+    def weighted(z):
+        return stats.norm.pdf(z) * stats.chi2.sf((math.sqrt(noncentral) + z) ** 2 / f * df2, df2)
+
+    wanted, _ = integrate.quad(weighted, -9, 9, epsabs=1e-12, limit=500)
+    assert noncentral_f(f, 1, df2, noncentral) == pytest.approx(wanted, abs=2e-9)
+    assert noncentral_f(f, 1, df2, noncentral) + noncentral_f_upper(f, 1, df2, noncentral) == pytest.approx(1, abs=1e-9)
 
 
 def test_the_noncentral_f_is_that_of_scipy_where_that_can_be_trusted():
