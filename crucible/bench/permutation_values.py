@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from crucible.bench.samples import Real
 
 DECIMALS_MAX: Final = 8
+"""Places behind the point of short decimals."""
 DIGITS_MAX: Final = 15
 """Significant digits of a decimal that a double always keeps."""
 GRID: Final = 30
@@ -24,6 +25,7 @@ GRID: Final = 30
 EXACT: Final = 2.0**52
 """Whole numbers up to here are added as doubles, greater ones as whole numbers of any size."""
 DIGITS_SPANNED: Final = 400
+"""Decimal places from the greatest to the smallest digit that are kept as one whole number."""
 OF_INPUT: Final = 2 * 2.0**-52
 """How far a value may be off, as a share of it."""
 OF_SUMS: Final = 64 * 2.0**-52
@@ -36,6 +38,7 @@ BITS: Final = 1000
 SPARE_BITS: Final = 16
 """Of tolerances, below the last bit of any value."""
 LIMB_BITS: Final = 30
+"""Of the pieces that whole numbers of any size are added in."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)

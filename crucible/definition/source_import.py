@@ -76,4 +76,5 @@ class SourceHook:
 
 
 def _real(path: str) -> Path:
+    """Where a path leads; ``Path.resolve`` raises where links lead in a circle."""
     return Path(os.path.realpath(path))

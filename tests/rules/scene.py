@@ -42,6 +42,22 @@ class Scene:
     def play(self, name, /, **fields):
         return self.apply(self.make(name, **fields))
 
+    def write(self, drafts):
+        """Apply drafts as a journal would stamp them; the reasons of voids."""
+        header = {"occurred_at_us": 0, "actor": "test", "traceparent": None}
+        return [
+            self.apply(
+                draft.record_type(
+                    event_id=draft.event_id,
+                    causation_id=draft.causation_id,
+                    correlation_id=draft.correlation_id,
+                    **header,
+                    **draft.fields,
+                )
+            )
+            for draft in drafts
+        ]
+
     @property
     def run(self):
         return self.world.runs[RUN]

@@ -18,7 +18,7 @@ def ended(**fields):
 def asked(office, **fields):
     command = office.make("AnalyzeSubmission", submission_id="s1", experiment="mine", options_json=OPTIONS, **fields)
     drafts = decide(office.world, command, blueprints=PlainBlueprints())
-    office.write([drafts])
+    office.write(drafts)
     return [draft.record_type.__name__ for draft in drafts], drafts
 
 
@@ -58,8 +58,8 @@ def test_a_second_answer_of_another_manager_makes_no_second_run():
     office = ended()
     command = office.make("AnalyzeSubmission", submission_id="s1", experiment="mine", options_json=OPTIONS)
     drafts = decide(office.world, command, blueprints=PlainBlueprints())
-    office.write([drafts])
-    assert office.write([drafts]) == ["the command has its answer", "a repeat"]
+    office.write(drafts)
+    assert office.write(drafts) == ["the command has its answer", "a repeat"]
     office.settle()
     assert [run for run in office.world.runs if "again" in run] == ["s1-again-1"]
     assert decide(office.world, command, blueprints=PlainBlueprints()) == ()

@@ -32,23 +32,6 @@ def drafts_of(scene, name, /, position="", **fields):
     return command, decide(scene.world, command, blueprints=BLUEPRINTS, position=position)
 
 
-def write(scene, drafts):
-    """Apply drafts as a journal would stamp them; the reasons of voids."""
-    header = {"occurred_at_us": 0, "actor": "test", "traceparent": None}
-    return [
-        scene.apply(
-            draft.record_type(
-                event_id=draft.event_id,
-                causation_id=draft.causation_id,
-                correlation_id=draft.correlation_id,
-                **header,
-                **draft.fields,
-            )
-        )
-        for draft in drafts
-    ]
-
-
 def answer_of(scene, name, /, **fields):
     """Decide and apply: the kind of the answer, what it says, and the names of the effects."""
     command, drafts = drafts_of(scene, name, **fields)
@@ -58,7 +41,7 @@ def answer_of(scene, name, /, **fields):
     assert answer.fields["subject_id"] == command.key
     assert {draft.causation_id for draft in drafts} == {command.event_id}
     assert {str(draft.fields[draft.record_type.KEY_FIELD]) for draft in drafts} == {command.key}
-    assert write(scene, drafts) == [None] * len(drafts)
+    assert scene.write(drafts) == [None] * len(drafts)
     assert decide(scene.world, command, blueprints=BLUEPRINTS) == ()
     words = answer.fields.get("reason") or " ".join(answer.fields.get("errors", []))
     return answer.record_type.__name__, words, [draft.record_type.__name__ for draft in effects]
@@ -118,12 +101,12 @@ def test_a_submission_that_lost_its_number_gets_the_next_one_under_another_id(sc
     command, second = drafts_of(
         scene, "SubmitExperiment", experiment="mine", submission_id="s2", definition_json=definition(runs=3)
     )
-    assert write(scene, first) == [None, None]
-    assert write(scene, second) == [None, "the number is not the next one"]
+    assert scene.write(first) == [None, None]
+    assert scene.write(second) == [None, "the number is not the next one"]
     (again,) = decide(scene.world, command, blueprints=BLUEPRINTS)
     assert again.event_id != second[1].event_id
     assert again.fields == {**second[1].fields, "number": 2}
-    assert write(scene, [again]) == [None]
+    assert scene.write([again]) == [None]
     assert decide(scene.world, command, blueprints=BLUEPRINTS) == ()
 
 
@@ -138,8 +121,8 @@ def test_a_rejected_submission_is_not_numbered_again(scene):
 def test_two_managers_that_decide_alike_write_the_same_ids(scene):
     command, first = drafts_of(scene, "SubmitExperiment", experiment="mine", definition_json=definition())
     assert decide(scene.world, command, blueprints=BLUEPRINTS) == first
-    assert write(scene, first) == [None, None]
-    assert write(scene, first) == ["the command has its answer", "the submission exists"]
+    assert scene.write(first) == [None, None]
+    assert scene.write(first) == ["the command has its answer", "the submission exists"]
 
 
 def test_a_submission_is_canceled_while_it_is_open(scene):
@@ -429,7 +412,7 @@ def test_a_report_is_asked_for_at_the_position_of_the_manager_with_its_formats_i
     command, drafts = drafts_of(scene, "RequestReport", **about, formats=["csv", "html"], position="events=0:7")
     assert [draft.record_type.__name__ for draft in drafts] == ["CommandAccepted", "ReportRequested"]
     assert drafts[1].fields == {**about, "position": "events=0:7", "formats": ["html", "csv"]}
-    assert write(scene, drafts) == [None, None]
+    assert scene.write(drafts) == [None, None]
     assert decide(scene.world, command, blueprints=BLUEPRINTS) == ()
 
 
@@ -459,7 +442,7 @@ def test_a_report_at_the_end_is_early_until_the_submission_is_closed():
     at_once = scene.make("RequestReport", subject_kind="submission", subject_id="s1", formats=["md"])
     assert not is_early(scene.world, at_once)
     assert not is_early(scene.world, scene.make("CancelSubmission", submission_id="s1", experiment="mine"))
-    assert write(scene, decide(scene.world, command, blueprints=BLUEPRINTS)) == [None, None]
+    assert scene.write(decide(scene.world, command, blueprints=BLUEPRINTS)) == [None, None]
     assert not is_early(scene.world, command)  # it has its answer, whoever gave it
     again = scene.make("RequestReport", subject_kind="submission", subject_id="s1", formats=["md"], is_at_close=True)
     assert is_early(scene.world, again)

@@ -201,7 +201,7 @@ def test_killed_between_any_two_appends_the_next_manager_comes_to_the_same_ids(t
                 office.work(requested[0])
                 continue
             for batch in batches:
-                office.write([batch])
+                office.write(batch)
                 written += 1
                 if limit is not None and written == limit:
                     office.agenda = Agenda(office.world, PlainBlueprints())

@@ -36,10 +36,10 @@ def test_as_many_runs_as_a_limit_allows_run_at_once():
 def test_a_run_that_has_its_permit_starts_before_one_that_comes_first_in_the_grid():
     office = Office(runs=2, max_concurrent=1)
     first, second = office.plan()
-    office.write([second])
-    office.write(office.plan())
+    office.write(second)
+    office.write_batches(office.plan())
     assert office.world.limits[LIMIT].holders == {"s1-1": 1}
-    office.write([first])
+    office.write(first)
     assert office.settle() == ["RunStarted", "StageRequested"]
     assert office.world.runs["s1-1"].status == "running"
 
@@ -47,9 +47,9 @@ def test_a_run_that_has_its_permit_starts_before_one_that_comes_first_in_the_gri
 def test_an_agenda_made_again_knows_who_has_a_permit():
     office = Office(runs=2, max_concurrent=1)
     first, second = office.plan()
-    office.write([second])
-    office.write(office.plan())
-    office.write([first])
+    office.write(second)
+    office.write_batches(office.plan())
+    office.write(first)
     office.agenda = Agenda(office.world, PlainBlueprints())
     assert office.settle() == ["RunStarted", "StageRequested"]
 
@@ -58,7 +58,7 @@ def test_a_permit_that_was_read_before_its_run_is_found_when_that_is_read():
     known = Office(runs=2, max_concurrent=1)
     office = Office(runs=2, max_concurrent=1)
     office.play("PermitGranted", limit=LIMIT, holder="s1-1", grant=1, capacity=1)
-    office.write(known.plan())
+    office.write_batches(known.plan())
     assert office.settle() == ["RunStarted", "StageRequested"]
     assert office.world.runs["s1-1"].status == "running"
 
@@ -93,7 +93,7 @@ def test_a_permit_that_another_manager_gave_elsewhere_is_asked_for_again_later(c
     lost = office.plan()
     for index in range(capacity):
         office.play("PermitGranted", limit=LIMIT, holder=f"other-{index}", grant=1, capacity=capacity)
-    assert office.write(lost) == ["the limit is reached"] * capacity
+    assert office.write_batches(lost) == ["the limit is reached"] * capacity
     assert office.step() == []
     for index in range(capacity):
         office.play("PermitReleased", limit=LIMIT, holder=f"other-{index}", grant=1)

@@ -83,7 +83,7 @@ def test_a_kill_between_any_two_appends_costs_nothing():
                 if not runs:
                     break
                 office.work(runs[0])
-            office.write(batches[:1] if is_torn else batches)
+            office.write_batches(batches[:1] if is_torn else batches)
             if is_torn:
                 office.agenda = Agenda(office.world, PlainBlueprints())
     planned = {"RunCreated", "RunStarted", "StageRequested", "RunCompleted", "SubmissionClosed"}
@@ -101,9 +101,9 @@ def test_two_managers_plan_the_same_and_the_second_has_no_effect():
         assert [[draft.event_id for draft in batch] for batch in second.plan()] == [
             [draft.event_id for draft in batch] for batch in batches
         ]
-        assert not any(first.write(batches))
-        assert all(first.write(batches))
-        second.write(batches)
+        assert not any(first.write_batches(batches))
+        assert all(first.write_batches(batches))
+        second.write_batches(batches)
 
 
 def test_a_large_grid_is_created_in_parts():

@@ -395,8 +395,8 @@ def test_two_managers_write_the_same_stop():
         [draft.event_id for (draft,) in plan if draft.record_type.__name__ == "BreakerOpened"] for plan in (mine, yours)
     ]
     assert stops[0] == stops[1]
-    store.write(mine)
-    assert "the breaker is open" in store.write(yours)
+    store.write_batches(mine)
+    assert "the breaker is open" in store.write_batches(yours)
 
 
 @pytest.mark.parametrize(
